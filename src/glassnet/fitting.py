@@ -1,0 +1,206 @@
+"""Fitting: a run from first to last epoch, cut into calls of the one program so that a person can follow.
+
+Between calls Python looks up: it writes the history, tells the callbacks, and sees Ctrl-C. Where the cuts
+fall changes no bit of the result.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet._resolve import check_count, check_range
+from glassnet._types import Shape, default_float
+from glassnet.batches import Data, batch_count
+from glassnet.errors import DivergenceError
+from glassnet.history import History
+from glassnet.optimizers import as_optimizer, bind_schedules
+from glassnet.penalties import Penalty
+from glassnet.training import (
+    CAPACITY,
+    CONVERGED,
+    DIVERGED,
+    RUNNING,
+    STOPPED_EARLY,
+    Controls,
+    Plan,
+    TrainState,
+    initial_state,
+    run_epochs,
+)
+
+STATUS = {
+    RUNNING: "running",
+    CONVERGED: "converged",
+    STOPPED_EARLY: "stopped early",
+    DIVERGED: "diverged",
+}
+SECONDS_PER_CALL = 0.2  # how long a call should take: the wait for a progress bar or for Ctrl-C
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the validation loss has not fallen for `patience` epochs; the best epoch's parameters are kept.
+
+    Without validation data the training loss is watched instead.
+
+    Parameters
+    ----------
+    patience: epochs without improvement to wait for. Default 10. `math.inf`: never stop, keep the best.
+    min_delta: how much lower counts as an improvement. Default 0.
+
+    >>> EarlyStopping(patience=5).patience
+    5
+    """
+
+    patience: float = 10
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("EarlyStopping's patience", self.patience, 1, math.inf, open_high=False)
+        check_range("EarlyStopping's min_delta", self.min_delta, 0, math.inf)
+
+
+class Event(NamedTuple):
+    """What a callback is told between two calls of the program."""
+
+    epoch: int  # epochs finished
+    epochs: int  # epochs asked for
+    history: History
+    state: TrainState
+    seconds: float  # since the start of this run
+
+
+Callback = Callable[[Event], Any]
+
+
+class Fitted(NamedTuple):
+    """The end of a run: its state, its history, and whether a person broke it off."""
+
+    state: TrainState
+    history: History
+    interrupted: bool
+
+
+def start(
+    plan: Plan, network: Any, optimizer: Any, in_shape: Shape, key: Any
+) -> tuple[TrainState, Shape]:
+    """Return the state before the first step and the shape of the outputs."""
+    return initial_state(network, as_optimizer(optimizer), plan, in_shape, key)
+
+
+def fit(
+    state: TrainState,
+    history: History,
+    *,
+    plan: Plan,
+    optimizer: Any,
+    data: Data,
+    validation: Data | None = None,
+    epochs: int,
+    penalty: Penalty = Penalty(),  # noqa: B008 - a NamedTuple of numbers: immutable
+    early_stopping: EarlyStopping | None = None,
+    callbacks: Sequence[Callback] = (),
+    chunk: int | None = None,
+) -> Fitted:
+    """Train until `epochs` epochs are finished in all, or the run ends by itself.
+
+    chunk: epochs per call of the program. None: 1 where there are callbacks that did not say that
+    fewer calls do (`callback.coarse`), else as many as take a moment.
+
+    Raises
+    ------
+    DivergenceError: loss or gradient became infinite or undefined.
+    """
+    check_count("epochs", epochs, 0)
+    if chunk is not None:
+        check_count("chunk", chunk)
+    if chunk is None and any(not getattr(callback, "coarse", False) for callback in callbacks):
+        chunk = 1
+    total_steps = float(max(epochs, 1) * batch_count(data.x.shape[0], plan.batch_size))
+    optimizer = as_leaves(bind_schedules(as_optimizer(optimizer), total_steps))
+    stopping = early_stopping or EarlyStopping(math.inf)
+    patience = int(min(stopping.patience, np.iinfo(np.int32).max))
+    controls = Controls(0, patience, float(stopping.min_delta), Penalty(*map(float, penalty)))
+    began, size = time.perf_counter(), chunk or 1
+    with interruptible() as interrupted:
+        while int(state.epoch) < epochs and int(state.status) == RUNNING and not interrupted.is_set():
+            first, called = int(state.epoch), time.perf_counter()
+            limit = min(first + min(size, CAPACITY), epochs)
+            state = run_epochs(
+                state, optimizer, data, validation, controls._replace(epoch_limit=limit), plan=plan
+            )
+            history = history.extend(_rows(state, first, plan))
+            seconds = time.perf_counter() - called
+            if chunk is None:
+                size = max(1, min(size * 8, int(size * SECONDS_PER_CALL / seconds), CAPACITY))
+            event = Event(
+                int(state.epoch), epochs, history, state, time.perf_counter() - began
+            )
+            if any([callback(event) for callback in callbacks]):  # all are told, then any may stop
+                break
+        stopped = interrupted.is_set()
+    if int(state.status) == DIVERGED:
+        raise DivergenceError(_divergence(state, history))
+    return Fitted(state, history, stopped)
+
+
+def _rows(state: TrainState, first: int, plan: Plan) -> dict[str, np.ndarray]:
+    """Return the history's rows of the epochs after `first`, by column."""
+    epochs = np.arange(first, int(state.epoch))
+    rows = np.asarray(state.rows)[epochs % CAPACITY]
+    return {"epoch": epochs + 1} | {name: rows[:, i] for i, name in enumerate(plan.columns)}
+
+
+def _divergence(state: TrainState, history: History) -> str:
+    rate = history["learning_rate"][-1]
+    return (
+        f"Training diverged at step {int(state.step) + 1}, in epoch {int(state.epoch)}: the loss or its"
+        f" gradient became infinite or undefined. The learning rate was {rate:g}; try a tenth of it,"
+        " clip the gradient (optimizer=gn.ClipByNorm(gn.Adam(...))), or bring the inputs onto a common scale."
+    )
+
+
+def as_leaves(tree: Any) -> Any:
+    """Return numbers as arrays of the float in force, so that a program sees one type."""
+
+    def leaf(x: Any) -> Any:
+        if isinstance(x, bool):
+            return jnp.asarray(x)
+        array = jnp.asarray(x)
+        return array.astype(default_float()) if jnp.issubdtype(array.dtype, jnp.number) else array
+
+    return jax.tree.map(leaf, tree)
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into a flag, seen between calls; a second one interrupts at once.
+
+    Only the main thread may set signal handlers: elsewhere Ctrl-C stays as it is.
+    """
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: Any) -> None:
+        flag.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,76 @@
+"""History: what each epoch left behind, as columns of equal length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class History(Mapping[str, np.ndarray]):
+    """One row an epoch: "epoch" (from 1), "loss", "learning_rate", "gradient_norm" and what else was measured.
+
+    - "loss": the mean loss of the training batches, as they were met; without penalty.
+    - "penalty": L1 and L2 at the end of the epoch, where there are any.
+    - "gradient_norm": the mean over the epoch's steps of the norm of the whole gradient.
+    - "validation_loss" and one column a metric ("accuracy", "validation_accuracy").
+
+    >>> history = History({"epoch": np.array([1, 2]), "loss": np.array([0.5, 0.25])})
+    >>> history["loss"].tolist(), len(history), history.n_epochs
+    ([0.5, 0.25], 2, 2)
+    """
+
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def n_epochs(self) -> int:
+        """The number of epochs."""
+        return len(self.columns.get("epoch", ()))
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch of the lowest validation loss, or of the lowest loss without validation; from 1.
+
+        0 if there is no epoch, or none with a finite loss.
+        """
+        losses = self.columns.get("validation_loss", self.columns.get("loss", np.empty(0)))
+        if not np.isfinite(losses).any():
+            return 0
+        lowest = np.nanargmin(np.where(np.isfinite(losses), losses, np.inf))
+        return int(self.columns["epoch"][lowest])
+
+    def extend(self, rows: Mapping[str, np.ndarray]) -> History:
+        """Return the history with more rows below."""
+        if not self.columns:
+            return History(dict(rows))
+        return History({name: np.concatenate([self.columns[name], rows[name]]) for name in rows})
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Return plain lists by name, for JSON or a data frame."""
+        return {name: values.tolist() for name, values in self.columns.items()}
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw training and validation loss over epochs and return the matplotlib axes."""
+        if ax is None:
+            import matplotlib.pyplot as plt  # lazily: half a second that training does not need
+
+            ax = plt.subplots()[1]
+        ax.plot(self["epoch"], self["loss"], label="training")
+        if "validation_loss" in self.columns:
+            ax.plot(self["epoch"], self["validation_loss"], "--", label="validation")
+            ax.axvline(self.best_epoch, color="0.6", linewidth=1, label=f"best: epoch {self.best_epoch}")
+        ax.set(xlabel="epoch", ylabel="loss")
+        ax.legend()
+        return ax

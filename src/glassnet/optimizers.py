@@ -1,0 +1,321 @@
+"""Optimizers: from the gradient to the step, in order of increasing complexity.
+
+The Optimizer contract
+----------------------
+A NamedTuple whose hyperparameters are leaves of a pytree: changing a learning rate compiles nothing,
+and `jax.vmap` sweeps it. Two verbs, optax's protocol:
+
+    init(params)                 -> state
+    update(grads, state, params) -> (updates, state)        then params + updates
+
+so that any optax transformation can stand in its place. `learning_rate` is a number or a schedule.
+`decay`, a tree like params of 0 and 1, says which parameters decoupled decay applies to (all by default).
+g is the gradient, w the parameter, η the learning rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+from glassnet._resolve import resolve
+from glassnet._types import Array, Params, default_float
+from glassnet.errors import ConfigurationError
+from glassnet.schedules import Schedule, rate_at
+
+Rate: TypeAlias = Any  # a number or a schedule
+
+
+class SGDState(NamedTuple):
+    """Steps taken."""
+
+    step: Array
+
+
+class SGD(NamedTuple):
+    """Gradient descent: w ← w - η g; stochastic on batches, plain with batch_size=None (all the data).
+
+    >>> optimizer = SGD(0.1)
+    >>> updates, _ = optimizer.update(jnp.array([2.0]), optimizer.init(jnp.array([1.0])))
+    >>> updates.tolist() == [-jnp.float32(0.2)]
+    True
+    """
+
+    learning_rate: Rate = 0.01
+
+    def init(self, params: Params) -> SGDState:
+        """Start counting steps."""
+        del params
+        return SGDState(_zero())
+
+    def update(
+        self, grads: Params, state: SGDState, params: Params = None, *, decay: Params = None
+    ) -> tuple[Params, SGDState]:
+        """Return -η g."""
+        rate = rate_at(self.learning_rate, state.step)
+        return jax.tree.map(lambda g: -rate * g, grads), SGDState(state.step + 1)
+
+
+class MomentumState(NamedTuple):
+    """Steps taken, and the running sum of gradients."""
+
+    step: Array
+    velocity: Params
+
+
+class Momentum(NamedTuple):
+    """Past gradients push on: v ← μ v + g, w ← w - η v; Nesterov's looks ahead: w ← w - η (g + μ v).
+
+    Polyak, 1964; Sutskever et al., "On the importance of initialization and momentum", 2013.
+    """
+
+    learning_rate: Rate = 0.01
+    momentum: Any = 0.9
+    nesterov: bool = False
+
+    def init(self, params: Params) -> MomentumState:
+        """v = 0."""
+        return MomentumState(_zero(), jax.tree.map(jnp.zeros_like, params))
+
+    def update(
+        self, grads: Params, state: MomentumState, params: Params = None, *, decay: Params = None
+    ) -> tuple[Params, MomentumState]:
+        """Return -η v, or -η (g + μ v) with Nesterov."""
+        rate = rate_at(self.learning_rate, state.step)
+        velocity = jax.tree.map(lambda v, g: self.momentum * v + g, state.velocity, grads)
+        ahead = jnp.asarray(self.nesterov)
+        updates = jax.tree.map(
+            lambda v, g: -rate * jnp.where(ahead, g + self.momentum * v, v), velocity, grads
+        )
+        return updates, MomentumState(state.step + 1, velocity)
+
+
+class RMSpropState(NamedTuple):
+    """Steps taken, and the moving average of squared gradients."""
+
+    step: Array
+    square: Params
+
+
+class RMSprop(NamedTuple):
+    """Each weight its own scale: s ← ρ s + (1 - ρ) g², w ← w - η g / (√s + ε).
+
+    Tieleman and Hinton, Coursera lecture 6.5, 2012.
+    """
+
+    learning_rate: Rate = 1e-3
+    rho: Any = 0.9
+    eps: Any = 1e-8
+
+    def init(self, params: Params) -> RMSpropState:
+        """s = 0."""
+        return RMSpropState(_zero(), jax.tree.map(jnp.zeros_like, params))
+
+    def update(
+        self, grads: Params, state: RMSpropState, params: Params = None, *, decay: Params = None
+    ) -> tuple[Params, RMSpropState]:
+        """Return -η g / (√s + ε)."""
+        rate = rate_at(self.learning_rate, state.step)
+        square = jax.tree.map(lambda s, g: self.rho * s + (1 - self.rho) * g * g, state.square, grads)
+        updates = jax.tree.map(lambda s, g: -rate * g / (jnp.sqrt(s) + self.eps), square, grads)
+        return updates, RMSpropState(state.step + 1, square)
+
+
+class AdamState(NamedTuple):
+    """Steps taken, and the moving averages of gradients and of squared gradients."""
+
+    step: Array
+    m: Params
+    v: Params
+
+
+class Adam(NamedTuple):
+    """Momentum and a scale of its own for each weight, both freed of their bias towards 0.
+
+    m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²;  w ← w - η m̂ / (√v̂ + ε),
+    m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ), t the number of the step from 1.
+
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
+    """
+
+    learning_rate: Rate = 1e-3
+    beta1: Any = 0.9
+    beta2: Any = 0.999
+    eps: Any = 1e-8
+
+    def init(self, params: Params) -> AdamState:
+        """m = v = 0."""
+        return _adam_init(params)
+
+    def update(
+        self, grads: Params, state: AdamState, params: Params = None, *, decay: Params = None
+    ) -> tuple[Params, AdamState]:
+        """Return -η m̂ / (√v̂ + ε)."""
+        return _adam_update(self, grads, state)
+
+
+class AdamW(NamedTuple):
+    """Adam with decoupled weight decay: w ← w - η (m̂ / (√v̂ + ε) + λ w).
+
+    Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+    """
+
+    learning_rate: Rate = 1e-3
+    weight_decay: Any = 0.01
+    beta1: Any = 0.9
+    beta2: Any = 0.999
+    eps: Any = 1e-8
+
+    def init(self, params: Params) -> AdamState:
+        """m = v = 0."""
+        return _adam_init(params)
+
+    def update(
+        self, grads: Params, state: AdamState, params: Params = None, *, decay: Params = None
+    ) -> tuple[Params, AdamState]:
+        """Return -η (m̂ / (√v̂ + ε) + λ w), λ w only where `decay` says so."""
+        rate = rate_at(self.learning_rate, state.step)
+        updates, state = _adam_update(self, grads, state)
+        if decay is None:
+            decay = jax.tree.map(lambda _: 1.0, params)
+        shrink = rate * self.weight_decay
+        updates = jax.tree.map(
+            lambda u, w, d: u - shrink * d * w if d else u, updates, params, decay
+        )
+        return updates, state
+
+
+class ClipByNorm(NamedTuple):
+    """Another optimizer, fed gradients whose common norm is at most `max_norm`.
+
+    g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all parameters together.
+    Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
+
+    >>> optimizer = ClipByNorm(SGD(1.0), max_norm=1.0)
+    >>> grads = jnp.array([3.0, 4.0])
+    >>> [round(u, 4) for u in optimizer.update(grads, optimizer.init(grads))[0].tolist()]
+    [-0.6, -0.8]
+    """
+
+    optimizer: Any = Adam()
+    max_norm: Any = 1.0
+
+    @property
+    def learning_rate(self) -> Rate:
+        """The learning rate of the optimizer inside."""
+        return getattr(self.optimizer, "learning_rate", jnp.nan)
+
+    def init(self, params: Params) -> Any:
+        """The state of the optimizer inside."""
+        return self.optimizer.init(params)
+
+    def update(
+        self, grads: Params, state: Any, params: Params = None, *, decay: Params = None
+    ) -> tuple[Params, Any]:
+        """Clip, then let the optimizer inside update."""
+        norm = global_norm(grads)
+        factor = jnp.minimum(1.0, self.max_norm / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
+        clipped = jax.tree.map(lambda g: g * factor, grads)
+        updates, state = self.optimizer.update(clipped, state, params, decay=decay)
+        return updates, state
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["transformation"])
+@dataclass(frozen=True)
+class Transformation:
+    """An optax transformation (or anything with its two functions) in the place of an optimizer."""
+
+    transformation: Any
+
+    def init(self, params: Params) -> Any:
+        """The transformation's own state."""
+        return self.transformation.init(params)
+
+    def update(
+        self, grads: Params, state: Any, params: Params = None, *, decay: Params = None
+    ) -> tuple[Params, Any]:
+        """The transformation's own updates; it knows nothing of `decay`, use its mask."""
+        updates, state = self.transformation.update(grads, state, params)
+        return updates, state
+
+
+def as_optimizer(given: Any) -> Any:
+    """Return one of our optimizers as it is, and any optax transformation as a `Transformation`.
+
+    Raises
+    ------
+    ConfigurationError: it is neither, nor the name of one.
+
+    >>> as_optimizer("adam").learning_rate
+    0.001
+    """
+    found = resolve("optimizer", given, OPTIMIZERS)
+    if isinstance(found, ClipByNorm):
+        return found._replace(optimizer=as_optimizer(found.optimizer))
+    if isinstance(found, (Transformation, *map(type, OPTIMIZERS.values()))):
+        return found
+    if callable(getattr(found, "init", None)) and callable(getattr(found, "update", None)):
+        return Transformation(found)
+    raise ConfigurationError(
+        f"{given!r} is no optimizer. Give its name ('adam'), an object (gn.Adam(1e-3)),"
+        " or an optax transformation."
+    )
+
+
+def _zero() -> Array:
+    return jnp.zeros((), jnp.int32)
+
+
+def _adam_init(params: Params) -> AdamState:
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    return AdamState(_zero(), zeros, zeros)
+
+
+def _adam_update(o: Adam | AdamW, grads: Params, state: AdamState) -> tuple[Params, AdamState]:
+    rate = rate_at(o.learning_rate, state.step)
+    m = jax.tree.map(lambda m, g: o.beta1 * m + (1 - o.beta1) * g, state.m, grads)
+    v = jax.tree.map(lambda v, g: o.beta2 * v + (1 - o.beta2) * g * g, state.v, grads)
+    t = (state.step + 1).astype(default_float())
+    bias1, bias2 = 1 - jnp.power(o.beta1, t), 1 - jnp.power(o.beta2, t)
+    updates = jax.tree.map(
+        lambda m, v: -rate * (m / bias1) / (jnp.sqrt(v / bias2) + o.eps), m, v
+    )
+    return updates, AdamState(state.step + 1, m, v)
+
+
+def global_norm(tree: Params) -> Array:
+    """Return the root of the sum of all squares in a tree.
+
+    >>> float(global_norm({"W": jnp.array([3.0]), "b": jnp.array([4.0])}))
+    5.0
+    """
+    return jnp.sqrt(sum((jnp.sum(x * x) for x in jax.tree.leaves(tree)), jnp.zeros(())))
+
+
+def bind_schedules(optimizer: Any, total_steps: Any) -> Any:
+    """Return the optimizer with the run's length in each schedule that has none of its own.
+
+    >>> from glassnet.schedules import Cosine
+    >>> bind_schedules(Adam(Cosine(0.1)), 500).learning_rate.steps
+    500
+    """
+    if isinstance(optimizer, ClipByNorm):
+        return optimizer._replace(optimizer=bind_schedules(optimizer.optimizer, total_steps))
+    rate = getattr(optimizer, "learning_rate", None)
+    if isinstance(rate, Schedule):
+        return optimizer._replace(learning_rate=rate.bind(total_steps))
+    return optimizer
+
+
+OPTIMIZERS: dict[str, Any] = {
+    "sgd": SGD(),
+    "momentum": Momentum(),
+    "nesterov": Momentum(nesterov=True),
+    "rmsprop": RMSprop(),
+    "adam": Adam(),
+    "adamw": AdamW(),
+}

@@ -1,0 +1,51 @@
+"""A progress bar with loss, validation loss and time left; silent where the output is no terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from glassnet.fitting import Event
+
+
+class ProgressBar:
+    """A callback that draws a bar on the standard error output, if that is a terminal.
+
+    >>> ProgressBar().coarse    # it does not need to be told of every epoch
+    True
+    """
+
+    coarse = True
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __call__(self, event: Event) -> None:
+        if self._bar is None:
+            self._start(event.epochs)
+        columns = event.history.columns
+        parts = [f"loss {columns['loss'][-1]:.4f}"]
+        if "validation_loss" in columns:
+            parts.append(f"validation {columns['validation_loss'][-1]:.4f}")
+        if "validation_accuracy" in columns:
+            parts.append(f"accuracy {columns['validation_accuracy'][-1]:.1%}")
+        self._bar.update(self._task, completed=event.epoch, scores=", ".join(parts))
+        if event.epoch >= event.epochs or int(event.state.status):
+            self.close()
+
+    def close(self) -> None:
+        """End the bar; called by itself at the end of a run."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _start(self, epochs: int) -> None:
+        from rich.console import Console  # lazily: a tenth of a second that silent runs do not need
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[scores]}"),
+            TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("train", total=epochs, scores="")
+        self._bar.start()

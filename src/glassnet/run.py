@@ -1,0 +1,331 @@
+"""train: a network of your own, on arrays, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet import keys
+from glassnet._resolve import check_count, check_range, resolve
+from glassnet._types import Shape, precision
+from glassnet.batches import Data
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.fitting import STATUS, Callback, EarlyStopping, fit, start
+from glassnet.history import History
+from glassnet.losses import LOSSES, CustomLoss, Loss
+from glassnet.metrics import METRICS
+from glassnet.model import Model, Target, check_array
+from glassnet.network import Network
+from glassnet.penalties import Penalty
+from glassnet.preprocessing import split
+from glassnet.progress import ProgressBar
+from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
+from glassnet.training import Plan, TrainState
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `train` returns.
+
+    model: predicts, with the best epoch's parameters where those were kept.
+    history: one row an epoch.
+    state: everything the run is made of; `train(..., state=run.state)` goes on from there.
+    status: "running" (all epochs done), "converged", "stopped early" or "interrupted".
+    """
+
+    model: Model
+    history: History
+    state: TrainState
+    status: str
+
+
+def train(
+    network: Network,
+    X: Any,
+    y: Any,
+    *,
+    loss: Loss | str | Any = "auto",
+    optimizer: Any = "adam",
+    batch_size: int | None = 32,
+    epochs: int = 100,
+    validation: Any = None,
+    early_stopping: EarlyStopping | bool = False,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    sample_weight: Any = None,
+    metrics: Sequence[str] = (),
+    seed: int = 0,
+    dtype: str = "float32",
+    state: TrainState | None = None,
+    history: History | None = None,
+    callbacks: Sequence[Callback] = (),
+    chunk: int | None = None,
+    progress: bool = False,
+) -> Run:
+    """Train a network on arrays and return the run: model, history, state.
+
+    Each step moves the parameters against the gradient of
+    L = sum(w · l) / sum(w) + l1 · sum |W| + l2 / 2 · sum W² over one batch.
+
+    Main arguments
+    --------------
+    network: its last layer puts out one number a class (CrossEntropy), a label, or a target column.
+    X: numbers, shape (n, features), or pictures (n, h, w[, c]); bytes stay bytes until the batch.
+    y: classes (text or whole numbers), values, 0/1 labels (n, labels), or probabilities (n, classes).
+    loss: a loss, its name, a function (logits, target) -> one loss a row, or "auto": cross-entropy for
+        text, whole numbers and booleans, squared error for other numbers.
+    optimizer: an optimizer or its name, or any optax transformation. Default Adam with rate 1e-3.
+    batch_size: rows a step; None: all rows at once, which is plain gradient descent. Default 32.
+    epochs: walks through all rows, counted from the start of the run. Default 100.
+    validation: (X, y) or (X, y, weight) of your own, or a share of the rows to set aside, stratified.
+    early_stopping: True, or EarlyStopping(patience=...): stop, and keep the best epoch's parameters.
+
+    Other arguments
+    ---------------
+    l1, l2: penalties on weights; biases, gamma and beta are not penalised. Default 0.
+    sample_weight: one number a row, at least 0.
+    metrics: names measured each epoch beside the loss: "accuracy", "absolute_error", "squared_error".
+    seed: of initialisation, order of rows, dropout. The same seed gives the same bits.
+    dtype: "float32" (default) or "float64".
+    state, history: of an earlier run to continue; with the same data it ends as one run would have.
+    callbacks: each is called with an `Event` between calls of the program; one that returns true stops.
+    chunk: epochs a call of the program. Default: 1 with callbacks, else about a fifth of a second.
+    progress: show a bar with loss, validation loss and time left, if the output is a terminal.
+
+    Raises
+    ------
+    DataError, ConfigurationError: see the message. DivergenceError: loss or gradient not finite.
+
+    >>> import glassnet as gn
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = gn.Network([gn.Dense(4), gn.Tanh(), gn.Dense(2)])
+    >>> run = gn.train(net, X, y, optimizer=gn.Adam(0.05), epochs=300)
+    >>> run.model.predict(X).tolist()
+    [0, 1, 1, 0]
+    """
+    check_range("l1", l1, 0, np.inf), check_range("l2", l2, 0, np.inf)
+    with precision(dtype):
+        x = check_array(X, None, dtype)
+        found = resolve_loss(loss, y)
+        target, t = encode_target(y, found)
+        rows = Data(x, as_target(t, found, dtype), check_weights(sample_weight, len(x), dtype))
+        check_lengths(rows)
+        data, held = set_aside(rows, validation, found, target, seed, dtype)
+        stopping = EarlyStopping() if early_stopping is True else early_stopping or None
+        plan = make_plan(network, found, len(data.x), batch_size, metrics, stopping, held, l1 + l2 > 0)
+        if state is None:
+            state, out_shape = start(plan, network, optimizer, x.shape[1:], keys.key(seed))
+            check_output(out_shape, found, target, t)
+        ended = fit(
+            as_jax(state), history or History(),
+            plan=plan, optimizer=optimizer, data=as_jax(data), validation=as_jax(held),
+            epochs=epochs, penalty=Penalty(l1, l2), early_stopping=stopping, chunk=chunk,
+            callbacks=[*callbacks, *([ProgressBar()] if progress else [])],
+        )  # fmt: skip
+    model = finished_model(ended.state, network, found, x.shape[1:], dtype, target=target)
+    status = "interrupted" if ended.interrupted else STATUS[int(ended.state.status)]
+    return Run(model, ended.history, ended.state, status)
+
+
+def as_jax(tree: Any) -> Any:
+    """Return a tree of arrays as JAX arrays."""
+    return jax.tree.map(jnp.asarray, tree)
+
+
+def resolve_loss(loss: Any, y: Any) -> Loss:
+    """Return the loss for a name, a function, or "auto"."""
+    if loss == "auto":
+        kind = np.asarray(y).dtype.kind
+        return LOSSES["squared_error" if kind == "f" else "cross_entropy"]
+    found = resolve("loss", loss, LOSSES)
+    if isinstance(found, Loss):
+        return found
+    if callable(found):
+        return CustomLoss(found)
+    raise ConfigurationError(f"{loss!r} is no loss. Give a name, such as 'squared_error', or a function.")
+
+
+def encode_target(y: Any, loss: Loss, *, weight: Any = None, scaled: bool = False) -> tuple[Target, Any]:
+    """Return the target's encoder, fitted, and the target as codes, labels or values.
+
+    scaled: standardise a regression's values; else they stay in their own unit.
+    """
+    if loss.task == "regression":
+        scaler = TargetScaler.fit(y, weight)
+        if not scaled:
+            n = len(scaler.names)
+            scaler = TargetScaler(scaler.names, (0.0,) * n, (1.0,) * n, scaler.one_dimensional)
+        return scaler, scaler.transform(y, np.float64)
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
+        if loss.task == "labels":
+            labels = LabelsEncoder.fit(y)
+            return labels, labels.transform(y)
+        return None, _probabilities(y)
+    classes = ClassEncoder.fit(y)
+    if len(classes.labels) < 2:
+        raise DataError(
+            f"Every row has the same class, {classes.labels[0]!r}: with one class there is nothing to"
+            " learn. Give rows of at least two classes."
+        )
+    return classes, classes.transform(y)
+
+
+def _probabilities(y: Any) -> np.ndarray:
+    """Return a matrix of probabilities, checked."""
+    p = np.asarray(y, np.float64)
+    if not np.isfinite(p).all() or (p < 0).any() or not np.allclose(p.sum(axis=1), 1, atol=1e-3):
+        raise DataError(
+            "y has several columns, which cross-entropy takes for probabilities (or one-hot), but they are"
+            " not all between 0 and 1 with sum 1 in each row. For several yes-or-no labels use"
+            " loss='binary_cross_entropy', for several values loss='squared_error'."
+        )
+    return p
+
+
+def as_target(t: Any, loss: Loss, dtype: str) -> np.ndarray:
+    """Return an encoded target in the type that the loss computes with."""
+    codes = loss.task == "classification" and np.ndim(t) == 1
+    return np.asarray(t).astype(np.int32 if codes else dtype)
+
+
+def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
+    """Return sample weights as an array, or None.
+
+    Raises
+    ------
+    DataError: another length, negative, missing or infinite weights, or all of them 0.
+    """
+    if weight is None:
+        return None
+    w = np.asarray(weight, np.float64)
+    if w.ndim == 0:
+        w = np.full(n_rows, float(w))
+    if w.ndim > 2 or len(w) != n_rows:
+        raise DataError(f"sample_weight has shape {w.shape}, but X has {n_rows} rows: give one weight a row.")
+    if not np.isfinite(w).all() or (w < 0).any():
+        raise DataError("sample_weight holds negative, missing or infinite numbers: weights start at 0.")
+    if not (w > 0).any():
+        raise DataError("All sample weights are zero: at least one row must count.")
+    return w.astype(dtype)
+
+
+def check_lengths(data: Data) -> None:
+    """Raise unless X and y have the same, positive number of rows."""
+    if len(data.x) == 0:
+        raise DataError("Found array with 0 sample(s): X is empty, there is nothing to learn from.")
+    if len(data.x) != len(data.y):
+        raise DataError(
+            f"X has {len(data.x)} rows and y has {len(data.y)}: each row needs exactly one target."
+        )
+
+
+def set_aside(
+    data: Data, validation: Any, loss: Loss, target: Target, seed: int, dtype: str
+) -> tuple[Data, Data | None]:
+    """Return training and validation rows: a share set aside, the person's own, or none."""
+    if validation is None or validation is False:
+        return data, None
+    if isinstance(validation, (tuple, list)):
+        return data, own_validation(validation, data, loss, target, dtype)
+    check_range("validation", validation, 0, 1, open_low=True)
+    stratify = loss.task == "classification" and data.y.ndim == 1
+    train_rows, held_rows = split(data.y, float(validation), seed, stratify=stratify)
+
+    def rows(at: Any) -> Data:
+        return Data(data.x[at], data.y[at], None if data.weight is None else data.weight[at])
+
+    return rows(train_rows), rows(held_rows)
+
+
+def own_validation(validation: Any, data: Data, loss: Loss, target: Target, dtype: str) -> Data:
+    """Return a person's own validation rows, checked against the training rows."""
+    if len(validation) not in (2, 3):
+        raise DataError(
+            f"validation has {len(validation)} parts, but it must be (X, y), (X, y, weight), or a share."
+        )
+    x = check_array(validation[0], data.x.shape[1:], dtype)
+    t = _probabilities(validation[1]) if target is None else target.transform(validation[1])
+    weight = check_weights(validation[2] if len(validation) == 3 else None, len(x), dtype)
+    held = Data(x, as_target(t, loss, dtype), weight)
+    check_lengths(held)
+    return held
+
+
+def make_plan(
+    network: Network,
+    loss: Loss,
+    n_rows: int,
+    batch_size: int | None,
+    metrics: Sequence[str],
+    stopping: EarlyStopping | None,
+    held: Data | None,
+    penalised: bool,
+) -> Plan:
+    """Return what to compile the program for."""
+    if not isinstance(network, Network):
+        raise ConfigurationError(
+            f"{network!r} is no network. Put the layers into one: gn.Network([gn.Dense(64), gn.ReLU(), ...])."
+        )
+    if batch_size is not None:
+        check_count("batch_size", batch_size)
+    for metric in metrics:
+        resolve("metric", metric, METRICS)
+    return Plan(
+        network=network.skeleton(),
+        loss=loss,
+        batch_size=min(batch_size or n_rows, n_rows),
+        metrics=tuple(metrics),
+        penalised=penalised,
+        keep_best=stopping is not None,
+        validated=held is not None,
+    )
+
+
+def check_output(out_shape: Shape, loss: Loss, target: Target, t: np.ndarray) -> None:
+    """Raise unless the network puts out as many numbers a row as the target needs."""
+    if isinstance(target, ClassEncoder):
+        needed, what = len(target.labels), f"y has {len(target.labels)} classes"
+        if loss.task == "labels":
+            needed, what = 1, "one label needs one number a row"
+            if len(target.labels) > 2:
+                raise ConfigurationError(
+                    f"y has {len(target.labels)} classes, but binary cross-entropy tells two apart: use"
+                    f" loss='cross_entropy' with a last layer gn.Dense({len(target.labels)})."
+                )
+    else:
+        needed = t.shape[1] if t.ndim == 2 else 1
+        what = f"y has {needed} column{'s' if needed > 1 else ''}"
+    if isinstance(loss, CustomLoss):
+        return
+    if out_shape != (needed,):
+        raise ConfigurationError(
+            f"The network puts out shape {out_shape} for each row, but {what}:"
+            f" its last layer with weights must be gn.Dense({needed})."
+        )
+
+
+def finished_model(
+    state: TrainState,
+    network: Network,
+    loss: Loss,
+    in_shape: Shape,
+    dtype: str,
+    *,
+    encoder: Any = None,
+    target: Target = None,
+    info: dict[str, Any] | None = None,
+) -> Model:
+    """Return the model of a state: of its best epoch where that was kept, else of its last."""
+    params, layer_state = state.params, state.layer_state
+    if state.best is not None and int(state.best.epoch) >= 0 and np.isfinite(float(state.best.score)):
+        params, layer_state = state.best.params, state.best.layer_state
+    params, layer_state = jax.tree.map(np.asarray, (params, layer_state))
+    return Model(
+        network, params, layer_state, loss, tuple(in_shape), dtype, encoder, target, info or {}
+    )

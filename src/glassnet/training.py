@@ -1,0 +1,268 @@
+"""Training: the whole run as one compiled program, `while epoch < limit and running: scan over the batches`.
+
+The Training contract: one record in, one record out. `TrainState` holds everything that a run is made of;
+`run_epochs` carries it forward by some epochs. Epoch limit, learning rate, dropout rates, penalties and seed
+are traced values: changing them compiles nothing. Where a run is cut into calls changes no bit of it.
+Status is a value inside the program; what it means for the person is decided outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet import keys
+from glassnet._types import Array, Key, Params, Shape, State, default_float
+from glassnet.batches import Data, as_float, batch_count, epoch_rows, padding, rows_in_order, take
+from glassnet.layers import Trait
+from glassnet.losses import Loss
+from glassnet.metrics import METRICS
+from glassnet.network import Network, spread_traits
+from glassnet.optimizers import global_norm
+from glassnet.penalties import Penalty
+from glassnet.schedules import rate_at
+
+RUNNING, CONVERGED, STOPPED_EARLY, DIVERGED = 0, 1, 2, 3
+CAPACITY = 256  # epochs that one call may run: the rows of the history's buffer
+EVALUATION_BATCH = 2048  # rows measured at a time
+
+
+class Best(NamedTuple):
+    """The best epoch so far: its parameters, its layers' state, its score (a loss), its number."""
+
+    params: Params
+    layer_state: State
+    score: Array
+    epoch: Array
+
+
+class TrainState(NamedTuple):
+    """Everything a training run is made of; a pytree of arrays."""
+
+    params: Params
+    layer_state: State
+    optimizer_state: Any
+    step: Array  # steps taken
+    epoch: Array  # epochs finished
+    best: Best | None  # None: the last parameters are the result
+    stale: Array  # epochs since the best
+    key: Key
+    status: Array  # RUNNING, CONVERGED, STOPPED_EARLY or DIVERGED
+    rows: Array  # the last CAPACITY epochs' history, one row an epoch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a program is compiled for, beside the shapes of its arguments."""
+
+    network: Network  # a skeleton: what `init` moves into the state is left out
+    loss: Loss
+    batch_size: int
+    metrics: tuple[str, ...] = ()
+    penalised: bool = False
+    keep_best: bool = False
+    validated: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the history's columns, in the order of the buffer."""
+        trained = ("loss", "gradient_norm", *self.metrics, "learning_rate")
+        penalty = ("penalty",) if self.penalised else ()
+        measured = tuple(f"validation_{m}" for m in ("loss", *self.metrics)) if self.validated else ()
+        return (*trained, *penalty, *measured)
+
+
+class Controls(NamedTuple):
+    """What may change from call to call without compiling: traced values."""
+
+    epoch_limit: Any  # run until so many epochs are finished
+    patience: Any  # epochs without improvement before stopping
+    min_delta: Any  # how much lower counts as an improvement
+    penalty: Penalty
+
+
+def initial_state(
+    network: Network, optimizer: Any, plan: Plan, in_shape: Shape, key: Key
+) -> tuple[TrainState, Shape]:
+    """Return the state before the first step, and the shape of the network's output."""
+    params, layer_state, out_shape = network.init(keys.fold_in(key, 0), in_shape)
+    params, layer_state = jax.tree.map(jnp.asarray, (params, layer_state))
+    zero, dtype = jnp.zeros((), jnp.int32), default_float()
+    best = Best(params, layer_state, jnp.asarray(np.inf, dtype), zero) if plan.keep_best else None
+    state = TrainState(
+        params=params,
+        layer_state=layer_state,
+        optimizer_state=optimizer.init(params),
+        step=zero,
+        epoch=zero,
+        best=best,
+        stale=zero,
+        key=jnp.asarray(keys.fold_in(key, 1)),
+        status=zero,
+        rows=jnp.zeros((CAPACITY, len(plan.columns)), dtype),
+    )
+    return state, out_shape
+
+
+@partial(jax.jit, static_argnames="plan")
+def run_epochs(
+    state: TrainState,
+    optimizer: Any,
+    data: Data,
+    validation: Data | None,
+    controls: Controls,
+    *,
+    plan: Plan,
+) -> TrainState:
+    """Train until `controls.epoch_limit` epochs are finished, or the run ends by itself.
+
+    At most CAPACITY epochs a call: longer ones overwrite their own history.
+    """
+
+    def unfinished(state: TrainState) -> Array:
+        return (state.epoch < controls.epoch_limit) & (state.status == RUNNING)
+
+    def run_epoch(state: TrainState) -> TrainState:
+        state, measured = train_epoch(state, optimizer, data, controls.penalty, plan)
+        rate = rate_at(getattr(optimizer, "learning_rate", jnp.nan), state.step - 1)
+        measured = [*measured, rate]
+        if plan.penalised:
+            traits = spread_traits(plan.network, state.params)
+            measured.append(controls.penalty.value(state.params, traits))
+        score = measured[0]
+        if validation is not None:
+            scores = evaluate(state.params, state.layer_state, validation, plan)
+            measured, score = [*measured, *scores], scores[0]
+        row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
+        state = state._replace(
+            epoch=state.epoch + 1, rows=state.rows.at[state.epoch % CAPACITY].set(row)
+        )
+        return judge_epoch(state, score, controls, plan) if plan.keep_best else state
+
+    return jax.lax.while_loop(unfinished, run_epoch, state)
+
+
+def train_epoch(
+    state: TrainState, optimizer: Any, data: Data, penalty: Penalty, plan: Plan
+) -> tuple[TrainState, list[Array]]:
+    """Take one step a batch; return the epoch's mean loss, gradient norm and metrics."""
+    n_rows = data.x.shape[0]
+
+    def one_batch(carry: tuple[TrainState, Array], batch: Data) -> tuple[TrainState, Array]:
+        state, sums = carry
+        state, loss, norm, metrics = train_step(state, optimizer, batch, penalty, plan)
+        share = _total(batch)
+        return state, sums + jnp.stack([share, share * loss, norm, *(share * m for m in metrics)])
+
+    sums = jnp.zeros(3 + len(plan.metrics), state.rows.dtype)
+    if plan.batch_size >= n_rows:
+        whole = Data(as_float(data.x), data.y, data.weight)
+        state, sums = one_batch((state, sums), whole)
+    else:
+        rows = epoch_rows(state.key, state.epoch, n_rows, plan.batch_size)
+        present = padding(n_rows, plan.batch_size)
+        (state, sums), _ = jax.lax.scan(
+            lambda carry, at: (one_batch(carry, take(data, *at)), None), (state, sums), (rows, present)
+        )
+    weight = jnp.where(sums[0] > 0, sums[0], jnp.ones_like(sums[0]))
+    n_batches = batch_count(n_rows, plan.batch_size)
+    return state, [sums[1] / weight, sums[2] / n_batches, *(sums[3:] / weight)]
+
+
+def train_step(
+    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, plan: Plan
+) -> tuple[TrainState, Array, Array, list[Array]]:
+    """Forward pass, loss, backward pass, update. A step that is not finite changes nothing but the status."""
+    network, loss = plan.network, plan.loss
+    traits = spread_traits(network, state.params)
+    row_weight = batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
+
+    logits, layer_state, cache = network.forward(
+        state.params, state.layer_state, batch.x,
+        key=keys.fold_in(state.key, state.step), train=True, weight=row_weight,
+    )  # fmt: skip
+    value, dlogits = loss.value(logits, batch.y, batch.weight), loss.gradient(logits, batch.y, batch.weight)
+    _, grads = network.backward(state.params, cache, dlogits)
+    if plan.penalised:
+        grads = jax.tree.map(jnp.add, grads, penalty.gradient(state.params, traits))
+    updates, optimizer_state = update(optimizer, grads, state.optimizer_state, state.params, traits)
+
+    norm = global_norm(grads)
+    finite = jnp.isfinite(value) & jnp.isfinite(norm) & (state.status == RUNNING)
+    params = jax.tree.map(jnp.add, state.params, updates)
+    moved, kept = (params, layer_state, optimizer_state), state[:3]
+    params, layer_state, optimizer_state = jax.tree.map(partial(jnp.where, finite), moved, kept)
+    state = state._replace(
+        params=params,
+        layer_state=layer_state,
+        optimizer_state=optimizer_state,
+        step=state.step + finite,
+        status=jnp.where(finite, state.status, DIVERGED),
+    )
+    return state, value, norm, [_mean(METRICS[m](logits, batch.y), row_weight) for m in plan.metrics]
+
+
+def update(
+    optimizer: Any, grads: Params, optimizer_state: Any, params: Params, traits: Any
+) -> tuple[Params, Any]:
+    """Ask the optimizer for its updates, each times its parameter's learning-rate factor."""
+    is_trait = partial(lambda x: isinstance(x, Trait))
+    decay = jax.tree.map(lambda t: float(t.decay), traits, is_leaf=is_trait)
+    updates, optimizer_state = optimizer.update(grads, optimizer_state, params, decay=decay)
+    factor = jax.tree.map(lambda t: t.factor, traits, is_leaf=is_trait)
+    return jax.tree.map(lambda u, f: u if f == 1 else u * f, updates, factor), optimizer_state
+
+
+def judge_epoch(state: TrainState, score: Array, controls: Controls, plan: Plan) -> TrainState:
+    """Keep the parameters of the best epoch, and stop when there was no better one for long."""
+    assert state.best is not None
+    better = score < state.best.score - controls.min_delta  # false for NaN: it never wins
+    now = Best(state.params, state.layer_state, score, state.epoch)
+    best = jax.tree.map(partial(jnp.where, better), now, state.best)
+    stale = jnp.where(better, 0, state.stale + 1)
+    ended = STOPPED_EARLY if plan.validated else CONVERGED
+    out_of_patience = (stale >= controls.patience) & (state.status == RUNNING)
+    status = jnp.where(out_of_patience, ended, state.status)
+    return state._replace(best=best, stale=stale, status=status)
+
+
+def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list[Array]:
+    """Return the mean loss and the metrics on data, in prediction mode."""
+    n_rows = data.x.shape[0]
+    size = min(n_rows, EVALUATION_BATCH)
+
+    def one_batch(sums: Array, at: Any) -> tuple[Array, None]:
+        batch = take(data, *at)
+        logits, _, _ = plan.network.forward(params, layer_state, batch.x)
+        weight = batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
+        means = [
+            plan.loss.value(logits, batch.y, batch.weight),
+            *(_mean(METRICS[m](logits, batch.y), weight) for m in plan.metrics),
+        ]
+        share = _total(batch)
+        return sums + share * jnp.stack([*means, jnp.ones_like(means[0])]), None
+
+    zeros = jnp.zeros(2 + len(plan.metrics), default_float())
+    places = (rows_in_order(n_rows, size), padding(n_rows, size))
+    sums, _ = jax.lax.scan(one_batch, zeros, places)
+    return list(sums[:-1] / jnp.where(sums[-1] > 0, sums[-1], jnp.ones_like(sums[-1])))
+
+
+def _total(batch: Data) -> Array:
+    """Return the weight of a batch."""
+    if batch.weight is None:
+        return jnp.asarray(batch.x.shape[0], default_float())
+    return jnp.sum(batch.weight)
+
+
+def _mean(values: Array, weight: Array | None) -> Array:
+    """Return the weighted mean over rows."""
+    if weight is None:
+        return jnp.mean(values)
+    total = jnp.sum(weight)
+    return jnp.sum(values * weight) / jnp.where(total > 0, total, jnp.ones_like(total))

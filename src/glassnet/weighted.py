@@ -1,0 +1,133 @@
+"""Statistics of one column in which each row has a weight.
+
+A row of weight 3 counts as three equal rows, and a row of weight 0 as none, exactly: with whole
+weights every result is the same to the last bit as with repeated rows. That is so because
+everything is computed from the distribution (the distinct values, and the weight of each), and the
+distribution is the same for both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from glassnet.errors import DataError
+
+Floats = NDArray[np.float64]
+LARGEST = float(np.finfo(np.float64).max)
+HUGE = 2.0**900
+SMALLEST = float(np.finfo(np.float64).tiny)
+
+
+def check_weight(weight: ArrayLike | None, rows: int) -> Floats | None:
+    """Return the weights as float64 (rows,), or None when there are none.
+
+    Raises `DataError` unless there is one finite weight of at least 0 for each row, and one above
+    0.
+
+    >>> check_weight([1, 2], rows=2)
+    array([1., 2.])
+    """
+    if weight is None:
+        return None
+    try:
+        values = np.asarray(weight, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError("The sample weights must be numbers, one for each row.") from None
+    if values.shape != (rows,):
+        raise DataError(
+            f"The sample weights have shape {values.shape}, but X has {rows} rows: "
+            "give one weight for each row."
+        )
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    if len(wrong):
+        raise DataError(
+            f"The sample weight {values[wrong[0]]} of row {wrong[0]} (the first row is 0) cannot "
+            "be used: weights must be finite and at least 0."
+        )
+    if rows and not values.any():
+        raise DataError(
+            "All sample weights are zero, so that no row counts: give some row a weight above 0."
+        )
+    return values
+
+
+def counted_rows(weight: Floats | None) -> NDArray[np.intp] | None:
+    """Return the rows of a weight above 0, or None when that is all of them.
+
+    >>> counted_rows(np.array([1.0, 0.0, 2.0]))
+    array([0, 2])
+    """
+    if weight is None or weight.all():
+        return None
+    return np.flatnonzero(weight)
+
+
+def distribution(
+    values: NDArray[Any], weight: NDArray[np.float64] | None = None
+) -> tuple[Floats, Floats]:
+    """Return the distinct values in ascending order, and the total weight of each.
+
+    The values are numbers without NaN; without weights each row counts 1.
+
+    >>> distribution(np.array([5, 3, 5]), np.array([1.0, 4.0, 2.0]))
+    (array([3., 5.]), array([4., 3.]))
+    """
+    total: NDArray[Any]
+    scaled = weight
+    if weight is not None and weight.max(initial=0.0) > HUGE:
+        scaled = weight / HUGE  # a power of two: no digit changes, and sums stay finite
+    if values.dtype == np.uint8:  # pictures: counting is ten times quicker than sorting
+        distinct, total = np.arange(256), np.bincount(values, weights=scaled, minlength=256)
+    elif scaled is None:
+        distinct, total = np.unique(values, return_counts=True)
+    else:
+        distinct, place = np.unique(values, return_inverse=True)
+        total = np.bincount(place, weights=scaled, minlength=len(distinct))
+    there = total > 0
+    # + 0.0: one zero, not two
+    return distinct[there].astype(np.float64) + 0.0, total[there].astype(np.float64)
+
+
+def quantiles(values: Floats, weight: Floats, *levels: float) -> tuple[float, ...]:
+    """Return for each level q the smallest v with F(v) ≥ q (F: weighted distribution function).
+
+    `values` and `weight` come from `distribution`.
+
+    >>> quantiles(np.array([1.0, 2.0, 3.0, 4.0]), np.ones(4), 0.25, 0.5, 0.75)
+    (1.0, 2.0, 3.0)
+    """
+    cumulative = np.cumsum(weight)
+    places = np.searchsorted(cumulative, np.array(levels) * cumulative[-1])
+    return tuple(float(value) for value in values[places])
+
+
+def difference(high: float, low: float) -> float:
+    """Return high - low, at most the largest float64 (1e308 and -1e308 are further apart).
+
+    >>> difference(1.0, -1.0), difference(1e308, -1e308) == LARGEST
+    (2.0, True)
+    """
+    half = high / 2 - low / 2
+    return high - low if half < LARGEST / 2 else LARGEST
+
+
+def mean_and_deviation(values: Floats, weight: Floats) -> tuple[float, float]:
+    """Return the mean Σwx / Σw and the population standard deviation √(Σw(x - mean)² / Σw).
+
+    `values` and `weight` come from `distribution`. No sum overflows, whatever the values.
+
+    >>> mean_and_deviation(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
+    (2.0, 1.0)
+    """
+    share = weight / weight.sum()
+    half = values / 2  # differences of halves stay finite
+    centre = float(np.clip((share * half).sum(), half[0], half[-1]))
+    apart = half - centre
+    size = float(np.abs(apart).max())
+    if size < SMALLEST:
+        return 2 * centre, 0.0
+    deviation = size * float(np.sqrt((share * (apart / size) ** 2).sum()))
+    return 2 * centre, min(deviation, LARGEST / 2) * 2

@@ -1,0 +1,5 @@
+"""Settings of every test: strict promotion of dtypes, no display."""
+
+import matplotlib
+
+matplotlib.use("Agg")
