@@ -23,3 +23,6 @@ from glassnet.optimizers import *
 from glassnet.persistence import load as load
 from glassnet.persistence import save as save
 from glassnet.run import train as train
+from glassnet.estimators import NeuralClassifier as NeuralClassifier
+from glassnet.estimators import NeuralRegressor as NeuralRegressor
+from glassnet.fitting import EarlyStopping as EarlyStopping

@@ -47,11 +47,14 @@ _EMPTY: dict[Kind, tuple[Any, ...]] = {
 }
 
 
+_BOOLEANS = {"True": 1.0, "False": 0.0}
+
+
 def _number(text: str) -> float:
     """Return the number that a text is (True is 1, False 0); raises ValueError."""
     if "_" in text:  # float() takes 1_000
         raise ValueError(text)
-    return {"True": 1.0, "False": 0.0}.get(text) or float("0" if text == "False" else text)
+    return float(_BOOLEANS.get(text, text))
 
 
 def _texts_as_numbers(column: Column, missing: Column, name: str, levels: object) -> Column:

@@ -150,6 +150,8 @@ def fit(
             if any([callback(event) for callback in callbacks]):  # all are told, then any may stop
                 break
         stopped = interrupted.is_set()
+    for callback in callbacks:
+        getattr(callback, "close", lambda: None)()
     if int(state.status) == DIVERGED:
         raise DivergenceError(_divergence(state, history))
     return Fitted(state, history, stopped)

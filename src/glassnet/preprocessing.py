@@ -262,27 +262,35 @@ def split(
             "validation set of your own."
         )
     size = min(max(1, round(fraction * len(rows))), len(rows) - 1)
-    free, classes = rows, None
-    if stratify and target.ndim == 1:
+    stratify = stratify and target.ndim == 1
+    code, count = np.zeros(len(rows), np.intp), np.array([len(rows)])
+    if stratify:
         _, code, count = np.unique(target[rows], return_inverse=True, return_counts=True)
-        several = count[code] > 1
-        free, classes = rows[several], code[several]
-        if size < (count > 1).sum() or len(free) - size < (count > 1).sum():
-            # too few for a share of each class: the first row of each stays, the rest is drawn
-            first = np.unique(code, return_index=True)[1]
-            free, classes = np.delete(rows, first), None
-        size = min(size, len(free) if classes is None else size)
-        if not size:
-            raise DataError(
-                "Every class has a single row, so that none can be set aside for validation: give "
-                "more rows for each class, or a validation set of your own."
-            )
-    if size == len(free):
-        aside = free
-    else:
+    several = count[code] > 1
+    free, size = rows[several], min(size, int(several.sum()))
+    if not size:
+        raise DataError(
+            "Every class has a single row, so that none can be set aside for validation: give more "
+            "rows for each class, or a validation set of your own."
+        )
+    # scikit-learn gives each class its share only if both sides have room for one row of each
+    room = min(size, len(free) - size) >= (count > 1).sum()
+    aside = free
+    if size < len(free):
+        classes = code[several] if stratify and room else None
         _, aside = train_test_split(free, test_size=size, random_state=seed, stratify=classes)
-    aside = np.sort(aside)
-    return np.setdiff1d(np.arange(len(target)), aside), aside
+    if stratify:
+        aside = np.setdiff1d(aside, _last_of_their_class(rows, code, aside))
+    return np.setdiff1d(np.arange(len(target)), aside), np.sort(aside)
+
+
+def _last_of_their_class(
+    rows: NDArray[np.intp], code: NDArray[np.intp], aside: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Return one row of each class of which all rows were set aside."""
+    kept = np.isin(code, code[~np.isin(rows, aside)])
+    _, first = np.unique(code[~kept], return_index=True)
+    return rows[~kept][first]
 
 
 def _table_or_matrix(X: Any) -> Table | NDArray[Any]:

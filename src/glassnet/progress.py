@@ -30,13 +30,12 @@ class ProgressBar:
         if "validation_accuracy" in columns:
             parts.append(f"accuracy {columns['validation_accuracy'][-1]:.1%}")
         self._bar.update(self._task, completed=event.epoch, scores=", ".join(parts))
-        if event.epoch >= event.epochs or int(event.state.status):
-            self.close()
 
     def close(self) -> None:
-        """End the bar; called by itself at the end of a run."""
+        """End the bar; `fit` does so at the end of a run."""
         if self._bar is not None:
             self._bar.stop()
+            self._bar = None
 
     def _start(self, epochs: int) -> None:
         from rich.console import Console  # lazily: a tenth of a second that silent runs do not need

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -117,7 +117,10 @@ def train(
         check_lengths(rows)
         data, held = set_aside(rows, validation, found, target, seed, dtype)
         stopping = EarlyStopping() if early_stopping is True else early_stopping or None
-        plan = make_plan(network, found, len(data.x), batch_size, metrics, stopping, held, l1 + l2 > 0)
+        plan = make_plan(
+            network, found, len(data.x), batch_size,
+            metrics=metrics, stopping=stopping, held=held, penalised=l1 + l2 > 0,
+        )  # fmt: skip
         if state is None:
             state, out_shape = start(plan, network, optimizer, x.shape[1:], keys.key(seed))
             check_output(out_shape, found, target, t)
@@ -127,7 +130,8 @@ def train(
             epochs=epochs, penalty=Penalty(l1, l2), early_stopping=stopping, chunk=chunk,
             callbacks=[*callbacks, *([ProgressBar()] if progress else [])],
         )  # fmt: skip
-    model = finished_model(ended.state, network, found, x.shape[1:], dtype, target=target)
+    blueprint = Model(network, (), (), found, x.shape[1:], dtype, target=target)
+    model = finished_model(blueprint, ended.state)
     status = "interrupted" if ended.interrupted else STATUS[int(ended.state.status)]
     return Run(model, ended.history, ended.state, status)
 
@@ -262,6 +266,7 @@ def make_plan(
     loss: Loss,
     n_rows: int,
     batch_size: int | None,
+    *,
     metrics: Sequence[str],
     stopping: EarlyStopping | None,
     held: Data | None,
@@ -310,22 +315,10 @@ def check_output(out_shape: Shape, loss: Loss, target: Target, t: np.ndarray) ->
         )
 
 
-def finished_model(
-    state: TrainState,
-    network: Network,
-    loss: Loss,
-    in_shape: Shape,
-    dtype: str,
-    *,
-    encoder: Any = None,
-    target: Target = None,
-    info: dict[str, Any] | None = None,
-) -> Model:
-    """Return the model of a state: of its best epoch where that was kept, else of its last."""
+def finished_model(blueprint: Model, state: TrainState) -> Model:
+    """Return the model with the parameters of the best epoch where that was kept, else of the last."""
     params, layer_state = state.params, state.layer_state
-    if state.best is not None and int(state.best.epoch) >= 0 and np.isfinite(float(state.best.score)):
+    if state.best is not None and np.isfinite(float(state.best.score)):
         params, layer_state = state.best.params, state.best.layer_state
     params, layer_state = jax.tree.map(np.asarray, (params, layer_state))
-    return Model(
-        network, params, layer_state, loss, tuple(in_shape), dtype, encoder, target, info or {}
-    )
+    return replace(blueprint, params=params, layer_state=layer_state)

@@ -44,11 +44,15 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the checks look at; `table` is None where single columns mean nothing (pictures)."""
+    """What the checks look at; `table` is None where single columns mean nothing (pictures).
+
+    `task` is None without a single target of texts or numbers.
+    """
 
     table: Table | None
     rows: Table | NDArray[Any]
     target: Column | None
+    task: Task | None
     train_rows: NDArray[np.intp] | None
     test_rows: NDArray[np.intp] | None
 
@@ -61,13 +65,6 @@ class Facts:
     def varying(self) -> dict[str, Column]:
         """The columns that have at least two different values, missing values aside."""
         return {name: c for name, c in self.columns.items() if len(_distinct(c)) > 1}
-
-    @cached_property
-    def task(self) -> Task | None:
-        """What the target asks for; None without a single target of texts or numbers."""
-        if self.target is None or self.target.dtype.kind == "M" or not len(self.target):
-            return None
-        return sniff_task(self.target)
 
     @cached_property
     def classes(self) -> tuple[Column, NDArray[np.intp]]:
@@ -104,11 +101,12 @@ def suspicions(
         raise DataError(
             f"X has {len(rows)} rows, but y has {len(target)}: give one target for each row."
         )
-    facts = Facts(
-        _columns_of(rows), rows, target, _row_numbers(train_rows), _row_numbers(test_rows)
-    )
-    if task is not None and facts.task is not None:
-        facts.__dict__["task"] = task
+    if target is None or target.dtype.kind == "M" or missing_in(target).all():
+        task = None
+    else:
+        task = task or sniff_task(target)
+    split = (_row_numbers(train_rows), _row_numbers(test_rows))
+    facts = Facts(_columns_of(rows), rows, target, task, *split)
     return tuple(suspicion for check in CHECKS.values() for suspicion in check(facts))
 
 
@@ -150,7 +148,7 @@ def mostly_missing(facts: Facts) -> Iterator[Suspicion]:
             yield Suspicion(
                 "mostly missing",
                 (name,),
-                f"Column {name!r} is missing in {share:.0%} of the rows: what is learned from it "
+                f"Column {name!r} is missing in {share:.1%} of the rows: what is learned from it "
                 f"rests on few rows. Find out why it is missing; to leave it out: {_drop(name)}.",
             )
 
@@ -342,7 +340,7 @@ def rows_in_both(facts: Facts) -> Iterator[Suspicion]:
         yield Suspicion(
             "rows in both",
             (),
-            f"{count} of {len(facts.test_rows)} test rows ({share:.1%}) are equal to a training "
+            f"{count} of {len(facts.test_rows)} test rows ({share:.2%}) are equal to a training "
             "row in every column: on these the score tests memory. Remove repeated rows from the "
             "data, or keep all rows of one person or thing on one side.",
         )

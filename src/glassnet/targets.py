@@ -334,8 +334,9 @@ def _finite_targets(y: Any) -> Floats:
     columns = _target_columns(y)
     for column in columns:
         if column.dtype.kind != "f":
+            there = column[~missing_in(column)]
             raise DataError(
-                f"The target holds {str(column[0])!r}, which is no number, and a regression "
+                f"The target holds {str(there[0])!r}, which is no number, and a regression "
                 "predicts numbers: use a classification, or turn the target into numbers."
             )
         unusable = np.flatnonzero(~np.isfinite(column))
@@ -350,7 +351,7 @@ def _finite_targets(y: Any) -> Floats:
 
 def _labels_of(y: Any) -> tuple[list[Label], str, NDArray[np.intp]]:
     """Return the distinct labels as Python values, their type, and each row's place in them."""
-    array = np.asarray(column_of(y)) if isinstance(y, Table) else _as_array(y)
+    array = np.stack(_target_columns(y), axis=1) if isinstance(y, Table) else _as_array(y)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:

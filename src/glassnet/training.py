@@ -109,6 +109,18 @@ def initial_state(
     return state, out_shape
 
 
+def continued(state: TrainState, plan: Plan) -> TrainState:
+    """Return a state to go on from under another plan: nothing is best yet, nothing has ended."""
+    zero, dtype = jnp.zeros((), jnp.int32), default_float()
+    best = Best(state.params, state.layer_state, jnp.asarray(np.inf, dtype), state.epoch)
+    return state._replace(
+        best=best if plan.keep_best else None,
+        stale=zero,
+        status=zero,
+        rows=jnp.zeros((CAPACITY, len(plan.columns)), dtype),
+    )
+
+
 @partial(jax.jit, static_argnames="plan")
 def run_epochs(
     state: TrainState,

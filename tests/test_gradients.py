@@ -1,0 +1,351 @@
+"""Gradients: whatever stands in a table, its written derivative is the derivative of its value.
+
+The laws are held by enumeration: a new row of LAYER_TYPES, ACTIVATIONS or LOSSES is tested without a
+new test. Oracles: jax.grad of the value, and central differences in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close, central_differences, normal
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import special
+
+from glassnet import keys
+from glassnet._types import precision
+from glassnet.activations import ACTIVATIONS, LeakyReLU, Tanh
+from glassnet.batches import Data
+from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
+from glassnet.losses import LOSSES, CrossEntropy, CustomLoss, Huber, Loss
+from glassnet.network import LAYER_TYPES, Network, spread_traits
+from glassnet.optimizers import SGD
+from glassnet.penalties import Penalty
+from glassnet.training import Plan, initial_state, train_step
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+DIFFERENCES = 1e-7  # of central differences in float64
+ROWS = 5
+WEIGHTS = {"unweighted": None, "weighted": np.array([1.0, 0.5, 2.0, 0.0, 1.5])}
+
+EXAMPLES: dict[str, list[Layer]] = {  # of layers that need arguments, or have other ways to be
+    "Dense": [Dense(3), Dense(2, "glorot", bias=False)],
+    "Dropout": [Dropout(0.4), Dropout(0.0)],
+    "BatchNorm": [BatchNorm(), BatchNorm(momentum=0.5, eps=0.1)],
+    "Rescale": [Rescale(1 / 255, -0.5)],
+    "LeakyReLU": [LeakyReLU(), LeakyReLU(slope=0.3)],
+    "Network": [
+        Network([Dense(3), BatchNorm(), Tanh(), Network([Dropout(0.3), Dense(2), "selu"]), Dense(2)])
+    ],
+}
+LAYER_CASES = [
+    pytest.param(layer, id=f"{name}{i}")
+    for name, cls in LAYER_TYPES.items()
+    for i, layer in enumerate(EXAMPLES[name] if name in EXAMPLES else [cls()])
+]
+PICTURES = [Flatten(), BatchNorm(), *ACTIVATIONS.values()]  # take rows that are no vectors, too
+
+
+def prepared(layer: Layer, in_shape: tuple[int, ...], dtype: str) -> tuple[Any, Any, Any, Any]:
+    """Return (params, state, x, dy), none of them at a special value such as 0 or 1."""
+    params, state, out_shape = layer.init(keys.key(1), in_shape)
+    params = jax.tree.map(lambda p: jnp.asarray(p + normal(p.shape, 2) * 0.5, dtype), params)
+    state = jax.tree.map(jnp.asarray, state)
+    return params, state, normal((ROWS, *in_shape), 3, dtype), normal((ROWS, *out_shape), 4, dtype)
+
+
+def check_layer(layer: Layer, in_shape: tuple[int, ...], dtype: str, context: Any) -> None:
+    params, state, x, dy = prepared(layer, in_shape, dtype)
+
+    def through(both: Any) -> Any:
+        y, _, _ = layer.forward(both[0], state, both[1], **context)
+        return jnp.sum(y * dy)
+
+    y, new_state, cache = layer.forward(params, state, x, **context)
+    dx, dparams = layer.backward(params, cache, dy)
+
+    assert y.shape == dy.shape and y.dtype == dx.dtype == np.dtype(dtype)
+    assert jax.tree.map(jnp.shape, new_state) == jax.tree.map(jnp.shape, state)
+    assert_close((dparams, dx), jax.grad(through)((params, x)), TOLERANCE[dtype])
+    if dtype == "float64":
+        assert_close((dparams, dx), central_differences(through, (params, x)), DIFFERENCES)
+
+
+def test_the_examples_cover_the_tables() -> None:
+    assert set(EXAMPLES) <= set(LAYER_TYPES)
+    assert {type(a).__name__ for a in ACTIVATIONS.values()} <= set(LAYER_TYPES)
+    assert {type(case.values[0]) for case in LAYER_CASES} == set(LAYER_TYPES.values())
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("weight", WEIGHTS.values(), ids=WEIGHTS)
+@pytest.mark.parametrize("train", [False, True], ids=["predict", "train"])
+@pytest.mark.parametrize("layer", LAYER_CASES)
+def test_backward_is_the_derivative_of_forward(
+    layer: Layer, train: bool, weight: Any, dtype: str
+) -> None:
+    with precision(dtype):
+        weight = None if weight is None else jnp.asarray(weight, dtype)
+        check_layer(layer, (4,), dtype, {"key": keys.key(5), "train": train, "weight": weight})
+
+
+@pytest.mark.parametrize("layer", PICTURES, ids=lambda layer: type(layer).__name__)
+def test_backward_is_the_derivative_of_forward_on_pictures(layer: Layer) -> None:
+    with precision("float64"):
+        context = {"key": keys.key(5), "train": True, "weight": jnp.asarray(WEIGHTS["weighted"])}
+        check_layer(layer, (2, 3, 1), "float64", context)
+
+
+@dataclass(frozen=True)
+class Bilinear(Layer):
+    """A layer by `forward` alone, with parameters and state."""
+
+    def init(self, key: Any, in_shape: Any) -> Any:
+        params = {"A": keys.normal(key, (2, *in_shape)), "c": np.ones(2, np.float32)}
+        return params, {"calls": np.zeros((), np.float32)}, (2,)
+
+    def forward(self, params: Any, state: Any, x: Any, **context: Any) -> Any:
+        y = jnp.sin(x @ params["A"].T) * params["c"]
+        return y, {"calls": state["calls"] + 1}, None
+
+
+class Steeper(Tanh):
+    """A layer that replaces the forward of one whose backward is written: that one no longer fits."""
+
+    def forward(self, params: Any, state: Any, x: Any, **context: Any) -> Any:
+        return jnp.tanh(3 * x), state, None
+
+
+@pytest.mark.parametrize("layer", [Bilinear(), Steeper(), Network([Bilinear(), "tanh", Dense(2)])])
+def test_a_layer_with_forward_alone_gets_its_backward(layer: Layer) -> None:
+    with precision("float64"):
+        check_layer(layer, (4,), "float64", {"key": keys.key(5), "train": True, "weight": None})
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_stay_finite_far_from_zero(name: str) -> None:
+    z = jnp.array([-1e30, -1e4, -90.0, 90.0, 1e4, 1e30])
+    activation = ACTIVATIONS[name]
+    a = activation.value(z)
+    slope = activation.derivative(z, a)
+    assert np.isfinite(a).all() and np.isfinite(slope).all()
+    assert (np.abs(slope) < 1.2).all()
+
+
+@pytest.mark.parametrize("layer", LAYER_CASES)
+def test_rows_of_weight_0_change_nothing(layer: Layer) -> None:
+    with precision("float64"):
+        params, state, x, dy = prepared(layer, (4,), "float64")
+        weight = jnp.asarray([1.0, 0.5, 2.0, 1.0, 1.5])
+        strange = jnp.full((3, 4), 1e3)  # what stands in the padding must not matter
+        context = {"key": keys.key(5), "train": True}
+
+        def run(x: Any, dy: Any, weight: Any) -> Any:
+            y, new_state, cache = layer.forward(params, state, x, weight=weight, **context)
+            dx, dparams = layer.backward(params, cache, dy)
+            return y[:ROWS], dx[:ROWS], new_state, dparams
+
+        nothing = jnp.zeros((3, *dy.shape[1:]))
+        padded = run(
+            jnp.concatenate([x, strange]),
+            jnp.concatenate([dy, nothing]),
+            jnp.concatenate([weight, jnp.zeros(3)]),
+        )
+        assert_close(padded, run(x, dy, weight), 1e-12)
+
+
+# --- losses ---------------------------------------------------------------------------------------
+
+
+def targets_of(loss: Loss) -> dict[str, tuple[Any, Any]]:
+    """Return (logits, target) for each form that the loss's targets can have."""
+    rng = np.random.default_rng(7)
+    many, one = rng.normal(size=(ROWS, 3)) * 2, rng.normal(size=(ROWS, 1)) * 2
+    p = rng.dirichlet(np.ones(3), ROWS)
+    forms: dict[str, dict[str, tuple[Any, Any]]] = {
+        "regression": {
+            "one output": (one, rng.normal(size=ROWS)),
+            "a column": (one, rng.normal(size=(ROWS, 1))),
+            "outputs": (many, rng.normal(size=(ROWS, 3))),
+            "whole numbers": (one, np.arange(ROWS)),
+        },
+        "classification": {
+            "codes": (many, np.array([0, 2, 1, 1, 0])),
+            "one-hot": (many, np.eye(3)[[0, 2, 1, 1, 0]]),
+            "probabilities": (many, p),
+            "no sum of 1": (many, 0.7 * p),
+        },
+        "labels": {
+            "one label": (one, np.array([0.0, 1, 1, 0, 1])),
+            "labels": (many, np.eye(3)[[0, 2, 1, 1, 0]]),
+            "codes": (one, np.array([0, 1, 1, 0, 1])),
+            "probabilities": (many, p),
+        },
+    }
+    return forms[loss.task]
+
+
+def ways_to_be(loss: Loss) -> list[Loss]:
+    """Return a loss with its defaults, and with label smoothing where it has that."""
+    smooths = any(field.name == "label_smoothing" for field in fields(loss))  # type: ignore[arg-type]
+    return [loss, replace(loss, label_smoothing=0.2)] if smooths else [loss]  # type: ignore[type-var]
+
+
+LOG_COSH = CustomLoss(lambda z, y: jnp.log(jnp.cosh(z - y.reshape(z.shape))).sum(axis=1))
+QUARTIC = CustomLoss(lambda z, y: (z - y.reshape(z.shape)) ** 4)
+LOSS_CASES = [
+    pytest.param(loss, form, id=f"{name}-{form}")
+    for name, row in {**LOSSES, "steep huber": Huber(0.3), "log cosh": LOG_COSH, "quartic": QUARTIC}.items()
+    for loss in ways_to_be(row)
+    for form in targets_of(loss)
+]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("loss", "form"), LOSS_CASES)
+def test_a_losss_gradient_is_the_derivative_of_its_value(loss: Loss, form: str, dtype: str) -> None:
+    logits, target = targets_of(loss)[form]
+    with precision(dtype):
+        logits, target = jnp.asarray(logits, dtype), jnp.asarray(target)
+        target = target if target.dtype.kind == "i" else target.astype(dtype)
+        terms = loss.terms(logits, target)
+        by_row = jnp.asarray(WEIGHTS["weighted"], dtype)
+        weights = [None, by_row, jnp.zeros(ROWS, dtype)]
+        if terms.ndim == 2:
+            weights.append(jnp.abs(normal(terms.shape, 8, dtype)))
+        for weight in weights:
+            value = partial(loss.value, target=target, weight=weight)
+            gradient = loss.gradient(logits, target, weight)
+            assert gradient.shape == logits.shape and gradient.dtype == np.dtype(dtype)
+            assert_close(gradient, jax.grad(value)(logits), TOLERANCE[dtype])
+            if dtype == "float64":
+                assert_close(gradient, central_differences(value, logits), DIFFERENCES)
+
+
+def cross_entropy(z: Any, t: Any) -> Any:
+    return -(t * special.log_softmax(z, axis=1)).sum(axis=1)
+
+
+def binary_cross_entropy(z: Any, t: Any) -> Any:
+    return -t * special.log_expit(z) - (1 - t) * special.log_expit(-z)
+
+
+FORMULAS = {  # each loss once more, in NumPy and SciPy
+    "squared_error": lambda z, y: (y.reshape(z.shape) - z) ** 2,
+    "absolute_error": lambda z, y: np.abs(y.reshape(z.shape) - z),
+    "huber": lambda z, y: special.huber(1.0, y.reshape(z.shape) - z),
+    "cross_entropy": lambda z, y: cross_entropy(z, np.eye(3)[y] if y.ndim == 1 else y),
+    "binary_cross_entropy": lambda z, y: binary_cross_entropy(z, y.reshape(z.shape)),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_losss_value_is_the_weighted_mean_of_its_formula(name: str) -> None:
+    assert set(FORMULAS) == set(LOSSES)
+    weight = WEIGHTS["weighted"]
+    for logits, target in targets_of(LOSSES[name]).values():
+        terms = FORMULAS[name](logits, target)
+        with precision("float64"):
+            z, t = jnp.asarray(logits), jnp.asarray(target)
+            plain, weighted = LOSSES[name].value(z, t), LOSSES[name].value(z, t, jnp.asarray(weight))
+        by_row = terms if terms.ndim == 1 else terms.mean(axis=1)
+        np.testing.assert_allclose(plain, terms.mean(), rtol=1e-12)
+        np.testing.assert_allclose(weighted, np.average(by_row, weights=weight), rtol=1e-12)
+
+
+def test_label_smoothing_mixes_the_target_with_equal_shares() -> None:
+    z, y = jnp.asarray(normal((ROWS, 3), 1, np.float32)), jnp.array([0, 2, 1, 1, 0])
+    mixed = 0.9 * np.eye(3)[y] + 0.1 / 3
+    smooth = CrossEntropy(label_smoothing=0.1).value(z, y)
+    np.testing.assert_allclose(smooth, cross_entropy(np.asarray(z), mixed).mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_stay_finite_on_extreme_logits(name: str) -> None:
+    loss = LOSSES[name]
+    for _, target in targets_of(loss).values():
+        k = 1 if np.ndim(target) == 1 and loss.task != "classification" else np.size(target[0])
+        k = 3 if loss.task == "classification" else k
+        z = jnp.asarray(np.tile([[1e4], [-1e4], [0.0], [80.0], [-200.0]], (1, k)), jnp.float32)
+        z = z.at[:, 0].multiply(-1)
+        t = jnp.asarray(target)
+        assert np.isfinite(loss.value(z, t)) and np.isfinite(loss.gradient(z, t)).all()
+        assert np.isfinite(loss.output(z)).all()
+
+
+# --- penalties and whole networks -----------------------------------------------------------------
+
+MIXED = Network([Dense(3), BatchNorm(), "tanh", Network([Dense(2), "relu"]), Dense(2, bias=False)])
+
+
+@pytest.mark.parametrize("penalty", [Penalty(0.3, 0), Penalty(0, 0.7), Penalty(0.3, 0.7)])
+def test_a_penaltys_gradient_is_the_derivative_of_its_value(penalty: Penalty) -> None:
+    with precision("float64"):
+        params, *_ = prepared(MIXED, (4,), "float64")
+        traits = spread_traits(MIXED, params)
+        value = partial(penalty.value, traits=traits)
+        gradient = penalty.gradient(params, traits)
+        assert_close(gradient, jax.grad(value)(params), 1e-12)
+        assert_close(gradient, central_differences(value, params), DIFFERENCES)
+
+        weights = [params[0]["W"], params[3][0]["W"], params[4]["W"]]
+        l1 = sum(np.abs(w).sum() for w in weights)
+        l2 = sum((np.asarray(w) ** 2).sum() for w in weights)
+        np.testing.assert_allclose(value(params), penalty.l1 * l1 + penalty.l2 / 2 * l2, rtol=1e-12)
+    names = {path[-1].key: np.any(g) for path, g in jax.tree_util.tree_leaves_with_path(gradient)}
+    assert names == {"W": True, "b": False, "gamma": False, "beta": False}
+
+
+hidden = st.lists(
+    st.one_of(
+        st.integers(1, 4).map(Dense),
+        st.sampled_from([BatchNorm(), Dropout(0.5), Rescale(0.7, 0.1), Flatten()]),
+        st.sampled_from(sorted(ACTIVATIONS)),
+    ),
+    max_size=5,
+)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(hidden, st.sampled_from([r for r in LOSSES.values() if r.task != "classification"] + [LOG_COSH]))
+def test_a_step_of_any_network_is_the_derivative_of_loss_and_penalty(layers: Any, loss: Loss) -> None:
+    network = Network([*layers[:2], Network([*layers[2:], "tanh"]), Dense(2)])
+    check_step(network, loss, Data(normal((ROWS, 3), 1), jnp.abs(normal((ROWS, 2), 2))))
+
+
+def test_a_step_of_a_classifier_is_the_derivative_of_loss_and_penalty() -> None:
+    weight = jnp.asarray(WEIGHTS["weighted"])
+    check_step(MIXED, CrossEntropy(0.1), Data(normal((ROWS, 3), 1), jnp.array([0, 1, 1, 0, 1]), weight))
+
+
+def check_step(network: Network, loss: Loss, data: Data) -> None:
+    """With plain SGD of rate 1, what a step takes off the parameters is the gradient."""
+    with precision("float64"):
+        data, penalty = jax.tree.map(jnp.asarray, data), Penalty(0.01, 0.1)
+        plan = Plan(network, loss, ROWS, penalised=True)
+        state, _ = initial_state(network, SGD(1.0), plan, data.x.shape[1:], keys.key(3))
+        traits = spread_traits(network, state.params)
+
+        def objective(params: Any) -> Any:
+            key = keys.fold_in(state.key, state.step)
+            logits, _, _ = network.forward(
+                params, state.layer_state, data.x, key=key, train=True, weight=data.weight
+            )
+            return loss.value(logits, data.y, data.weight) + penalty.value(params, traits)
+
+        after, value, norm, _ = train_step(state, SGD(1.0), data, penalty, plan)
+        gradient = jax.grad(objective)(state.params)
+        assert_close(jax.tree.map(jnp.subtract, state.params, after.params), gradient, 1e-10)
+        assert_close(gradient, central_differences(objective, state.params), 1e-6)
+        squares = sum(float((g**2).sum()) for g in jax.tree.leaves(gradient))
+        np.testing.assert_allclose(norm, squares**0.5, rtol=1e-9)
+        np.testing.assert_allclose(
+            value + penalty.value(state.params, traits), objective(state.params), rtol=1e-12
+        )
