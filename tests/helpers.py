@@ -39,11 +39,11 @@ def central_differences(function: Callable[[Any], Any], at: Any, h: float = 1e-5
     """Return the gradient of a function of a tree by (f(x + h) - f(x - h)) / 2h, number by number."""
     flat, unravel = ravel_pytree(at)
     steps = h * jnp.eye(flat.size, dtype=flat.dtype)
-    of_flat = jax.vmap(lambda v: function(unravel(v)))
-    return unravel((of_flat(flat + steps) - of_flat(flat - steps)) / (2 * h))
+    of_all = jax.vmap(lambda v: function(unravel(v)))
+    return unravel((of_all(flat + steps) - of_all(flat - steps)) / (2 * h))
 
 
 def normal(shape: tuple[int, ...], seed: int, dtype: Any = np.float64) -> Any:
     """Return normal numbers, none nearer to 0 than 0.05: activations may have a corner there."""
     x = np.random.default_rng(seed).normal(size=shape)
-    return jnp.asarray(x + np.copysign(0.05, x), dtype)
+    return (x + np.copysign(0.05, x)).astype(dtype)

@@ -98,6 +98,10 @@ def test_the_dtype_of_the_numbers_does_not_matter(dtype):
     np.testing.assert_array_equal(first, same.transform(X.astype(np.float64)))
 
 
+def test_there_is_one_zero():
+    assert repr(NumericEncoder.fit(np.array([[-0.0], [-0.0]])).center) == "(0.0,)"
+
+
 def test_blocks_change_nothing(monkeypatch):
     X = np.random.default_rng(0).normal(size=(30, 7))
     X[::4, 2] = np.nan

@@ -80,6 +80,7 @@ def test_data_frames_are_tables():
         ({"code": [3, 4, 5, 3]}, {}),
         ({"day": ["2024-01-01", "2024-01-02T00:00:00Z", "2024-01-05", None]}, {}),
         ({"city": [None] * 4}, {"city": ["unseen"] * 4}),
+        ({"day": [None] * 4}, {"day": dates(*["NaT"] * 4)}),
         ({"age": [True, False, True, None]}, {"age": [1, 0, 1, None]}),
     ],
 )
@@ -218,6 +219,13 @@ def test_damaged_records_are_refused_by_one_exception(encoder):
         {"kind": "array"},
         {"kinds": ["number"] * 6},
         {"others": []},
+        {"others": list(reversed(ENCODERS["table"].to_spec()["others"]))},
+        {
+            "others": [
+                CategoryEncoder("elsewhere", ("a",), False, False).to_spec(),
+                *ENCODERS["table"].to_spec()["others"][1:],
+            ]
+        },
     ],
     ids=str,
 )

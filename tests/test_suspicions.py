@@ -41,6 +41,12 @@ PLANTED = {
         np.where(LABEL == "yes", np.nan, HEIGHT),
         LABEL,
     ),
+    "class by missing text": (
+        "gives the target away",
+        ("leak",),
+        np.where(LABEL == "yes", None, rng.choice(["p", "q"], N)),
+        LABEL,
+    ),
     "value by rank": ("gives the target away", ("leak",), np.log(PRICE), PRICE),
     "value by copy": ("gives the target away", ("leak",), PRICE * 1e300, PRICE * 1e302),
     "numbered rows": ("identifier", ("leak",), np.arange(1, N + 1), LABEL),
@@ -106,7 +112,7 @@ def test_pictures_are_not_looked_at_column_by_column():
 
 
 def test_imbalance_of_two_classes_begins_below_five_percent():
-    for rare, kinds in ((10, []), (9, ["imbalance"])):
+    for rare, kinds in ((10, []), (9, ["imbalance"]), (2, ["imbalance"])):
         y = np.arange(N) < rare
         assert [s.kind for s in suspicions(as_table(HEALTHY), y)] == kinds
 

@@ -1,28 +1,115 @@
-"""Neural networks with glass walls."""
+"""Neural networks with glass walls: train on your own table or pictures, see every number.
 
-from glassnet import keys as keys
-from glassnet.activations import GELU as GELU
-from glassnet.activations import SELU as SELU
-from glassnet.activations import Identity as Identity
-from glassnet.activations import LeakyReLU as LeakyReLU
-from glassnet.activations import Mish as Mish
-from glassnet.activations import ReLU as ReLU
-from glassnet.activations import Sigmoid as Sigmoid
-from glassnet.activations import SiLU as SiLU
-from glassnet.activations import Softplus as Softplus
-from glassnet.activations import Tanh as Tanh
-from glassnet.layers import BatchNorm as BatchNorm
-from glassnet.layers import Dense as Dense
-from glassnet.layers import Dropout as Dropout
-from glassnet.layers import Flatten as Flatten
-from glassnet.layers import Layer as Layer
-from glassnet.layers import Rescale as Rescale
-from glassnet.losses import *
-from glassnet.network import Network as Network
-from glassnet.optimizers import *
-from glassnet.persistence import load as load
-from glassnet.persistence import save as save
-from glassnet.run import train as train
-from glassnet.estimators import NeuralClassifier as NeuralClassifier
-from glassnet.estimators import NeuralRegressor as NeuralRegressor
-from glassnet.fitting import EarlyStopping as EarlyStopping
+Names are imported when they are first used: `import glassnet` by itself costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glassnet import keys as keys
+    from glassnet.activations import GELU as GELU
+    from glassnet.activations import SELU as SELU
+    from glassnet.activations import Identity as Identity
+    from glassnet.activations import LeakyReLU as LeakyReLU
+    from glassnet.activations import Mish as Mish
+    from glassnet.activations import ReLU as ReLU
+    from glassnet.activations import Sigmoid as Sigmoid
+    from glassnet.activations import SiLU as SiLU
+    from glassnet.activations import Softplus as Softplus
+    from glassnet.activations import Tanh as Tanh
+    from glassnet.datasets import read as read
+    from glassnet.errors import ConfigurationError as ConfigurationError
+    from glassnet.errors import DataError as DataError
+    from glassnet.errors import DivergenceError as DivergenceError
+    from glassnet.errors import GlassnetError as GlassnetError
+    from glassnet.errors import ModelFormatError as ModelFormatError
+    from glassnet.estimators import NeuralClassifier as NeuralClassifier
+    from glassnet.estimators import NeuralRegressor as NeuralRegressor
+    from glassnet.evaluation import evaluate as evaluate
+    from glassnet.fitting import EarlyStopping as EarlyStopping
+    from glassnet.fitting import Event as Event
+    from glassnet.history import History as History
+    from glassnet.initializers import Glorot as Glorot
+    from glassnet.initializers import He as He
+    from glassnet.initializers import LeCun as LeCun
+    from glassnet.initializers import Normal as Normal
+    from glassnet.initializers import Uniform as Uniform
+    from glassnet.initializers import Zeros as Zeros
+    from glassnet.layers import BatchNorm as BatchNorm
+    from glassnet.layers import Dense as Dense
+    from glassnet.layers import Dropout as Dropout
+    from glassnet.layers import Flatten as Flatten
+    from glassnet.layers import Layer as Layer
+    from glassnet.layers import Rescale as Rescale
+    from glassnet.layers import Trait as Trait
+    from glassnet.losses import BinaryCrossEntropy as BinaryCrossEntropy
+    from glassnet.losses import CrossEntropy as CrossEntropy
+    from glassnet.losses import CustomLoss as CustomLoss
+    from glassnet.losses import Huber as Huber
+    from glassnet.losses import Loss as Loss
+    from glassnet.losses import MeanAbsoluteError as MeanAbsoluteError
+    from glassnet.losses import MeanSquaredError as MeanSquaredError
+    from glassnet.model import Model as Model
+    from glassnet.network import Network as Network
+    from glassnet.optimizers import SGD as SGD
+    from glassnet.optimizers import Adam as Adam
+    from glassnet.optimizers import AdamW as AdamW
+    from glassnet.optimizers import ClipByNorm as ClipByNorm
+    from glassnet.optimizers import Momentum as Momentum
+    from glassnet.optimizers import RMSprop as RMSprop
+    from glassnet.persistence import load as load
+    from glassnet.persistence import save as save
+    from glassnet.progress import ProgressBar as ProgressBar
+    from glassnet.run import Run as Run
+    from glassnet.run import train as train
+    from glassnet.schedules import Constant as Constant
+    from glassnet.schedules import Cosine as Cosine
+    from glassnet.schedules import Exponential as Exponential
+    from glassnet.schedules import OneCycle as OneCycle
+    from glassnet.schedules import Step as Step
+    from glassnet.schedules import WarmUp as WarmUp
+    from glassnet.tables import Table as Table
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "activations": "GELU SELU Identity LeakyReLU Mish ReLU Sigmoid SiLU Softplus Tanh",
+    "datasets": "read",
+    "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
+    "estimators": "NeuralClassifier NeuralRegressor",
+    "evaluation": "evaluate",
+    "fitting": "EarlyStopping Event",
+    "history": "History",
+    "initializers": "Glorot He LeCun Normal Uniform Zeros",
+    "layers": "BatchNorm Dense Dropout Flatten Layer Rescale Trait",
+    "losses": "BinaryCrossEntropy CrossEntropy CustomLoss Huber Loss MeanAbsoluteError MeanSquaredError",
+    "model": "Model",
+    "network": "Network",
+    "optimizers": "SGD Adam AdamW ClipByNorm Momentum RMSprop",
+    "persistence": "load save",
+    "progress": "ProgressBar",
+    "run": "Run train",
+    "schedules": "Constant Cosine Exponential OneCycle Step WarmUp",
+    "tables": "Table",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted([*_HOME_OF, "keys"])  # noqa: PLE0605 - a list of names, sorted
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module, once."""
+    if name == "keys":
+        return import_module("glassnet.keys")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'glassnet' has no attribute '{name}'")
+    value = getattr(import_module(f"glassnet.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

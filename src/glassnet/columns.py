@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.errors import DataError
+from glassnet.errors import DataError, NestedValueError
 
 Kind = Literal["number", "category", "date"]
 Column: TypeAlias = NDArray[Any]
@@ -122,7 +122,7 @@ def _from_objects(values: Column, name: str | None) -> Column:
     types = set(map(type, values))
     if types & _NESTED:
         nested = min(kind.__name__ for kind in types & _NESTED)
-        raise _unsupported(f"made of nested values ({_article(nested)})", name)
+        raise NestedValueError(str(_unsupported(f"made of nested values ({_article(nested)})", name)))
     if types <= {str, type(None)} and str in types:
         return values.copy()
     missing = [_is_missing(value) for value in values]
@@ -219,8 +219,8 @@ def _string(value: object) -> str:
 def _unsupported(what: str, name: str | None) -> DataError:
     who = "The values are" if name is None else f"Column '{name}' is"
     return DataError(
-        f"{who} {what}, which is neither numbers, text nor dates: leave the column out or turn it "
-        "into columns of one plain value a row."
+        f"{who} {what}, but an argument must be a date, a string or a number: leave the column out or "
+        "turn it into columns of one plain value a row."
     )
 
 

@@ -37,8 +37,10 @@ _FORMS: dict[str, str] = {
          "timestamp with time zone"), _DATE),
     "boolean": "CASE WHEN {c} THEN 'True' WHEN NOT {c} THEN 'False' END",
     "time": "epoch({c})",
+    "time_ns": "epoch({c})",
     "interval": "epoch({c})",
 }  # fmt: skip
+_JSON_OPTIONS = ", sample_size=-1, maximum_object_size=1000000000, compression='none'"
 _JSON_TEXT = "{c} ->> '$'"
 
 
@@ -72,7 +74,7 @@ def read_columnar(
     """
     import duckdb  # lazily: it takes longer to import than the whole command line
 
-    options = {"parquet": "", "json": ", sample_size=-1, maximum_object_size=1000000000"}[kind]
+    options = {"parquet": "", "json": _JSON_OPTIONS}[kind]
     with TemporaryDirectory(prefix="glassnet-") as name, connect(Path(name)) as connection:
         plain = [str(plain_copy(p, Path(name)) if needs_copy(p) else p) for p in paths]
         try:
@@ -119,9 +121,10 @@ def _read_duckdb(path: Path, table: str | None, query: str | None) -> tuple[Tabl
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         if query is not None:
-            relation = connection.sql(query)
+            statements = connection.extract_statements(query)
+            relation = connection.sql(statements[0].query) if len(statements) == 1 else None
             if relation is None:
-                raise DataError("The query returns no rows: give a SELECT.")
+                raise DataError("The query must be one statement that returns rows: give a SELECT.")
             return _from_relation(relation)
         found = connection.execute(
             "SELECT table_schema, table_name FROM information_schema.tables"
@@ -147,7 +150,7 @@ def _read_sqlite(path: Path, table: str | None, query: str | None) -> tuple[Tabl
         connection.set_authorizer(_only_read)
         cursor = connection.execute(query)
         if cursor.description is None:
-            raise DataError("The query returns no rows: give a SELECT.")
+            raise DataError("The query must be one statement that returns rows: give a SELECT.")
         names, notes = unique_names([entry[0] for entry in cursor.description])
         rows = cursor.fetchall()
     finally:

@@ -267,7 +267,8 @@ def _read_npz(path: Path, target: str | None) -> Dataset:
 
 def _arrays(path: Path, shown: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, because NumPy leaves a damaged file open
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except ValueError as error:
         if "pickle" not in str(error).lower():

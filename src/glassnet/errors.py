@@ -3,6 +3,7 @@
     Exception
     ├── GlassnetError                everything below; catch this one to catch them all
     │   ├── DataError                (also ValueError) the data cannot be used as it is
+    │   │   └── NestedValueError     (also TypeError) a cell holds a list, a dictionary or the like
     │   ├── ConfigurationError       (also ValueError) a parameter or an architecture is wrong
     │   ├── ModelFormatError         (also ValueError) a model file is damaged or not one of ours
     │   └── DivergenceError          (also ValueError) training produced infinite or undefined numbers
@@ -23,6 +24,10 @@ class GlassnetError(Exception):
 
 class DataError(GlassnetError, ValueError):
     """The data cannot be used as it is."""
+
+
+class NestedValueError(DataError, TypeError):
+    """A cell of a table holds a list, a dictionary or the like instead of one plain value."""
 
 
 class ConfigurationError(GlassnetError, ValueError):

@@ -91,7 +91,8 @@ class _NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn pub
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class, the labels, or the value of each row, in the target's own unit."""
-        return self.model_.predict(self._to_predict(X))
+        check_is_fitted(self)
+        return self.model_.predict(self._normal(X, reset=False))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, for `gn.load` and the command; see `glassnet.persistence`."""
@@ -129,6 +130,8 @@ class _NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn pub
         self.state_: TrainState = jax.tree.map(np.asarray, ended.state)
         self.history_: History = ended.history
         self.n_iter_ = int(self.state_.epoch)
+        self.n_validation_ = 0 if held is None else len(held.y)
+        self.status_ = ended.status
         self.model_: Model = finished_model(model, ended.state)
         return self
 
@@ -140,7 +143,7 @@ class _NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn pub
         stopping = self.early_stopping
         if stopping == "auto":
             own = isinstance(validation, tuple | list)
-            stopping = auto.early_stopping or (EarlyStopping(max(5, auto.epochs // 5)) if own else None)
+            stopping = auto.early_stopping or (EarlyStopping(max(10, auto.epochs // 3)) if own else None)
         elif isinstance(stopping, bool | np.bool_):
             stopping = EarlyStopping() if stopping else None
         elif not isinstance(stopping, EarlyStopping | None):
@@ -232,7 +235,7 @@ class _NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn pub
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
             )
         X = self._normal(X, reset=reset)
-        y = np.asarray(y)
+        y = _plain_array(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if len(X) != len(y):
@@ -248,7 +251,9 @@ class _NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn pub
 
     def _normal(self, X: Any, *, reset: bool) -> Table | np.ndarray:
         """Return X as a table or an array, names and number of its features checked or learned."""
-        if isinstance(X, Table | Mapping):
+        if isinstance(X, list | tuple) and np.ndim(X) > 2:
+            X = np.asarray(X)
+        if isinstance(X, Table | Mapping) and not hasattr(X, "toarray"):
             table = as_table(X)
             if reset:
                 self.feature_names_in_ = np.array(table.names, dtype=object)
@@ -257,9 +262,8 @@ class _NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn pub
         if is_table(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return as_table(X)
-        if is_pictures(np.shape(X)) and not hasattr(X, "toarray"):
-            in_shape = None if reset else self.model_.in_shape
-            pictures = check_array(X, in_shape, "float32")
+        if is_pictures(getattr(X, "shape", ())):
+            pictures = check_array(X, None, "float32")  # their shape is checked by Model.inputs
             if reset:
                 self.n_features_in_ = int(np.prod(pictures.shape[1:]))
             return pictures
@@ -267,10 +271,6 @@ class _NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn pub
             self, X, reset=reset, dtype="numeric", accept_sparse=True, ensure_all_finite="allow-nan"
         )
         return checked.toarray() if hasattr(checked, "toarray") else checked
-
-    def _to_predict(self, X: Any) -> Table | np.ndarray:
-        check_is_fitted(self)
-        return self._normal(X, reset=False)
 
     def _loss(self, y: np.ndarray) -> Loss:
         raise NotImplementedError
@@ -309,7 +309,8 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):  # type: ignore[misc]
     Attributes
     ----------
     model_: the `Model`, which predicts by itself and is what is saved. history_: one row an epoch.
-    state_: the `TrainState`. classes_, n_features_in_, feature_names_in_, n_iter_: scikit-learn's.
+    state_: the `TrainState`. status_: "finished", "converged", "stopped early" or "interrupted".
+    n_validation_: rows watched for early stopping. classes_, n_features_in_, feature_names_in_, n_iter_: scikit-learn's.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -361,7 +362,8 @@ class NeuralClassifier(ClassifierMixin, _NeuralEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, (n, classes), or of each label, (n, labels)."""
-        return self.model_.predict_proba(self._to_predict(X))
+        check_is_fitted(self)
+        return self.model_.predict_proba(self._normal(X, reset=False))
 
     @property
     def classes_(self) -> np.ndarray:
@@ -465,6 +467,14 @@ def _class_weights(class_weight: Any, y: np.ndarray) -> np.ndarray:
             f"class_weight is {class_weight!r}, but it must be None, 'balanced', or {{class: weight}}."
         )
     return np.asarray(compute_class_weight("balanced", classes=classes, y=y))[codes]
+
+
+def _plain_array(y: Any) -> np.ndarray:
+    """Return targets as an array: what a list, a Series or a data frame holds."""
+    try:
+        return np.asarray(y)
+    except ValueError:
+        raise DataError("The rows of y have different lengths: give each row as many targets.") from None
 
 
 def _plain(label: Any) -> Any:

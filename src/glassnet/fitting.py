@@ -40,7 +40,7 @@ from glassnet.training import (
 )
 
 STATUS = {
-    RUNNING: "running",
+    RUNNING: "finished",  # all its epochs: nothing ended it before
     CONVERGED: "converged",
     STOPPED_EARLY: "stopped early",
     DIVERGED: "diverged",
@@ -85,11 +85,11 @@ Callback = Callable[[Event], Any]
 
 
 class Fitted(NamedTuple):
-    """The end of a run: its state, its history, and whether a person broke it off."""
+    """The end of a run: its state, its history, and how it ended (`STATUS`, or "interrupted")."""
 
     state: TrainState
     history: History
-    interrupted: bool
+    status: str
 
 
 def start(
@@ -154,7 +154,7 @@ def fit(
         getattr(callback, "close", lambda: None)()
     if int(state.status) == DIVERGED:
         raise DivergenceError(_divergence(state, history))
-    return Fitted(state, history, stopped)
+    return Fitted(state, history, "interrupted" if stopped else STATUS[int(state.status)])
 
 
 def _rows(state: TrainState, first: int, plan: Plan) -> dict[str, np.ndarray]:

@@ -61,7 +61,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         for part, tree in (("params", model.params), ("state", model.layer_state))
         for name, array in _flatten(part, tree)
     }
-    record = json.dumps(_describe(model), allow_nan=False, ensure_ascii=False)
+    record = json.dumps(describe(model), allow_nan=False, ensure_ascii=False)
     write_atomically(Path(path), to_bytes(tensors, metadata={"glassnet": record}))
 
 
@@ -134,7 +134,7 @@ def _flatten(name: str, tree: Any) -> Iterator[tuple[str, Any]]:
         yield name, np.asarray(tree)
 
 
-def _describe(model: Model) -> dict[str, Any]:
+def describe(model: Model) -> dict[str, Any]:
     """Return all of a model but its arrays as strict JSON values."""
     target = None
     if model.target is not None:

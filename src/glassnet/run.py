@@ -15,7 +15,7 @@ from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import Shape, precision
 from glassnet.batches import Data
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.fitting import STATUS, Callback, EarlyStopping, fit, start
+from glassnet.fitting import Callback, EarlyStopping, fit, start
 from glassnet.history import History
 from glassnet.losses import LOSSES, CustomLoss, Loss
 from glassnet.metrics import METRICS
@@ -35,7 +35,7 @@ class Run:
     model: predicts, with the best epoch's parameters where those were kept.
     history: one row an epoch.
     state: everything the run is made of; `train(..., state=run.state)` goes on from there.
-    status: "running" (all epochs done), "converged", "stopped early" or "interrupted".
+    status: "finished" (all epochs), "converged", "stopped early" or "interrupted".
     """
 
     model: Model
@@ -132,8 +132,7 @@ def train(
         )  # fmt: skip
     blueprint = Model(network, (), (), found, x.shape[1:], dtype, target=target)
     model = finished_model(blueprint, ended.state)
-    status = "interrupted" if ended.interrupted else STATUS[int(ended.state.status)]
-    return Run(model, ended.history, ended.state, status)
+    return Run(model, ended.history, ended.state, ended.status)
 
 
 def as_jax(tree: Any) -> Any:

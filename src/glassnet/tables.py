@@ -159,6 +159,8 @@ def is_table(X: object) -> bool:
     >>> is_table({"a": [1, 2]}), is_table([[1, 2]])
     (True, False)
     """
+    if hasattr(X, "toarray"):  # sparse; scipy's dictionary of keys is a mapping too
+        return False
     if isinstance(X, Table | Mapping):
         return True
     if isinstance(X, np.ndarray):

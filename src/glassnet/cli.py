@@ -1,0 +1,459 @@
+"""The command: `glassnet train`, `predict`, `evaluate`, `inspect`. All printing lives here.
+
+Data go to the standard output, messages to the standard error output. Exit codes: 0 done, 1 something
+unforeseen, 2 wrong usage, 3 unusable data, 4 unusable model file, 5 training diverged, 130 interrupted (the
+model so far is saved).
+"""
+
+# Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from glassnet.errors import ConfigurationError, DataError, DivergenceError, GlassnetError, ModelFormatError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from glassnet.evaluation import Evaluation
+    from glassnet.experiment import Experiment
+    from glassnet.model import Model
+    from glassnet.tables import Table
+
+EXIT_CODES = {ModelFormatError: 4, DivergenceError: 5, DataError: 3, ConfigurationError: 2}
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="glassnet",
+    help="Neural networks with glass walls: train on your own table or pictures, and see what came out.",
+    epilog="Exit codes: 0 done, 1 unforeseen, 2 wrong usage, 3 unusable data, 4 unusable model file,"
+    " 5 training diverged, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A CSV, TSV, Parquet or JSON file (.gz too, and globs), a DuckDB or SQLite file, a folder of"
+        " pictures (one subfolder a class), IDX files or their folder, .npz, or sample:digits, sample:iris, ...",
+    ),
+]
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by `glassnet train`.")]
+Query = Annotated[Optional[str], typer.Option(help="For a database file: the SELECT whose rows to take.")]  # noqa: UP045 - typer reads it
+TableName = Annotated[Optional[str], typer.Option("--table", help="For a database file: the table to take.")]  # noqa: UP045 - typer reads it
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+@app.command()
+def train(
+    data: Data,
+    target: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads it
+        typer.Option("--target", "-t", help="The column to predict; several with commas between."),
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Write the model here.")] = None,  # noqa: UP045
+    report: Annotated[Optional[Path], typer.Option(help="Write a report here, one HTML file.")] = None,  # noqa: UP045
+    as_json: AsJson = False,
+    task: Annotated[Optional[str], typer.Option(help="classification or regression; recognised if not given.")] = None,  # noqa: UP045
+    drop: Annotated[Optional[list[str]], typer.Option(help="Leave this column out. May be repeated.")] = None,  # noqa: UP045
+    query: Query = None,
+    table: TableName = None,
+    test: Annotated[float, typer.Option(help="The share of the rows to test on.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of rows.")] = 0,
+    hidden: Annotated[Optional[str], typer.Option(help="Widths of the hidden layers: 128,64.")] = None,  # noqa: UP045
+    activation: Annotated[Optional[str], typer.Option(help="relu, tanh, silu, ...")] = None,  # noqa: UP045
+    dropout: Annotated[Optional[float], typer.Option(help="The share of neurons dropped.")] = None,  # noqa: UP045
+    batch_norm: Annotated[bool, typer.Option("--batch-norm", help="Use batch normalization.")] = False,
+    optimizer: Annotated[Optional[str], typer.Option(help="sgd, momentum, nesterov, rmsprop, adam, adamw.")] = None,  # noqa: UP045
+    learning_rate: Annotated[Optional[float], typer.Option(help="Of the optimizer.")] = None,  # noqa: UP045
+    batch_size: Annotated[Optional[int], typer.Option(help="Rows a step.")] = None,  # noqa: UP045
+    epochs: Annotated[Optional[int], typer.Option(help="Walks through the rows, at most.")] = None,  # noqa: UP045
+    l2: Annotated[Optional[float], typer.Option(help="Strength of the L2 penalty.")] = None,  # noqa: UP045
+    patience: Annotated[Optional[int], typer.Option(help="Epochs without improvement before stopping.")] = None,  # noqa: UP045
+    class_weight: Annotated[Optional[str], typer.Option(help="balanced: rare classes count as much.")] = None,  # noqa: UP045
+) -> None:
+    """Train a network on DATA, test it beside simple baselines, and save it."""
+    with told():
+        check_writable(out, ".glassnet"), check_writable(report, ".html")
+        from glassnet.datasets import read
+        from glassnet.experiment import Plan, prepare, run_experiment
+        from glassnet.progress import ProgressBar
+
+        found = read(data, target=target, query=query, table=table)
+        found = without(found, drop or [])
+        parameters = estimator_parameters(
+            hidden, optimizer, learning_rate, patience,
+            activation=activation, dropout=dropout, batch_norm=batch_norm or None, batch_size=batch_size,
+            epochs=epochs, l2=l2, class_weight=class_weight,
+        )  # fmt: skip
+        plan = Plan(checked_task(task), test, seed, parameters)
+        for note in found.notes:
+            say(note)
+        prepared = prepare(found, plan)
+        for suspicion in prepared.suspicions:
+            warn(suspicion.message)
+        result = run_experiment(prepared, plan, [ProgressBar()])
+        result = described(result, found.target, data, prepared.task)
+        if out is not None:
+            from glassnet.persistence import save
+
+            save(result.model, out)
+        if report is not None:
+            write_report(report, result, found, data)
+        print_json(result_json(result)) if as_json else print_result(result, found.target)
+        for written in (out, report):
+            if written is not None:
+                say(f"Wrote {written}")
+        if result.status == "interrupted":
+            warn(f"Interrupted after epoch {result.history.n_epochs}: this is the model so far.")
+            raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
+def predict(
+    model: ModelFile,
+    data: Data,
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Write here (.csv or .json) instead.")] = None,  # noqa: UP045
+    query: Query = None,
+    table: TableName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict each row of DATA: one line a row, with the probability of each class."""
+    with told():
+        check_writable(out, ".csv", ".json")
+        from glassnet.datasets import read
+        from glassnet.persistence import load, write_atomically
+
+        found = load(model)
+        columns = prediction_columns(found, inputs_of(read(data, query=query, table=table)))
+        json_wanted = as_json or (out is not None and out.suffix == ".json")
+        text = as_records(columns) if json_wanted else as_csv(columns)
+        if out is None:
+            sys.stdout.write(text)
+        else:
+            write_atomically(out, text.encode())
+            say(f"Wrote {len(next(iter(columns.values())))} predictions to {out}")
+
+
+@app.command()
+def evaluate(
+    model: ModelFile,
+    data: Data,
+    target: Annotated[Optional[str], typer.Option("--target", "-t", help="The true values; default: as trained.")] = None,  # noqa: UP045
+    query: Query = None,
+    table: TableName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Test a model on the rows of DATA, whose target is known."""
+    with told():
+        from glassnet.datasets import read
+        from glassnet.evaluation import evaluate as test
+        from glassnet.experiment import target_values
+        from glassnet.persistence import load
+
+        found = load(model)
+        name = target or ",".join(found.info.get("target", [])) or None
+        rows = read(data, target=name, query=query, table=table)
+        X, y = rows.test or (rows.X, rows.y)
+        if y is None:
+            raise DataError(f"Nothing in '{data}' says what is true: name the column with --target COLUMN.")
+        task = "regression" if found.loss.task == "regression" else "classification"
+        result = test(found, X, target_values(y, task))
+        if as_json:
+            print_json({"rows": len(result.y_true), "scores": result.scores})
+        else:
+            print_scores(result)
+
+
+@app.command()
+def inspect(model: ModelFile, as_json: AsJson = False) -> None:
+    """Show what a model file holds: network, columns, target, scores."""
+    with told():
+        from glassnet.persistence import load
+
+        found = load(model)
+        print_json(model_json(found)) if as_json else print_model(found)
+
+
+# --- between the command line and the library ---------------------------------------------------------
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn each known error into one sentence and its exit code."""
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a person should know is said by suspicions and notes
+            yield
+    except GlassnetError as error:
+        fail(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
+    except MemoryError:
+        fail("There is not enough memory for these data. Use fewer rows (a --query) or --drop columns.", 3)
+    except KeyboardInterrupt:
+        fail("Interrupted; nothing was written.", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(message: str, code: int) -> None:
+    """Say what is wrong and end with a code."""
+    typer.echo(f"Error: {plain(message)}", err=True)
+    raise typer.Exit(code)
+
+
+def say(message: str) -> None:
+    """Tell the person something."""
+    typer.echo(plain(message), err=True)
+
+
+def warn(message: str) -> None:
+    """Tell the person something to look at."""
+    typer.echo(f"Warning: {plain(message)}", err=True)
+
+
+def plain(text: str) -> str:
+    """Return text that cannot steer a terminal: control and direction characters as escapes.
+
+    >>> plain("a\\x1b[31mb\\u202e")
+    'a\\\\x1b[31mb\\\\u202e'
+    """
+    return "".join(
+        c if c in "\n\t" or (c.isprintable() and c not in _DIRECTIONS) else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
+
+_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def check_writable(path: Path | None, *suffixes: str) -> None:
+    """Raise before the work begins if its result could not be written."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: give a file's name, such as {path}/result{suffixes[0]}.")
+    folder = path.parent
+    if not folder.is_dir():
+        raise DataError(f"The folder {folder} does not exist: make it first, or write elsewhere.")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"The folder {folder} cannot be written to: write elsewhere.")
+
+
+def checked_task(task: str | None) -> Any:
+    """Return the task that a person named."""
+    if task not in (None, "classification", "regression"):
+        raise ConfigurationError(f"--task is '{task}': choose classification or regression.")
+    return task
+
+
+def without(found: Any, names: list[str]) -> Any:
+    """Return a data set without some of its columns."""
+    from dataclasses import replace
+
+    from glassnet.tables import Table, no_such_column
+
+    if not names:
+        return found
+    if not isinstance(found.X, Table):
+        raise DataError("--drop leaves out columns of a table, but these data are no table.")
+    for name in names:
+        if name not in found.X:
+            raise DataError(no_such_column(name, found.X.names))
+    if len(set(names)) == len(found.X.names):
+        raise DataError("--drop leaves no column to learn from.")
+    return replace(found, X=found.X.without(*names))
+
+
+def estimator_parameters(
+    hidden: str | None, optimizer: str | None, learning_rate: float | None, patience: int | None, **given: Any
+) -> dict[str, Any]:
+    """Return the estimator's parameters that a person chose."""
+    from glassnet.fitting import EarlyStopping
+    from glassnet.optimizers import OPTIMIZERS, as_optimizer
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if hidden is not None:
+        try:
+            chosen["hidden"] = tuple(int(width) for width in hidden.split(","))
+        except ValueError:
+            raise ConfigurationError(f"--hidden is '{hidden}': give widths such as 128,64.") from None
+    if optimizer is not None or learning_rate is not None:
+        best = as_optimizer(optimizer or "adamw")
+        chosen["optimizer"] = best if learning_rate is None else best._replace(learning_rate=learning_rate)
+        assert OPTIMIZERS
+    if patience is not None:
+        chosen["early_stopping"] = EarlyStopping(patience)
+    return chosen
+
+
+def described(result: Experiment, target: Any, data: str, task: str) -> Experiment:
+    """Return the experiment with what its model file should tell later."""
+    from dataclasses import replace
+
+    names = [target] if isinstance(target, str) else list(target or [])
+    info = {
+        "data": Path(data).name,
+        "target": names,
+        "task": task,
+        "rows": result.rows,
+        "scores": result.evaluation.scores,
+        "baselines": result.evaluation.baselines,
+    }
+    return replace(result, model=replace(result.model, info=info))
+
+
+def inputs_of(found: Any) -> Any:
+    """Return the rows of a data set; those of its test set, where one came with it."""
+    return found.test[0] if found.test is not None else found.X
+
+
+def prediction_columns(model: Model, X: Any) -> dict[str, Any]:
+    """Return the columns of a table of predictions."""
+    predicted = model.predict(X)
+    names = model.info.get("target") or ["prediction"]
+    if predicted.ndim == 2:
+        labels = getattr(model.target, "names", None) or names
+        columns = {str(name): predicted[:, i] for i, name in enumerate(labels)}
+    else:
+        columns = {str(names[0]): predicted}
+    if model.loss.task != "regression":
+        classes = model.classes if model.classes is not None else list(columns)
+        columns |= {f"probability {c}": p for c, p in zip(classes, model.predict_proba(X).T, strict=True)}
+    return columns
+
+
+def as_csv(columns: dict[str, Any]) -> str:
+    """Return columns as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    return text.getvalue()
+
+
+def as_records(columns: dict[str, Any]) -> str:
+    """Return columns as a JSON list of one record a row."""
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False) + "\n"
+
+
+def write_report(path: Path, result: Experiment, found: Any, data: str) -> None:
+    """Write the report of an experiment."""
+    from glassnet.persistence import write_atomically
+    from glassnet.report import Facts, report_html
+
+    names = [found.target] if isinstance(found.target, str) else list(found.target or ["class"])
+    facts = Facts(
+        title=Path(data).name,
+        target=", ".join(names),
+        rows=result.rows,
+        seconds=result.seconds,
+        command=" ".join(["glassnet", *sys.argv[1:]]),
+        notes=found.notes,
+        suspicions=result.suspicions,
+        test_rows=result.test_rows,
+    )
+    html = report_html(result.model, result.history, result.evaluation, facts)
+    write_atomically(path, html.encode())
+
+
+# --- what is printed ------------------------------------------------------------------------------------
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def result_json(result: Experiment) -> dict[str, Any]:
+    """Return an experiment for machines."""
+    return {
+        **result.model.info,
+        "status": result.status,
+        "seconds": round(result.seconds, 3),
+        "epochs": result.history.n_epochs,
+        "best_epoch": result.history.best_epoch,
+        "warnings": [
+            {"kind": s.kind, "columns": list(s.columns), "message": s.message} for s in result.suspicions
+        ],
+        "history": result.history.to_dict(),
+    }
+
+
+def print_result(result: Experiment, target: Any) -> None:
+    """Print the scores of an experiment and its verdict."""
+    counts = ", ".join(f"{count} {name}" for name, count in result.rows.items())
+    typer.echo(
+        plain(
+            f"{result.model.info['task'].capitalize()} of {', '.join(result.model.info['target']) or 'the class'}:"
+            f" rows {counts}; {result.history.n_epochs} epochs (best {result.history.best_epoch})"
+            f" in {result.seconds:.1f} s"
+        )
+    )
+    print_scores(result.evaluation)
+    from glassnet.evaluation import verdict
+
+    typer.echo(plain(verdict(result.evaluation)))
+
+
+def print_scores(evaluation: Evaluation) -> None:
+    """Print a table of scores, a line a model."""
+    models = {"network": evaluation.scores, **evaluation.baselines}
+    names = list(evaluation.scores)
+    rows = [["test scores", *names]]
+    rows += [[model, *(f"{scores.get(n, float('nan')):.4g}" for n in names)] for model, scores in models.items()]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        typer.echo("  ".join(cells))
+
+
+def model_json(model: Model) -> dict[str, Any]:
+    """Return what a model file holds, without its arrays, for machines."""
+    from glassnet.persistence import describe
+
+    return describe(model)
+
+
+def print_model(model: Model) -> None:
+    """Print what a model file holds."""
+    info = model.info
+    lines = [f"{info.get('task', model.loss.task)} of {', '.join(info.get('target', [])) or 'the target'}"]
+    if "data" in info:
+        lines.append(f"trained on {info['data']}: {info['rows'].get('training')} rows")
+    if model.classes is not None:
+        lines.append(f"classes: {', '.join(map(str, model.classes[:50]))}")
+    lines += ["", model.network.summary(model.in_shape)]
+    if model.encoder is not None and model.encoder.kind == "table":
+        lines += ["", "columns:"]
+        lines += [
+            f"  {name}: {kind}" + (f", not used: {model.encoder.dropped[name]}" if name in model.encoder.dropped else "")
+            for name, kind in zip(model.encoder.names, model.encoder.kinds, strict=True)
+        ]
+    for name, scores in {"network": info.get("scores"), **info.get("baselines", {})}.items():
+        if scores:
+            lines.append("")
+            lines.append(f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
+    typer.echo(plain("\n".join(lines)))
+
+
+def main() -> None:
+    """Run the command."""
+    app()
