@@ -254,7 +254,7 @@ def test_a_wrong_path_names_the_nearest_file(tmp_path):
     write(tmp_path / "titanic.csv", "a\n1\n")
     with pytest.raises(DataError, match=r"Did you mean 'titanic.csv'\?"):
         read(str(tmp_path / "titanik.csv"))
-    with pytest.raises(DataError, match="folder .* does not exist"):
+    with pytest.raises(DataError, match=r"folder .* does not exist"):
         read(str(tmp_path / "nowhere" / "x.csv"))
     with pytest.raises(DataError, match="No file fits"):
         read(str(tmp_path / "*.parquet"))
@@ -304,8 +304,8 @@ def test_a_pattern_unites_files_by_column_name(tmp_path):
     write(tmp_path / "2.csv", "b;c\n7;2,5\n")
     write(tmp_path / "3.csv.gz", gzip.compress(b"a,b\nlast,y\n"))
     data = read(str(tmp_path / "*.csv*"))
-    assert data.X == as_table(
-        {"a": ["1", None, "last"], "b": ["x", "7", "y"], "c": [NAN, 2.5, NAN]}
+    assert (
+        as_table({"a": ["1", None, "last"], "b": ["x", "7", "y"], "c": [NAN, 2.5, NAN]}) == data.X
     )
     assert any("same columns" in note for note in data.notes)
 
@@ -323,7 +323,7 @@ def test_a_pattern_of_several_formats_is_refused(tmp_path):
 def test_target_columns_leave_X_and_rows_without_target_leave_both(tmp_path):
     path = write(tmp_path / "x.csv", 'a,b,"c,d"\n1,x,5\n2,,6\n3,y,\n')
     one = read(path, target="b")
-    assert one.X == as_table({"a": [1, 3], "c,d": [5, None]})
+    assert as_table({"a": [1, 3], "c,d": [5, None]}) == one.X
     assert one.y.tolist() == ["x", "y"]
     assert one.target == "b"
     assert any("1 of 3 rows was dropped" in note for note in one.notes)
@@ -451,7 +451,7 @@ def test_several_tables_are_listed_and_chosen(tmp_path, kind):
                          "INSERT INTO cars VALUES (7)")  # fmt: skip
     with pytest.raises(DataError, match="several tables: name one of cars, we"):
         read(path)
-    with pytest.raises(DataError, match="no table 'carz'. Did you mean 'cars'"):
+    with pytest.raises(DataError, match=r"no table 'carz'\. Did you mean 'cars'"):
         read(path, table="carz")
     assert table_of(path, table="cars") == as_table({"c": [7]})
 
@@ -459,9 +459,9 @@ def test_several_tables_are_listed_and_chosen(tmp_path, kind):
 @BOTH
 def test_a_query(tmp_path, kind):
     path = make_database(tmp_path / "x.db", kind, *ONE)
-    query = 'SELECT a + 1 AS n, b, a AS n FROM "we ""ird" WHERE a > 0; -- a comment'
+    query = 'SELECT a + 1 AS n, b, a AS n FROM "we ""ird" WHERE a > 0 ;\n'
     data = read(path, query=query)
-    assert data.X == as_table({"n": [2], "b": ["x"], "n_2": [1]})
+    assert as_table({"n": [2], "b": ["x"], "n_2": [1]}) == data.X
     with pytest.raises(DataError, match="one of them"):
         read(path, query=query, table="cars")
     with pytest.raises(DataError, match="no rows"):
@@ -487,6 +487,7 @@ def test_a_query_can_change_nothing_and_reach_no_other_file(tmp_path, kind):
         f"VACUUM INTO '{tmp_path}/copy.db'",
         "SELECT load_extension('x')",
         "SELEKT 1",
+        "SELECT 1; SELECT 2",
         "",
     ):
         with pytest.raises(DataError):
@@ -721,7 +722,7 @@ def test_npz_of_numbers_text_and_missing_targets(tmp_path):
     assert data.y.tolist() == [1.5, 2.5]
     assert any("1 of 3 rows" in note for note in data.notes)
     text = read(npz(tmp_path / "t.npz", X=[["a", "b"]], y=["yes"]))
-    assert text.X == as_table({"0": ["a"], "1": ["b"]})
+    assert as_table({"0": ["a"], "1": ["b"]}) == text.X
     assert text.y.tolist() == ["yes"]
     two = read(npz(tmp_path / "y.npz", X=[[1.0], [2.0]], y=[[1, 2], [3, 4]]))
     assert two.y == as_table({"y0": [1, 3], "y1": [2, 4]})
@@ -732,7 +733,7 @@ def test_npz_of_numbers_text_and_missing_targets(tmp_path):
 def test_npz_of_columns_is_a_table(tmp_path):
     path = npz(tmp_path / "x.npz", age=[31, 44], city=["Ulm", "Bonn"])
     data = read(path, target="city")
-    assert data.X == as_table({"age": [31, 44]})
+    assert as_table({"age": [31, 44]}) == data.X
 
 
 @pytest.mark.parametrize(

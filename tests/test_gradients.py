@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, central_differences, normal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import special
@@ -29,6 +28,7 @@ from glassnet.network import LAYER_TYPES, Network, spread_traits
 from glassnet.optimizers import SGD
 from glassnet.penalties import Penalty
 from glassnet.training import Plan, initial_state, train_step
+from helpers import assert_close, central_differences, normal
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 DIFFERENCES = 1e-7  # of central differences in float64
@@ -42,7 +42,9 @@ EXAMPLES: dict[str, list[Layer]] = {  # of layers that need arguments, or have o
     "Rescale": [Rescale(1 / 255, -0.5)],
     "LeakyReLU": [LeakyReLU(), LeakyReLU(slope=0.3)],
     "Network": [
-        Network([Dense(3), BatchNorm(), Tanh(), Network([Dropout(0.3), Dense(2), "selu"]), Dense(2)])
+        Network(
+            [Dense(3), BatchNorm(), Tanh(), Network([Dropout(0.3), Dense(2), "selu"]), Dense(2)]
+        )
     ],
 }
 LAYER_CASES = [
@@ -277,7 +279,10 @@ def test_a_losss_value_is_the_weighted_mean_of_its_formula(name: str) -> None:
         terms = FORMULAS[name](logits, target)
         with precision("float64"):
             z, t = jnp.asarray(logits), jnp.asarray(target)
-            plain, weighted = LOSSES[name].value(z, t), LOSSES[name].value(z, t, jnp.asarray(weight))
+            plain, weighted = (
+                LOSSES[name].value(z, t),
+                LOSSES[name].value(z, t, jnp.asarray(weight)),
+            )
         by_row = terms if terms.ndim == 1 else terms.mean(axis=1)
         np.testing.assert_allclose(plain, terms.mean(), rtol=1e-12)
         np.testing.assert_allclose(weighted, np.average(by_row, weights=weight), rtol=1e-12)
@@ -338,8 +343,12 @@ hidden = st.lists(
 
 
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(hidden, st.sampled_from([r for r in LOSSES.values() if r.task != "classification"] + [LOG_COSH]))
-def test_a_step_of_any_network_is_the_derivative_of_loss_and_penalty(layers: Any, loss: Loss) -> None:
+@given(
+    hidden, st.sampled_from([r for r in LOSSES.values() if r.task != "classification"] + [LOG_COSH])
+)
+def test_a_step_of_any_network_is_the_derivative_of_loss_and_penalty(
+    layers: Any, loss: Loss
+) -> None:
     network = Network([*layers[:2], Network([*layers[2:], "tanh"]), Dense(2)])
     check_step(network, loss, Data(normal((ROWS, 3), 1), np.abs(normal((ROWS, 2), 2))))
 

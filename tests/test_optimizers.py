@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import assert_close, blobs
 
 from glassnet._types import precision
 from glassnet.errors import ConfigurationError
@@ -41,6 +40,7 @@ from glassnet.schedules import (
     Step,
     WarmUp,
 )
+from helpers import assert_close, blobs
 
 STEPS = 100
 
@@ -68,10 +68,15 @@ PAIRS = {
         as_optimizer(ClipByNorm(optax.adam(0.05), 1.5)),
         optax.chain(optax.clip_by_global_norm(1.5), optax.adam(0.05)),
     ),
-    "adam on a cosine": (Adam(Cosine(0.1, steps=60)), optax.adam(optax.cosine_decay_schedule(0.1, 60))),
+    "adam on a cosine": (
+        Adam(Cosine(0.1, steps=60)),
+        optax.adam(optax.cosine_decay_schedule(0.1, 60)),
+    ),
     "momentum on a staircase": (
         Momentum(Step(0.1, factor=0.5, every=30)),
-        optax.sgd(optax.exponential_decay(0.1, 30, 0.5, staircase=True), momentum=0.9),
+        optax.sgd(
+            optax.piecewise_constant_schedule(0.1, {30: 0.5, 60: 0.5, 90: 0.5}), momentum=0.9
+        ),
     ),
     "adamw on a cosine": (
         AdamW(Cosine(0.1, steps=60), 0.1),

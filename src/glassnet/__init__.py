@@ -97,7 +97,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted([*_HOME_OF, "keys"])  # noqa: PLE0605 - a list of names, sorted
+__all__ = sorted([*_HOME_OF, "keys"])
 
 
 def __getattr__(name: str) -> Any:

@@ -28,7 +28,13 @@ def resolve(what: str, given: Any, table: Mapping[str, T]) -> Any:
 
 
 def check_range(
-    what: str, value: Any, low: float, high: float, *, open_low: bool = False, open_high: bool = True
+    what: str,
+    value: Any,
+    low: float,
+    high: float,
+    *,
+    open_low: bool = False,
+    open_high: bool = True,
 ) -> None:
     """Raise unless `value` is a number from `low` to `high`.
 

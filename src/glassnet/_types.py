@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
-Array: TypeAlias = jax.Array | np.ndarray[Any, Any]
-Key: TypeAlias = Array  # uint32, shape (2,): a seed, see keys.py
+Array: TypeAlias = jax.Array  # NumPy's arrays are welcome wherever nothing is compiled
+Key: TypeAlias = Any  # uint32, shape (2,): a seed, see keys.py
 Params: TypeAlias = Any  # a tree of arrays that the optimizer moves
 State: TypeAlias = Any  # a tree of arrays that a layer keeps between batches
 Cache: TypeAlias = Any  # what a forward pass leaves for its backward pass

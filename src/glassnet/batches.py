@@ -8,7 +8,7 @@ recompiles. When one batch holds all rows there is nothing to shuffle.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,9 +20,9 @@ from glassnet._types import Array, Key, default_float
 class Data(NamedTuple):
     """Rows to learn from or to be measured on: inputs, targets, and weights (None: all 1)."""
 
-    x: Array
-    y: Array
-    weight: Array | None = None
+    x: Any
+    y: Any
+    weight: Any = None
 
 
 def batch_count(n_rows: int, batch_size: int) -> int:

@@ -8,9 +8,6 @@ model so far is saved).
 # Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -20,15 +17,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from glassnet.errors import ConfigurationError, DataError, DivergenceError, GlassnetError, ModelFormatError
+from glassnet.console import (
+    as_csv,
+    as_records,
+    plain,
+    prediction_columns,
+    print_json,
+    print_model,
+    print_result,
+    print_scores,
+    result_json,
+    say,
+    warn,
+)
+from glassnet.errors import (
+    ConfigurationError,
+    DataError,
+    DivergenceError,
+    GlassnetError,
+    ModelFormatError,
+)
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from glassnet.evaluation import Evaluation
     from glassnet.experiment import Experiment
-    from glassnet.model import Model
-    from glassnet.tables import Table
 
 EXIT_CODES = {ModelFormatError: 4, DivergenceError: 5, DataError: 3, ConfigurationError: 2}
 INTERRUPTED = 130
@@ -50,12 +61,18 @@ Data = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A CSV, TSV, Parquet or JSON file (.gz too, and globs), a DuckDB or SQLite file, a folder of"
-        " pictures (one subfolder a class), IDX files or their folder, .npz, or sample:digits, sample:iris, ...",
+        " pictures (one subfolder a class), IDX files or their folder, .npz, or sample:digits.",
     ),
 ]
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file written by `glassnet train`.")]
-Query = Annotated[Optional[str], typer.Option(help="For a database file: the SELECT whose rows to take.")]  # noqa: UP045 - typer reads it
-TableName = Annotated[Optional[str], typer.Option("--table", help="For a database file: the table to take.")]  # noqa: UP045 - typer reads it
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model file written by `glassnet train`.")
+]
+Query = Annotated[
+    Optional[str], typer.Option(help="For a database file: the SELECT whose rows to take.")
+]
+TableName = Annotated[
+    Optional[str], typer.Option("--table", help="For a database file: the table to take.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
@@ -63,33 +80,54 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 def train(
     data: Data,
     target: Annotated[
-        Optional[str],  # noqa: UP045 - typer reads it
+        Optional[str],
         typer.Option("--target", "-t", help="The column to predict; several with commas between."),
     ] = None,
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Write the model here.")] = None,  # noqa: UP045
-    report: Annotated[Optional[Path], typer.Option(help="Write a report here, one HTML file.")] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Write the model here.")
+    ] = None,
+    report: Annotated[
+        Optional[Path], typer.Option(help="Write a report here, one HTML file.")
+    ] = None,
     as_json: AsJson = False,
-    task: Annotated[Optional[str], typer.Option(help="classification or regression; recognised if not given.")] = None,  # noqa: UP045
-    drop: Annotated[Optional[list[str]], typer.Option(help="Leave this column out. May be repeated.")] = None,  # noqa: UP045
+    task: Annotated[
+        Optional[str], typer.Option(help="classification or regression; recognised if not given.")
+    ] = None,
+    drop: Annotated[
+        Optional[list[str]], typer.Option(help="Leave this column out. May be repeated.")
+    ] = None,
     query: Query = None,
     table: TableName = None,
     test: Annotated[float, typer.Option(help="The share of the rows to test on.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of the split, the initial weights and the order of rows.")] = 0,
-    hidden: Annotated[Optional[str], typer.Option(help="Widths of the hidden layers: 128,64.")] = None,  # noqa: UP045
-    activation: Annotated[Optional[str], typer.Option(help="relu, tanh, silu, ...")] = None,  # noqa: UP045
-    dropout: Annotated[Optional[float], typer.Option(help="The share of neurons dropped.")] = None,  # noqa: UP045
-    batch_norm: Annotated[bool, typer.Option("--batch-norm", help="Use batch normalization.")] = False,
-    optimizer: Annotated[Optional[str], typer.Option(help="sgd, momentum, nesterov, rmsprop, adam, adamw.")] = None,  # noqa: UP045
-    learning_rate: Annotated[Optional[float], typer.Option(help="Of the optimizer.")] = None,  # noqa: UP045
-    batch_size: Annotated[Optional[int], typer.Option(help="Rows a step.")] = None,  # noqa: UP045
-    epochs: Annotated[Optional[int], typer.Option(help="Walks through the rows, at most.")] = None,  # noqa: UP045
-    l2: Annotated[Optional[float], typer.Option(help="Strength of the L2 penalty.")] = None,  # noqa: UP045
-    patience: Annotated[Optional[int], typer.Option(help="Epochs without improvement before stopping.")] = None,  # noqa: UP045
-    class_weight: Annotated[Optional[str], typer.Option(help="balanced: rare classes count as much.")] = None,  # noqa: UP045
+    seed: Annotated[
+        int, typer.Option(help="Of the split, the initial weights and the order of rows.")
+    ] = 0,
+    hidden: Annotated[
+        Optional[str], typer.Option(help="Widths of the hidden layers: 128,64.")
+    ] = None,
+    activation: Annotated[Optional[str], typer.Option(help="relu, tanh, silu, ...")] = None,
+    dropout: Annotated[Optional[float], typer.Option(help="The share of neurons dropped.")] = None,
+    batch_norm: Annotated[
+        bool, typer.Option("--batch-norm", help="Use batch normalization.")
+    ] = False,
+    optimizer: Annotated[
+        Optional[str], typer.Option(help="sgd, momentum, nesterov, rmsprop, adam, adamw.")
+    ] = None,
+    learning_rate: Annotated[Optional[float], typer.Option(help="Of the optimizer.")] = None,
+    batch_size: Annotated[Optional[int], typer.Option(help="Rows a step.")] = None,
+    epochs: Annotated[Optional[int], typer.Option(help="Walks through the rows, at most.")] = None,
+    l2: Annotated[Optional[float], typer.Option(help="Strength of the L2 penalty.")] = None,
+    patience: Annotated[
+        Optional[int], typer.Option(help="Epochs without improvement before stopping.")
+    ] = None,
+    class_weight: Annotated[
+        Optional[str], typer.Option(help="balanced: rare classes count as much.")
+    ] = None,
 ) -> None:
     """Train a network on DATA, test it beside simple baselines, and save it."""
     with told():
-        check_writable(out, ".glassnet"), check_writable(report, ".html")
+        check_writable(out, ".glassnet")
+        check_writable(report, ".html")
         from glassnet.datasets import read
         from glassnet.experiment import Plan, prepare, run_experiment
         from glassnet.progress import ProgressBar
@@ -115,7 +153,7 @@ def train(
             save(result.model, out)
         if report is not None:
             write_report(report, result, found, data)
-        print_json(result_json(result)) if as_json else print_result(result, found.target)
+        print_json(result_json(result)) if as_json else print_result(result)
         for written in (out, report):
             if written is not None:
                 say(f"Wrote {written}")
@@ -128,7 +166,9 @@ def train(
 def predict(
     model: ModelFile,
     data: Data,
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Write here (.csv or .json) instead.")] = None,  # noqa: UP045
+    out: Annotated[
+        Optional[Path], typer.Option("--out", "-o", help="Write here (.csv or .json) instead.")
+    ] = None,
     query: Query = None,
     table: TableName = None,
     as_json: AsJson = False,
@@ -154,7 +194,9 @@ def predict(
 def evaluate(
     model: ModelFile,
     data: Data,
-    target: Annotated[Optional[str], typer.Option("--target", "-t", help="The true values; default: as trained.")] = None,  # noqa: UP045
+    target: Annotated[
+        Optional[str], typer.Option("--target", "-t", help="The true values; default: as trained.")
+    ] = None,
     query: Query = None,
     table: TableName = None,
     as_json: AsJson = False,
@@ -171,9 +213,11 @@ def evaluate(
         rows = read(data, target=name, query=query, table=table)
         X, y = rows.test or (rows.X, rows.y)
         if y is None:
-            raise DataError(f"Nothing in '{data}' says what is true: name the column with --target COLUMN.")
-        task = "regression" if found.loss.task == "regression" else "classification"
-        result = test(found, X, target_values(y, task))
+            raise DataError(
+                f"Nothing in '{data}' says what is true: name the column with --target COLUMN."
+            )
+        values = found.loss.task == "regression"
+        result = test(found, X, target_values(y, "regression" if values else "classification"))
         if as_json:
             print_json({"rows": len(result.y_true), "scores": result.scores})
         else:
@@ -184,10 +228,10 @@ def evaluate(
 def inspect(model: ModelFile, as_json: AsJson = False) -> None:
     """Show what a model file holds: network, columns, target, scores."""
     with told():
-        from glassnet.persistence import load
+        from glassnet.persistence import describe, load
 
         found = load(model)
-        print_json(model_json(found)) if as_json else print_model(found)
+        print_json(describe(found)) if as_json else print_model(found)
 
 
 # --- between the command line and the library ---------------------------------------------------------
@@ -200,12 +244,17 @@ def told() -> Iterator[None]:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a person should know is said by suspicions and notes
+            warnings.simplefilter(
+                "ignore"
+            )  # what a person should know is said by suspicions and notes
             yield
     except GlassnetError as error:
         fail(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except MemoryError:
-        fail("There is not enough memory for these data. Use fewer rows (a --query) or --drop columns.", 3)
+        fail(
+            "There is not enough memory for these data. Use fewer rows (a --query) or --drop columns.",
+            3,
+        )
     except KeyboardInterrupt:
         fail("Interrupted; nothing was written.", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
@@ -218,37 +267,14 @@ def fail(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def say(message: str) -> None:
-    """Tell the person something."""
-    typer.echo(plain(message), err=True)
-
-
-def warn(message: str) -> None:
-    """Tell the person something to look at."""
-    typer.echo(f"Warning: {plain(message)}", err=True)
-
-
-def plain(text: str) -> str:
-    """Return text that cannot steer a terminal: control and direction characters as escapes.
-
-    >>> plain("a\\x1b[31mb\\u202e")
-    'a\\\\x1b[31mb\\\\u202e'
-    """
-    return "".join(
-        c if c in "\n\t" or (c.isprintable() and c not in _DIRECTIONS) else c.encode("unicode_escape").decode()
-        for c in text
-    )
-
-
-_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-
-
 def check_writable(path: Path | None, *suffixes: str) -> None:
     """Raise before the work begins if its result could not be written."""
     if path is None:
         return
     if path.is_dir():
-        raise DataError(f"{path} is a folder: give a file's name, such as {path}/result{suffixes[0]}.")
+        raise DataError(
+            f"{path} is a folder: give a file's name, such as {path}/result{suffixes[0]}."
+        )
     folder = path.parent
     if not folder.is_dir():
         raise DataError(f"The folder {folder} does not exist: make it first, or write elsewhere.")
@@ -282,22 +308,29 @@ def without(found: Any, names: list[str]) -> Any:
 
 
 def estimator_parameters(
-    hidden: str | None, optimizer: str | None, learning_rate: float | None, patience: int | None, **given: Any
+    hidden: str | None,
+    optimizer: str | None,
+    learning_rate: float | None,
+    patience: int | None,
+    **given: Any,
 ) -> dict[str, Any]:
     """Return the estimator's parameters that a person chose."""
     from glassnet.fitting import EarlyStopping
-    from glassnet.optimizers import OPTIMIZERS, as_optimizer
+    from glassnet.optimizers import as_optimizer
 
     chosen = {name: value for name, value in given.items() if value is not None}
     if hidden is not None:
         try:
             chosen["hidden"] = tuple(int(width) for width in hidden.split(","))
         except ValueError:
-            raise ConfigurationError(f"--hidden is '{hidden}': give widths such as 128,64.") from None
+            raise ConfigurationError(
+                f"--hidden is '{hidden}': give widths such as 128,64."
+            ) from None
     if optimizer is not None or learning_rate is not None:
         best = as_optimizer(optimizer or "adamw")
-        chosen["optimizer"] = best if learning_rate is None else best._replace(learning_rate=learning_rate)
-        assert OPTIMIZERS
+        chosen["optimizer"] = (
+            best if learning_rate is None else best._replace(learning_rate=learning_rate)
+        )
     if patience is not None:
         chosen["early_stopping"] = EarlyStopping(patience)
     return chosen
@@ -324,36 +357,6 @@ def inputs_of(found: Any) -> Any:
     return found.test[0] if found.test is not None else found.X
 
 
-def prediction_columns(model: Model, X: Any) -> dict[str, Any]:
-    """Return the columns of a table of predictions."""
-    predicted = model.predict(X)
-    names = model.info.get("target") or ["prediction"]
-    if predicted.ndim == 2:
-        labels = getattr(model.target, "names", None) or names
-        columns = {str(name): predicted[:, i] for i, name in enumerate(labels)}
-    else:
-        columns = {str(names[0]): predicted}
-    if model.loss.task != "regression":
-        classes = model.classes if model.classes is not None else list(columns)
-        columns |= {f"probability {c}": p for c, p in zip(classes, model.predict_proba(X).T, strict=True)}
-    return columns
-
-
-def as_csv(columns: dict[str, Any]) -> str:
-    """Return columns as CSV with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
-    return text.getvalue()
-
-
-def as_records(columns: dict[str, Any]) -> str:
-    """Return columns as a JSON list of one record a row."""
-    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    return json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False) + "\n"
-
-
 def write_report(path: Path, result: Experiment, found: Any, data: str) -> None:
     """Write the report of an experiment."""
     from glassnet.persistence import write_atomically
@@ -372,86 +375,6 @@ def write_report(path: Path, result: Experiment, found: Any, data: str) -> None:
     )
     html = report_html(result.model, result.history, result.evaluation, facts)
     write_atomically(path, html.encode())
-
-
-# --- what is printed ------------------------------------------------------------------------------------
-
-
-def print_json(document: Any) -> None:
-    """Print one JSON document."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
-
-
-def result_json(result: Experiment) -> dict[str, Any]:
-    """Return an experiment for machines."""
-    return {
-        **result.model.info,
-        "status": result.status,
-        "seconds": round(result.seconds, 3),
-        "epochs": result.history.n_epochs,
-        "best_epoch": result.history.best_epoch,
-        "warnings": [
-            {"kind": s.kind, "columns": list(s.columns), "message": s.message} for s in result.suspicions
-        ],
-        "history": result.history.to_dict(),
-    }
-
-
-def print_result(result: Experiment, target: Any) -> None:
-    """Print the scores of an experiment and its verdict."""
-    counts = ", ".join(f"{count} {name}" for name, count in result.rows.items())
-    typer.echo(
-        plain(
-            f"{result.model.info['task'].capitalize()} of {', '.join(result.model.info['target']) or 'the class'}:"
-            f" rows {counts}; {result.history.n_epochs} epochs (best {result.history.best_epoch})"
-            f" in {result.seconds:.1f} s"
-        )
-    )
-    print_scores(result.evaluation)
-    from glassnet.evaluation import verdict
-
-    typer.echo(plain(verdict(result.evaluation)))
-
-
-def print_scores(evaluation: Evaluation) -> None:
-    """Print a table of scores, a line a model."""
-    models = {"network": evaluation.scores, **evaluation.baselines}
-    names = list(evaluation.scores)
-    rows = [["test scores", *names]]
-    rows += [[model, *(f"{scores.get(n, float('nan')):.4g}" for n in names)] for model, scores in models.items()]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
-        typer.echo("  ".join(cells))
-
-
-def model_json(model: Model) -> dict[str, Any]:
-    """Return what a model file holds, without its arrays, for machines."""
-    from glassnet.persistence import describe
-
-    return describe(model)
-
-
-def print_model(model: Model) -> None:
-    """Print what a model file holds."""
-    info = model.info
-    lines = [f"{info.get('task', model.loss.task)} of {', '.join(info.get('target', [])) or 'the target'}"]
-    if "data" in info:
-        lines.append(f"trained on {info['data']}: {info['rows'].get('training')} rows")
-    if model.classes is not None:
-        lines.append(f"classes: {', '.join(map(str, model.classes[:50]))}")
-    lines += ["", model.network.summary(model.in_shape)]
-    if model.encoder is not None and model.encoder.kind == "table":
-        lines += ["", "columns:"]
-        lines += [
-            f"  {name}: {kind}" + (f", not used: {model.encoder.dropped[name]}" if name in model.encoder.dropped else "")
-            for name, kind in zip(model.encoder.names, model.encoder.kinds, strict=True)
-        ]
-    for name, scores in {"network": info.get("scores"), **info.get("baselines", {})}.items():
-        if scores:
-            lines.append("")
-            lines.append(f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
-    typer.echo(plain("\n".join(lines)))
 
 
 def main() -> None:

@@ -122,7 +122,9 @@ def _from_objects(values: Column, name: str | None) -> Column:
     types = set(map(type, values))
     if types & _NESTED:
         nested = min(kind.__name__ for kind in types & _NESTED)
-        raise NestedValueError(str(_unsupported(f"made of nested values ({_article(nested)})", name)))
+        raise NestedValueError(
+            str(_unsupported(f"made of nested values ({_article(nested)})", name))
+        )
     if types <= {str, type(None)} and str in types:
         return values.copy()
     missing = [_is_missing(value) for value in values]

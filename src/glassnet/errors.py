@@ -1,15 +1,15 @@
 """Every error and warning of glassnet, each with what was seen, why it matters, what to do next.
 
-    Exception
-    ├── GlassnetError                everything below; catch this one to catch them all
-    │   ├── DataError                (also ValueError) the data cannot be used as it is
-    │   │   └── NestedValueError     (also TypeError) a cell holds a list, a dictionary or the like
-    │   ├── ConfigurationError       (also ValueError) a parameter or an architecture is wrong
-    │   ├── ModelFormatError         (also ValueError) a model file is damaged or not one of ours
-    │   └── DivergenceError          (also ValueError) training produced infinite or undefined numbers
-    Warning
-    └── GlassnetWarning              (UserWarning)
-        └── DataWarning              the data can be used, but something about it is suspicious
+Exception
+├── GlassnetError                everything below; catch this one to catch them all
+│   ├── DataError                (also ValueError) the data cannot be used as it is
+│   │   └── NestedValueError     (also TypeError) a cell holds a list, a dictionary or the like
+│   ├── ConfigurationError       (also ValueError) a parameter or an architecture is wrong
+│   ├── ModelFormatError         (also ValueError) a model file is damaged or not one of ours
+│   └── DivergenceError          (also ValueError) training produced infinite or undefined numbers
+Warning
+└── GlassnetWarning              (UserWarning)
+    └── DataWarning              the data can be used, but something about it is suspicious
 """
 
 from __future__ import annotations

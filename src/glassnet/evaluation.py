@@ -5,27 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glassnet.baselines import FITS, Rows, most_rows, scaled
 from glassnet.errors import ConfigurationError, DataError
+from glassnet.losses import Task
 from glassnet.model import Model
 from glassnet.preprocessing import split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
 
-EvaluationTask = Literal["classification", "regression", "labels"]
 Scores = dict[str, float]
-
-MOST_NUMBERS = 2e7
-"""Numbers (rows x features) that the linear model is fitted on at most: some 80 MB in float32."""
-MOST_WORK = 1e8
-"""Rows x features x classes that it is fitted on at most: a step of its solver takes 0.1 s."""
-MOST_STEPS = 200
-FEWEST_STEPS = 40  # on so much data more of them no longer improve the test score
-BLOCK_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -45,7 +38,7 @@ class Evaluation:
     X: the rows, as they were given; None if they were not kept.
     """
 
-    task: EvaluationTask
+    task: Task
     y_true: NDArray[Any]
     y_pred: NDArray[Any]
     proba: NDArray[Any] | None
@@ -101,7 +94,7 @@ def baselines(
     "majority" (for values "mean") always says the same: the most frequent class or label, with the
     classes' shares as probabilities, or the mean. "linear" is a logistic (for values a ridge)
     regression on the features that the network sees, standardised, with scikit-learn's defaults.
-    Large data (see `MOST_NUMBERS`, `MOST_WORK`) have it fitted on a random part of the rows, whose
+    Large data (see `baselines.most_rows`) have it fitted on a random part of the rows, whose
     number then stands under "fitted_on". Raises `DataError` as `evaluate` does.
 
     >>> from sklearn.datasets import load_iris
@@ -114,18 +107,18 @@ def baselines(
     """
     task = task_of(model)
     train, test = _truth(model, y_train), _truth(model, y_test)
-    guess = _Rows(np.zeros((len(train), 1)), train, np.zeros((len(test), 1)))
+    guess = Rows(np.zeros((len(train), 1)), train, np.zeros((len(test), 1)))
     kept = _sample(train, model, seed)
     X_train, X_test = _indexable(X_train), _indexable(X_test)
     if len(kept) < len(train):
         X_train = X_train.rows(kept) if isinstance(X_train, Table) else X_train[kept]
-    features = _Rows(_flat(model.inputs(X_train)), train[kept], _flat(model.inputs(X_test)))
-    fit, count = _FITS[task], _class_count(model, y_train)
+    features = Rows(_flat(model.inputs(X_train)), train[kept], _flat(model.inputs(X_test)))
+    fit, count = FITS[task], _class_count(model, y_train)
     first = "mean" if task == "regression" else "majority"
     with warnings.catch_warnings():
         # a linear model cut off before it has converged is still a baseline
         warnings.simplefilter("ignore")
-        predicted = {first: fit(guess, count, False), "linear": fit(_scaled(features), count, True)}
+        predicted = {first: fit(guess, count, False), "linear": fit(scaled(features), count, True)}
     scores = {name: SCORES[task](test, *found) for name, found in predicted.items()}
     if len(kept) < len(train):
         scores["linear"]["fitted_on"] = float(len(kept))
@@ -133,32 +126,59 @@ def baselines(
 
 
 def verdict(evaluation: Evaluation) -> str:
-    """Return one sentence: whether the network is better than the linear model, and by how much.
+    """Return in a sentence or two whether the network is better than the baselines, by how much.
 
-    The headline score decides (accuracy, subset accuracy, R²). A lead of less than two standard errors of the
-    difference, sqrt((a (1 - a) + b (1 - b)) / n) for shares a and b of n rows, is called noise.
+    The headline score decides (accuracy, subset accuracy, R²; RMSE where R² is not defined). A lead
+    of less than two standard errors of the difference, √((a (1 - a) + b (1 - b)) / n) for shares a
+    and b of n rows, is called noise. Returns "" without a linear baseline.
 
-    >>> scores = {"accuracy": 0.75}
-    >>> y = np.zeros(100)
-    >>> verdict(Evaluation("classification", y, y, None, None, scores, {"linear": {"accuracy": 0.75}}))
+    >>> y, scores = np.zeros(100), {"accuracy": 0.75}
+    >>> linear = {"linear": {"accuracy": 0.75}}
+    >>> verdict(Evaluation("classification", y, y, None, None, scores, linear))
     'The network is no better than the linear model: accuracy 0.75 against 0.75.'
     """
     if "linear" not in evaluation.baselines or not evaluation.scores:
         return ""
-    name = next(iter(evaluation.scores))
-    network, linear = evaluation.scores[name], evaluation.baselines["linear"].get(name, np.nan)
-    shown = f"{name.replace('_', ' ').replace('r2', 'R²')} {network:.4g} against {linear:.4g}"
-    if not network > linear:
-        return f"The network is no better than the linear model: {shown}."
-    if evaluation.task != "regression":
+    name, network = next(iter(evaluation.scores.items()))
+    linear = evaluation.baselines["linear"].get(name, np.nan)
+    seen, other = f"{network:.4g}", f"{linear:.4g}"
+    shown = f"{SHORT_NAMES.get(name, name)} {seen} against {other}"
+    sentence = f"The network is better than the linear model: {shown}."
+    if not _better(name, network, linear) or seen == other:
+        sentence = f"The network is no better than the linear model: {shown}."
+    elif evaluation.task != "regression":
         rows = len(evaluation.y_true)
-        error = np.sqrt((network * (1 - network) + linear * (1 - linear)) / rows)
-        if network - linear < 2 * error:
-            return f"The network's lead over the linear model is within the noise of {rows} test rows: {shown}."
-    return f"The network is better than the linear model: {shown}."
+        if network - linear < 2 * np.sqrt((network * (1 - network) + linear * (1 - linear)) / rows):
+            sentence = (
+                "The network's lead over the linear model is within the noise of "
+                f"{rows} test {'row' if rows == 1 else 'rows'}: {shown}."
+            )
+    for guess, what in GUESSES.items():
+        score = evaluation.baselines.get(guess, {}).get(name)
+        if score is not None and not _better(name, network, score):
+            return f"{sentence} It is no better than {what} either ({score:.4g})."
+    return sentence
 
 
-def task_of(model: Model) -> EvaluationTask:
+SHORT_NAMES = {
+    "accuracy": "accuracy",
+    "subset_accuracy": "subset accuracy",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mae": "MAE",
+}
+LOWER_IS_BETTER = ("log_loss", "rmse", "mae")
+GUESSES = {
+    "majority": "always guessing what is most frequent",
+    "mean": "always guessing the mean",
+}
+
+
+def _better(name: str, score: float, other: float) -> bool:
+    return score < other if name in LOWER_IS_BETTER else score > other
+
+
+def task_of(model: Model) -> Task:
     """Return what the model predicts: classes, values, or labels."""
     if isinstance(model.target, ClassEncoder):
         return "classification"
@@ -209,7 +229,7 @@ def _value_scores(truth: NDArray[Any], predicted: NDArray[Any], proba: Any = Non
     return {name: score for name, score in scores.items() if np.isfinite(score)}
 
 
-SCORES: dict[EvaluationTask, Callable[[NDArray[Any], NDArray[Any], Any], Scores]] = {
+SCORES: dict[Task, Callable[[NDArray[Any], NDArray[Any], Any], Scores]] = {
     "classification": _class_scores,
     "labels": _label_scores,
     "regression": _value_scores,
@@ -220,98 +240,17 @@ SCORES: dict[EvaluationTask, Callable[[NDArray[Any], NDArray[Any], Any], Scores]
 # --------------------------------------------------------------------------------------- baselines
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """What a baseline is fitted on and predicts: features (n, d), encoded targets, features."""
-
-    x: NDArray[Any]
-    y: NDArray[Any]
-    x_test: NDArray[Any]
-
-
-_Predicted = tuple[NDArray[Any], NDArray[Any] | None]
-
-
-def _fit_classes(rows: _Rows, count: int, linear: bool) -> _Predicted:
-    """Return the predicted codes and the probabilities (n, count); classes without rows have 0."""
-    several = len(np.unique(rows.y)) > 1
-    estimator = _classifier(linear and several, rows.x.size * count).fit(rows.x, rows.y)
-    found = np.concatenate([estimator.predict_proba(part) for part in _blocks(rows.x_test)])
-    proba = np.zeros((len(found), count))
-    proba[:, estimator.classes_] = found
-    return proba.argmax(axis=1), proba
-
-
-def _fit_labels(rows: _Rows, count: int, linear: bool) -> _Predicted:
-    each = [_fit_classes(_Rows(rows.x, y, rows.x_test), 2, linear)[1] for y in rows.y.T]
-    proba = np.stack([found[:, 1] for found in each if found is not None], axis=1)
-    return (proba > 0.5).astype(int), proba
-
-
-def _fit_values(rows: _Rows, count: int, linear: bool) -> _Predicted:
-    from sklearn.dummy import DummyRegressor  # lazily: it takes a second to import
-    from sklearn.linear_model import Ridge
-
-    # standardised, so that neither very large nor very small units cost precision
-    scaler = TargetScaler.fit(rows.y)
-    z = scaler.transform(rows.y, np.float64)
-    estimator = (Ridge() if linear else DummyRegressor()).fit(rows.x, z)
-    found = np.concatenate([estimator.predict(part) for part in _blocks(rows.x_test)])
-    return scaler.inverse(found.reshape(-1, z.shape[1])), None
-
-
-_FITS: dict[EvaluationTask, Callable[[_Rows, int, bool], _Predicted]] = {
-    "classification": _fit_classes,
-    "labels": _fit_labels,
-    "regression": _fit_values,
-}
-
-
-def _classifier(linear: bool, work: int) -> Any:
-    from sklearn.dummy import DummyClassifier  # lazily: it takes a second to import
-    from sklearn.linear_model import LogisticRegression
-
-    if not linear:
-        return DummyClassifier()
-    steps = int(np.clip(MOST_WORK * FEWEST_STEPS / max(work, 1), FEWEST_STEPS, MOST_STEPS))
-    return LogisticRegression(max_iter=steps)
-
-
 def _sample(target: NDArray[Any], model: Model, seed: int) -> NDArray[np.intp]:
     """Return the rows that the linear model is fitted on: all, or as many as take a few seconds."""
-    features = int(np.prod(model.in_shape))
-    work = features * max(1, _class_count(model, target))
-    most = int(max(100, min(MOST_NUMBERS / features, MOST_WORK / work)))
+    most = most_rows(int(np.prod(model.in_shape)), _class_count(model, target))
     if len(target) <= most:
         return np.arange(len(target))
     stratify = task_of(model) == "classification"
     return split(target, 1 - most / len(target), seed, stratify=stratify)[0]
 
 
-def _scaled(rows: _Rows) -> _Rows:
-    """Return features of mean 0 and deviation 1 (constant ones 0), in float32 unless float64."""
-    x = rows.x if rows.x.dtype == np.float64 else rows.x.astype(np.float32)
-    mean = x.mean(axis=0, dtype=np.float64)
-    deviation = x.std(axis=0, dtype=np.float64)
-    shift = mean.astype(x.dtype)
-    # the smallest deviations are rounding of constant columns
-    scale = np.where(deviation > 1e-6 * (1 + np.abs(mean)), deviation, np.inf).astype(x.dtype)
-    x -= shift
-    x /= scale
-    x_test = np.empty(rows.x_test.shape, x.dtype)
-    for first in range(0, len(x_test), BLOCK_ROWS):
-        part = slice(first, first + BLOCK_ROWS)
-        x_test[part] = (rows.x_test[part] - shift) / scale
-    return _Rows(x, rows.y, x_test)
-
-
-def _blocks(x: NDArray[Any]) -> list[NDArray[Any]]:
-    return [x[first : first + BLOCK_ROWS] for first in range(0, len(x), BLOCK_ROWS)]
-
-
 def _flat(x: Any) -> NDArray[Any]:
-    x = np.asarray(x)
-    return x.reshape(len(x), -1)
+    return np.reshape(x, (len(x), -1))
 
 
 def _indexable(X: Any) -> Any:

@@ -86,14 +86,20 @@ def prepare(data: Dataset, plan: Plan) -> Prepared:
         return Prepared(task, (data.X, y), (test_X, test_y), None, found)
     if len(y) < 5:
         raise DataError(
-            f"'{data.name}' has {len(y)} usable rows: with fewer than 5 there is nothing to train and to test on."
+            f"'{data.name}' has {len(y)} usable rows: that is too few to train and to test on."
         )
-    train, test = split(y, plan.test_share, plan.seed, stratify=task == "classification" and y.ndim == 1)
+    train, test = split(
+        y, plan.test_share, plan.seed, stratify=task == "classification" and y.ndim == 1
+    )
     found = suspicions(data.X, data.y, train, test, task=task)
-    return Prepared(task, (rows_of(data.X, train), y[train]), (rows_of(data.X, test), y[test]), test, found)
+    return Prepared(
+        task, (rows_of(data.X, train), y[train]), (rows_of(data.X, test), y[test]), test, found
+    )
 
 
-def run_experiment(prepared: Prepared, plan: Plan, callbacks: Sequence[Callback] = ()) -> Experiment:
+def run_experiment(
+    prepared: Prepared, plan: Plan, callbacks: Sequence[Callback] = ()
+) -> Experiment:
     """Train on the training rows and test, beside the baselines, on the test rows."""
     kind = NeuralClassifier if prepared.task == "classification" else NeuralRegressor
     known = kind().get_params()
@@ -105,7 +111,9 @@ def run_experiment(prepared: Prepared, plan: Plan, callbacks: Sequence[Callback]
     estimator.fit(*prepared.train)
     seconds = time.perf_counter() - began
     tested = evaluate(estimator.model_, *prepared.test)
-    tested = replace(tested, baselines=baselines(*prepared.train, *prepared.test, estimator.model_, plan.seed))
+    tested = replace(
+        tested, baselines=baselines(*prepared.train, *prepared.test, estimator.model_, plan.seed)
+    )
     n_train, n_held = len(prepared.train[1]), estimator.n_validation_
     return Experiment(
         estimator.model_,
@@ -124,10 +132,16 @@ def target_values(y: Any, task: Task) -> np.ndarray:
     if isinstance(y, Table):
         columns = [y[name] for name in y]
         texts = [c for c in columns if c.dtype.kind not in "f"]
-        values = np.stack([_indicator(c) for c in columns], axis=1) if texts else np.stack(columns, axis=1)
+        values = (
+            np.stack([_indicator(c) for c in columns], axis=1)
+            if texts
+            else np.stack(columns, axis=1)
+        )
         return values.astype(np.int64) if task == "classification" else values
     if y.dtype.kind == "M":
-        raise DataError("The target holds dates: a network predicts classes or numbers. Name another column.")
+        raise DataError(
+            "The target holds dates: a network predicts classes or numbers. Name another column."
+        )
     if task == "regression" and y.dtype.kind == "O":
         raise DataError(
             f"The target holds text ({str(y[0])!r}), which a regression cannot predict: leave --task out."

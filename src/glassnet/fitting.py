@@ -50,7 +50,7 @@ SECONDS_PER_CALL = 0.2  # how long a call should take: the wait for a progress b
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stop when the validation loss has not fallen for `patience` epochs; the best epoch's parameters are kept.
+    """Stop when the validation loss has not fallen for `patience` epochs, and keep the best epoch.
 
     Without validation data the training loss is watched instead.
 
@@ -134,7 +134,9 @@ def fit(
     controls = Controls(0, patience, float(stopping.min_delta), Penalty(*map(float, penalty)))
     began, size = time.perf_counter(), chunk or 1
     with interruptible() as interrupted:
-        while int(state.epoch) < epochs and int(state.status) == RUNNING and not interrupted.is_set():
+        while (
+            int(state.epoch) < epochs and int(state.status) == RUNNING and not interrupted.is_set()
+        ):
             first, called = int(state.epoch), time.perf_counter()
             limit = min(first + min(size, CAPACITY), epochs)
             state = run_epochs(
@@ -144,9 +146,7 @@ def fit(
             seconds = time.perf_counter() - called
             if chunk is None:
                 size = max(1, min(size * 8, int(size * SECONDS_PER_CALL / seconds), CAPACITY))
-            event = Event(
-                int(state.epoch), epochs, history, state, time.perf_counter() - began
-            )
+            event = Event(int(state.epoch), epochs, history, state, time.perf_counter() - began)
             if any([callback(event) for callback in callbacks]):  # all are told, then any may stop
                 break
         stopped = interrupted.is_set()

@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class History(Mapping[str, np.ndarray]):
-    """One row an epoch: "epoch" (from 1), "loss", "learning_rate", "gradient_norm" and what else was measured.
+    """One row an epoch: "epoch" (from 1), "loss", "learning_rate" and whatever was measured.
 
     - "loss": the mean loss of the training batches, as they were met; without penalty.
     - "penalty": L1 and L2 at the end of the epoch, where there are any.
@@ -70,7 +70,9 @@ class History(Mapping[str, np.ndarray]):
         ax.plot(self["epoch"], self["loss"], label="training")
         if "validation_loss" in self.columns:
             ax.plot(self["epoch"], self["validation_loss"], "--", label="validation")
-            ax.axvline(self.best_epoch, color="0.6", linewidth=1, label=f"best: epoch {self.best_epoch}")
+            ax.axvline(
+                self.best_epoch, color="0.6", linewidth=1, label=f"best: epoch {self.best_epoch}"
+            )
         ax.set(xlabel="epoch", ylabel="loss")
         ax.legend()
         return ax

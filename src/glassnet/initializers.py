@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glassnet import keys
-from glassnet._types import Array, Key, Shape, default_float
+from glassnet._types import Key, Shape, default_float
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Zeros:
     [[0.0, 0.0]]
     """
 
-    def draw(self, key: Key, shape: Shape) -> Array:
+    def draw(self, key: Key, shape: Shape) -> np.ndarray:
         """Return zeros."""
         del key
         return np.zeros(shape, default_float())
@@ -39,9 +39,9 @@ class Normal:
 
     std: float = 0.05
 
-    def draw(self, key: Key, shape: Shape) -> Array:
+    def draw(self, key: Key, shape: Shape) -> np.ndarray:
         """Return normal numbers of deviation `std`."""
-        return keys.normal(key, shape) * self.std
+        return np.asarray(keys.normal(key, shape) * self.std)
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Uniform:
 
     limit: float = 0.05
 
-    def draw(self, key: Key, shape: Shape) -> Array:
+    def draw(self, key: Key, shape: Shape) -> np.ndarray:
         """Return uniform numbers within ±`limit`."""
-        return keys.uniform(key, shape) * (2 * self.limit) - self.limit
+        return np.asarray(keys.uniform(key, shape) * (2 * self.limit) - self.limit)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class LeCun:
     LeCun et al., "Efficient BackProp", 1998.
     """
 
-    def draw(self, key: Key, shape: Shape) -> Array:
+    def draw(self, key: Key, shape: Shape) -> np.ndarray:
         """Return normal numbers of deviation sqrt(1 / inputs)."""
         return Normal(math.sqrt(1 / max(shape[1], 1))).draw(key, shape)
 
@@ -79,7 +79,7 @@ class Glorot:
     2010.
     """
 
-    def draw(self, key: Key, shape: Shape) -> Array:
+    def draw(self, key: Key, shape: Shape) -> np.ndarray:
         """Return uniform numbers within ±sqrt(6 / (inputs + units))."""
         return Uniform(math.sqrt(6 / (shape[0] + shape[1]))).draw(key, shape)
 
@@ -91,7 +91,7 @@ class He:
     He et al., "Delving Deep into Rectifiers", 2015.
     """
 
-    def draw(self, key: Key, shape: Shape) -> Array:
+    def draw(self, key: Key, shape: Shape) -> np.ndarray:
         """Return normal numbers of deviation sqrt(2 / inputs)."""
         return Normal(math.sqrt(2 / max(shape[1], 1))).draw(key, shape)
 

@@ -120,7 +120,7 @@ def _derive_backward(cls: type[Layer]) -> None:
         return dx, dparams
 
     forward.__doc__, backward.__doc__ = write.__doc__, Layer.backward.__doc__
-    cls.forward, cls.backward = forward, backward  # type: ignore[method-assign, assignment]  # on purpose: derived
+    cls.forward, cls.backward = forward, backward  # type: ignore[method-assign]  # on purpose: derived
 
 
 def row_shares(x: Array, weight: Array | None) -> Array:

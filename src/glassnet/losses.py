@@ -63,7 +63,9 @@ class Loss(ABC):
         """Return dL/dlogits = w / sum(w) · dl/dlogits."""
         terms = jax.eval_shape(self.terms, logits, target)
         shares = _shares(terms, weight)
-        return self.slopes(logits, target) * (shares[:, None] if shares.ndim < logits.ndim else shares)
+        return self.slopes(logits, target) * (
+            shares[:, None] if shares.ndim < logits.ndim else shares
+        )
 
 
 def _shares(terms: Any, weight: Array | None) -> Array:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from glassnet._types import Array, Params, Shape, State, precision
@@ -18,7 +19,13 @@ from glassnet.preprocessing import TableEncoder
 from glassnet.tables import is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
 
-BUCKETS = (1, 16, 128, 1024, 8192)  # rows that one call predicts: five programs serve any number of rows
+BUCKETS = (
+    1,
+    16,
+    128,
+    1024,
+    8192,
+)  # rows that one call predicts: five programs serve any number of rows
 
 Target = ClassEncoder | LabelsEncoder | TargetScaler | None
 
@@ -53,7 +60,7 @@ class Model:
     target: Target = None
     info: dict[str, Any] = field(default_factory=dict)
 
-    def inputs(self, X: Any) -> Array:
+    def inputs(self, X: Any) -> np.ndarray:
         """Return rows as the network takes them, shape (n, *in_shape).
 
         Raises
@@ -86,13 +93,15 @@ class Model:
         """Return probabilities of classes or labels, or values before they get their own unit."""
         logits = self.logits(X)
         with precision(self.dtype):
-            return np.asarray(self.loss.output(logits))
+            return np.asarray(self.loss.output(jnp.asarray(logits)))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of each row, its labels, or its value in the target's own unit."""
         outputs = self.outputs(X)
         if self.loss.task == "regression":
-            return self.target.inverse(outputs) if isinstance(self.target, TargetScaler) else outputs
+            return (
+                self.target.inverse(outputs) if isinstance(self.target, TargetScaler) else outputs
+            )
         if isinstance(self.target, LabelsEncoder):
             return self.target.inverse((outputs > 0.5).astype(np.int32))
         single = outputs.shape[1] == 1

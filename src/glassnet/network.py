@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from glassnet._resolve import resolve
 from glassnet._types import Array, Cache, Key, Params, Shape, State
 from glassnet.activations import ACTIVATIONS, Activation
 from glassnet.errors import ConfigurationError
-from glassnet.layers import LAYERS, BatchNorm, Context, Dense, Dropout, Layer, Trait
+from glassnet.layers import LAYERS, BatchNorm, Dense, Dropout, Layer, Trait
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Network(Layer):
     def __init__(self, layers: Iterable[Layer | str]) -> None:
         named = tuple(resolve("activation", layer, ACTIVATIONS) for layer in layers)
         if not named:
-            raise ConfigurationError("A network needs at least one layer: gn.Network([gn.Dense(1)]).")
+            raise ConfigurationError(
+                "A network needs at least one layer: gn.Network([gn.Dense(1)])."
+            )
         for layer in named:
             if not isinstance(layer, Layer):
                 raise ConfigurationError(
@@ -71,14 +73,20 @@ class Network(Layer):
         return tuple(params), tuple(state), shape
 
     def forward(
-        self, params: Params, state: State, x: Array, **context: Unpack[Context]
+        self,
+        params: Params,
+        state: State,
+        x: Array,
+        *,
+        key: Key | None = None,
+        train: bool = False,
+        weight: Array | None = None,
     ) -> tuple[Array, State, Cache]:
         """Carry the input through the layers, first to last."""
-        key = context.pop("key", None)
         caches, new_state = [], []
         for i, layer in enumerate(self.layers):
-            layer_key = None if key is None else keys.fold_in(key, i)
-            x, s, cache = layer.forward(params[i], state[i], x, key=layer_key, **context)
+            own = None if key is None else keys.fold_in(key, i)
+            x, s, cache = layer.forward(params[i], state[i], x, key=own, train=train, weight=weight)
             caches.append(cache)
             new_state.append(s)
         return x, tuple(new_state), tuple(caches)
@@ -86,7 +94,9 @@ class Network(Layer):
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
         """Carry the gradient back through the layers, last to first: the chain rule."""
         dparams = []
-        for layer, p, c in zip(reversed(self.layers), reversed(params), reversed(cache), strict=True):
+        for layer, p, c in zip(
+            reversed(self.layers), reversed(params), reversed(cache), strict=True
+        ):
             dy, dp = layer.backward(p, c, dy)
             dparams.append(dp)
         return dy, tuple(reversed(dparams))

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from glassnet._resolve import resolve
 from glassnet._types import Array, Params, default_float
@@ -120,7 +121,9 @@ class RMSprop(NamedTuple):
     ) -> tuple[Params, RMSpropState]:
         """Return -η g / (√s + ε)."""
         rate = rate_at(self.learning_rate, state.step)
-        square = jax.tree.map(lambda s, g: self.rho * s + (1 - self.rho) * g * g, state.square, grads)
+        square = jax.tree.map(
+            lambda s, g: self.rho * s + (1 - self.rho) * g * g, state.square, grads
+        )
         updates = jax.tree.map(lambda s, g: -rate * g / (jnp.sqrt(s) + self.eps), square, grads)
         return updates, RMSpropState(state.step + 1, square)
 
@@ -218,7 +221,7 @@ class ClipByNorm(NamedTuple):
     ) -> tuple[Params, Any]:
         """Clip, then let the optimizer inside update."""
         norm = global_norm(grads)
-        factor = jnp.minimum(1.0, self.max_norm / jnp.maximum(norm, jnp.finfo(norm.dtype).tiny))
+        factor = jnp.minimum(1.0, self.max_norm / jnp.maximum(norm, np.finfo(norm.dtype).tiny))
         clipped = jax.tree.map(lambda g: g * factor, grads)
         updates, state = self.optimizer.update(clipped, state, params, decay=decay)
         return updates, state
@@ -258,7 +261,8 @@ def as_optimizer(given: Any) -> Any:
         return found._replace(optimizer=as_optimizer(found.optimizer))
     if isinstance(found, (Transformation, *map(type, OPTIMIZERS.values()))):
         return found
-    if callable(getattr(found, "init", None)) and callable(getattr(found, "update", None)):
+    has_both = callable(getattr(found, "init", None)) and callable(getattr(found, "update", None))
+    if has_both and not isinstance(found, type):  # a class has them too, but gn.Adam lacks its ()
         return Transformation(found)
     raise ConfigurationError(
         f"{given!r} is no optimizer. Give its name ('adam'), an object (gn.Adam(1e-3)),"
@@ -281,9 +285,7 @@ def _adam_update(o: Adam | AdamW, grads: Params, state: AdamState) -> tuple[Para
     v = jax.tree.map(lambda v, g: o.beta2 * v + (1 - o.beta2) * g * g, state.v, grads)
     t = (state.step + 1).astype(default_float())
     bias1, bias2 = 1 - jnp.power(o.beta1, t), 1 - jnp.power(o.beta2, t)
-    updates = jax.tree.map(
-        lambda m, v: -rate * (m / bias1) / (jnp.sqrt(v / bias2) + o.eps), m, v
-    )
+    updates = jax.tree.map(lambda m, v: -rate * (m / bias1) / (jnp.sqrt(v / bias2) + o.eps), m, v)
     return updates, AdamState(state.step + 1, m, v)
 
 

@@ -23,7 +23,13 @@ import numpy as np
 
 from glassnet import keys
 from glassnet._types import precision
-from glassnet.errors import ConfigurationError, DataError, GlassnetError, ModelFormatError, did_you_mean
+from glassnet.errors import (
+    ConfigurationError,
+    DataError,
+    GlassnetError,
+    ModelFormatError,
+    did_you_mean,
+)
 from glassnet.initializers import INITIALIZERS, Zeros
 from glassnet.layers import Dense, Layer
 from glassnet.losses import LOSSES, Loss
@@ -78,7 +84,15 @@ def load(path: str | os.PathLike[str]) -> Model:
         return _model_of(data)
     except ModelFormatError:
         raise
-    except (GlassnetError, ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError) as e:
+    except (
+        GlassnetError,
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as e:
         _damaged(f"{type(e).__name__}: {str(e)[:200]}")
 
 
@@ -99,7 +113,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise DataError(f"Cannot write {path}: {error.strerror}. What was there before is untouched.") from None
+        raise DataError(
+            f"Cannot write {path}: {error.strerror}. What was there before is untouched."
+        ) from None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -237,11 +253,23 @@ def _model_of(data: bytes) -> Model:
 def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model:
     """Return the model of a record and its arrays, each checked."""
     if isinstance(record, dict) and record.get("format") != FORMAT:
-        _damaged(f"format {str(record.get('format'))[:20]}, but this version of glassnet reads format {FORMAT}")
-    names = ("format", "network", "loss", "in_shape", "dtype", "encoder", "target", "info", "versions")
+        _damaged(
+            f"format {str(record.get('format'))[:20]}, but this version of glassnet reads format {FORMAT}"
+        )
+    names = (
+        "format",
+        "network",
+        "loss",
+        "in_shape",
+        "dtype",
+        "encoder",
+        "target",
+        "info",
+        "versions",
+    )
     fields = Fields.of(record, "model", names)
     in_shape = fields.items("in_shape")
-    sized = all(isinstance(n, int) and not isinstance(n, bool) and 0 < n for n in in_shape)
+    sized = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in in_shape)
     if not in_shape or not sized or math.prod(in_shape) > file_size:
         fields.refuse("in_shape", "a list of sizes")
     network = _layer_of(record["network"], file_size, 0)
@@ -256,7 +284,9 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
     target = _target_of(record["target"], out_shape, loss)
     if not isinstance(record["info"], dict):
         fields.refuse("info", "a record")
-    return Model(network, params, state, loss, tuple(in_shape), dtype, encoder, target, record["info"])
+    return Model(
+        network, params, state, loss, tuple(in_shape), dtype, encoder, target, record["info"]
+    )
 
 
 def _layer_of(record: Any, most: int, depth: int) -> Layer:
@@ -283,11 +313,12 @@ def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
     for name, value in values.items():
         if isinstance(value, dict):
             values[name] = _object_of(value, INITIALIZER_TYPES, "initializer")
-        elif not isinstance(value, str | int | float | bool):
-            _damaged(f"{what}.{name}")
-        elif isinstance(value, float | int) != (str(expected[name].type) in ("float", "int", "bool")):
-            _damaged(f"{what}.{name}")
-        elif (str(expected[name].type) == "bool") != isinstance(value, bool):
+        elif (
+            not isinstance(value, str | int | float | bool)
+            or isinstance(value, float | int)
+            != (str(expected[name].type) in ("float", "int", "bool"))
+            or (str(expected[name].type) == "bool") != isinstance(value, bool)
+        ):
             _damaged(f"{what}.{name}")
     return cls(**values)
 
@@ -347,7 +378,10 @@ def _target_of(record: Any, out_shape: tuple[int, ...], loss: Loss) -> Any:
         size = 1 if loss.task == "labels" else len(target.labels)
         fits = len(target.labels) == 2 or loss.task != "labels"
     else:
-        size, fits = len(target.names), isinstance(target, TargetScaler) == (loss.task == "regression")
+        size, fits = (
+            len(target.names),
+            isinstance(target, TargetScaler) == (loss.task == "regression"),
+        )
     if not fits or out_shape != (size,):
         fields.refuse("record", f"a target for outputs of shape {out_shape}")
     return target

@@ -21,6 +21,7 @@ class ProgressBar:
         self._task: Any = None
 
     def __call__(self, event: Event) -> None:
+        """Move the bar on."""
         if self._bar is None:
             self._start(event.epochs)
         columns = event.history.columns
@@ -39,7 +40,13 @@ class ProgressBar:
 
     def _start(self, epochs: int) -> None:
         from rich.console import Console  # lazily: a tenth of a second that silent runs do not need
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         console = Console(stderr=True)
         self._bar = Progress(

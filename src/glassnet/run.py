@@ -108,7 +108,8 @@ def train(
     >>> run.model.predict(X).tolist()
     [0, 1, 1, 0]
     """
-    check_range("l1", l1, 0, np.inf), check_range("l2", l2, 0, np.inf)
+    check_range("l1", l1, 0, np.inf)
+    check_range("l2", l2, 0, np.inf)
     with precision(dtype):
         x = check_array(X, None, dtype)
         found = resolve_loss(loss, y)
@@ -150,10 +151,14 @@ def resolve_loss(loss: Any, y: Any) -> Loss:
         return found
     if callable(found):
         return CustomLoss(found)
-    raise ConfigurationError(f"{loss!r} is no loss. Give a name, such as 'squared_error', or a function.")
+    raise ConfigurationError(
+        f"{loss!r} is no loss. Give a name, such as 'squared_error', or a function."
+    )
 
 
-def encode_target(y: Any, loss: Loss, *, weight: Any = None, scaled: bool = False) -> tuple[Target, Any]:
+def encode_target(
+    y: Any, loss: Loss, *, weight: Any = None, scaled: bool = False
+) -> tuple[Target, Any]:
     """Return the target's encoder, fitted, and the target as codes, labels or values.
 
     scaled: standardise a regression's values; else they stay in their own unit.
@@ -210,9 +215,13 @@ def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
     if w.ndim == 0:
         w = np.full(n_rows, float(w))
     if w.ndim > 2 or len(w) != n_rows:
-        raise DataError(f"sample_weight has shape {w.shape}, but X has {n_rows} rows: give one weight a row.")
+        raise DataError(
+            f"sample_weight has shape {w.shape}, but X has {n_rows} rows: give one weight a row."
+        )
     if not np.isfinite(w).all() or (w < 0).any():
-        raise DataError("sample_weight holds negative, missing or infinite numbers: weights start at 0.")
+        raise DataError(
+            "sample_weight holds negative, missing or infinite numbers: weights start at 0."
+        )
     if not (w > 0).any():
         raise DataError("All sample weights are zero: at least one row must count.")
     return w.astype(dtype)
@@ -253,7 +262,7 @@ def own_validation(validation: Any, data: Data, loss: Loss, target: Target, dtyp
             f"validation has {len(validation)} parts, but it must be (X, y), (X, y, weight), or a share."
         )
     x = check_array(validation[0], data.x.shape[1:], dtype)
-    t = _probabilities(validation[1]) if target is None else target.transform(validation[1])
+    t = encoded(validation[1], target)
     weight = check_weights(validation[2] if len(validation) == 3 else None, len(x), dtype)
     held = Data(x, as_target(t, loss, dtype), weight)
     check_lengths(held)
@@ -291,25 +300,33 @@ def make_plan(
     )
 
 
+def encoded(y: Any, target: Target) -> np.ndarray:
+    """Return a target by a fitted encoder: codes, labels, values; probabilities where there is none."""
+    return _probabilities(y) if target is None else target.transform(y)
+
+
+def outputs_needed(loss: Loss, target: Target, t: np.ndarray) -> int:
+    """Return how many numbers a row the network must put out."""
+    if isinstance(target, ClassEncoder):
+        return 1 if loss.task == "labels" else len(target.labels)
+    return int(t.shape[1]) if t.ndim == 2 else 1
+
+
 def check_output(out_shape: Shape, loss: Loss, target: Target, t: np.ndarray) -> None:
     """Raise unless the network puts out as many numbers a row as the target needs."""
-    if isinstance(target, ClassEncoder):
-        needed, what = len(target.labels), f"y has {len(target.labels)} classes"
-        if loss.task == "labels":
-            needed, what = 1, "one label needs one number a row"
-            if len(target.labels) > 2:
-                raise ConfigurationError(
-                    f"y has {len(target.labels)} classes, but binary cross-entropy tells two apart: use"
-                    f" loss='cross_entropy' with a last layer gn.Dense({len(target.labels)})."
-                )
-    else:
-        needed = t.shape[1] if t.ndim == 2 else 1
-        what = f"y has {needed} column{'s' if needed > 1 else ''}"
     if isinstance(loss, CustomLoss):
-        return
-    if out_shape != (needed,):
+        return  # only its function knows
+    needed = outputs_needed(loss, target, t)
+    n_classes = len(target.labels) if isinstance(target, ClassEncoder) else 0
+    if loss.task == "labels" and n_classes > 2:
         raise ConfigurationError(
-            f"The network puts out shape {out_shape} for each row, but {what}:"
+            f"y has {n_classes} classes, but binary cross-entropy tells two apart: use"
+            f" loss='cross_entropy' with a last layer gn.Dense({n_classes})."
+        )
+    if out_shape != (needed,):
+        what = f"{n_classes} classes" if n_classes else f"{needed} column{'s' * (needed > 1)}"
+        raise ConfigurationError(
+            f"The network puts out shape {out_shape} for each row, but y has {what}:"
             f" its last layer with weights must be gn.Dense({needed})."
         )
 

@@ -73,7 +73,9 @@ class Plan:
         """The names of the history's columns, in the order of the buffer."""
         trained = ("loss", "gradient_norm", *self.metrics, "learning_rate")
         penalty = ("penalty",) if self.penalised else ()
-        measured = tuple(f"validation_{m}" for m in ("loss", *self.metrics)) if self.validated else ()
+        measured = (
+            tuple(f"validation_{m}" for m in ("loss", *self.metrics)) if self.validated else ()
+        )
         return (*trained, *penalty, *measured)
 
 
@@ -137,7 +139,7 @@ def run_epochs(
     """
 
     def unfinished(state: TrainState) -> Array:
-        return (state.epoch < controls.epoch_limit) & (state.status == RUNNING)
+        return jnp.logical_and(state.epoch < controls.epoch_limit, state.status == RUNNING)
 
     def run_epoch(state: TrainState) -> TrainState:
         state, measured = train_epoch(state, optimizer, data, controls.penalty, plan)
@@ -156,7 +158,8 @@ def run_epochs(
         )
         return judge_epoch(state, score, controls, plan) if plan.keep_best else state
 
-    return jax.lax.while_loop(unfinished, run_epoch, state)
+    finished: TrainState = jax.lax.while_loop(unfinished, run_epoch, state)
+    return finished
 
 
 def train_epoch(
@@ -179,7 +182,9 @@ def train_epoch(
         rows = epoch_rows(state.key, state.epoch, n_rows, plan.batch_size)
         present = padding(n_rows, plan.batch_size)
         (state, sums), _ = jax.lax.scan(
-            lambda carry, at: (one_batch(carry, take(data, *at)), None), (state, sums), (rows, present)
+            lambda carry, at: (one_batch(carry, take(data, *at)), None),
+            (state, sums),
+            (rows, present),
         )
     weight = jnp.where(sums[0] > 0, sums[0], jnp.ones_like(sums[0]))
     n_batches = batch_count(n_rows, plan.batch_size)
@@ -192,13 +197,18 @@ def train_step(
     """Forward pass, loss, backward pass, update. A step that is not finite changes nothing but the status."""
     network, loss = plan.network, plan.loss
     traits = spread_traits(network, state.params)
-    row_weight = batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
+    row_weight = (
+        batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
+    )
 
     logits, layer_state, cache = network.forward(
         state.params, state.layer_state, batch.x,
         key=keys.fold_in(state.key, state.step), train=True, weight=row_weight,
     )  # fmt: skip
-    value, dlogits = loss.value(logits, batch.y, batch.weight), loss.gradient(logits, batch.y, batch.weight)
+    value, dlogits = (
+        loss.value(logits, batch.y, batch.weight),
+        loss.gradient(logits, batch.y, batch.weight),
+    )
     _, grads = network.backward(state.params, cache, dlogits)
     if plan.penalised:
         grads = jax.tree.map(jnp.add, grads, penalty.gradient(state.params, traits))
@@ -216,7 +226,12 @@ def train_step(
         step=state.step + finite,
         status=jnp.where(finite, state.status, DIVERGED),
     )
-    return state, value, norm, [_mean(METRICS[m](logits, batch.y), row_weight) for m in plan.metrics]
+    return (
+        state,
+        value,
+        norm,
+        [_mean(METRICS[m](logits, batch.y), row_weight) for m in plan.metrics],
+    )
 
 
 def update(
@@ -251,7 +266,9 @@ def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list
     def one_batch(sums: Array, at: Any) -> tuple[Array, None]:
         batch = take(data, *at)
         logits, _, _ = plan.network.forward(params, layer_state, batch.x)
-        weight = batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
+        weight = (
+            batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
+        )
         means = [
             plan.loss.value(logits, batch.y, batch.weight),
             *(_mean(METRICS[m](logits, batch.y), weight) for m in plan.metrics),

@@ -1,0 +1,42 @@
+# Two commands: `make demo` shows what glassnet does, `make test` checks all of it.
+# Each makes .venv and installs what it needs; Python 3.11 or later is all that must be there.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint types fast clean
+
+demo: .venv/installed
+	mkdir -p demo
+	$(BIN)/glassnet train sample:digits --out demo/digits.glassnet --report demo/digits.html
+	$(BIN)/glassnet inspect demo/digits.glassnet
+	$(BIN)/glassnet predict demo/digits.glassnet sample:digits --out demo/predictions.csv
+	@echo "Open demo/digits.html in a browser; the model is demo/digits.glassnet."
+
+test: lint types
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/dev
+	$(BIN)/mypy
+
+# The tests of one file or a moment's check: make fast ARGS=tests/test_tiny.py
+fast: .venv/dev
+	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "glassnet needs Python 3.11 or later; name one: make PYTHON=python3.11 " + "demo")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --group dev
+	touch $@
+
+clean:
+	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,112 @@
+"""Baselines: always guessing the same, and a linear model: both scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassnet.losses import Task
+from glassnet.targets import TargetScaler
+
+MOST_NUMBERS = 2e7
+"""Numbers (rows x features) that the linear model is fitted on at most: some 80 MB in float32."""
+MOST_WORK = 1e8
+"""Rows x features x classes that it is fitted on at most: a step of its solver takes 0.1 s."""
+MOST_STEPS = 200
+FEWEST_STEPS = 40  # on so much data more of them no longer improve the test score
+BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a baseline is fitted on and predicts: features (n, d), encoded targets, features."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    x_test: NDArray[Any]
+
+
+Predicted = tuple[NDArray[Any], NDArray[Any] | None]
+"""Codes, labels or values, and the probabilities (n, classes), None for values."""
+
+
+def _fit_classes(rows: Rows, count: int, linear: bool) -> Predicted:
+    """Return the predicted codes and the probabilities (n, count); classes without rows have 0."""
+    several = len(np.unique(rows.y)) > 1
+    estimator = _classifier(linear and several, rows.x.size * count).fit(rows.x, rows.y)
+    found = np.concatenate([estimator.predict_proba(part) for part in _blocks(rows.x_test)])
+    proba = np.zeros((len(found), count))
+    proba[:, estimator.classes_] = found
+    return proba.argmax(axis=1), proba
+
+
+def _fit_labels(rows: Rows, count: int, linear: bool) -> Predicted:
+    each = [_fit_classes(Rows(rows.x, y, rows.x_test), 2, linear)[1] for y in rows.y.T]
+    proba = np.stack([found[:, 1] for found in each if found is not None], axis=1)
+    return (proba > 0.5).astype(int), proba
+
+
+def _fit_values(rows: Rows, count: int, linear: bool) -> Predicted:
+    from sklearn.dummy import DummyRegressor  # lazily: it takes a second to import
+    from sklearn.linear_model import Ridge
+
+    # standardised, so that neither very large nor very small units cost precision
+    scaler = TargetScaler.fit(rows.y)
+    z = scaler.transform(rows.y, np.float64)
+    estimator = (Ridge() if linear else DummyRegressor()).fit(rows.x, z)
+    found = np.concatenate([estimator.predict(part) for part in _blocks(rows.x_test)])
+    return scaler.inverse(found.reshape(-1, z.shape[1])), None
+
+
+FITS: dict[Task, Callable[[Rows, int, bool], Predicted]] = {
+    "classification": _fit_classes,
+    "labels": _fit_labels,
+    "regression": _fit_values,
+}
+"""Task -> what a baseline, fitted on rows, predicts: (rows, number of classes, linear or not)."""
+
+
+def _classifier(linear: bool, work: int) -> Any:
+    from sklearn.dummy import DummyClassifier  # lazily: it takes a second to import
+    from sklearn.linear_model import LogisticRegression
+
+    if not linear:
+        return DummyClassifier()
+    steps = int(np.clip(MOST_WORK * FEWEST_STEPS / max(work, 1), FEWEST_STEPS, MOST_STEPS))
+    return LogisticRegression(max_iter=steps)
+
+
+def most_rows(features: int, outputs: int) -> int:
+    """Return how many rows the linear model can be fitted on in a few seconds.
+
+    >>> most_rows(features=784, outputs=10)
+    12755
+    """
+    work = features * max(1, outputs)
+    return int(max(100, min(MOST_NUMBERS / features, MOST_WORK / work)))
+
+
+def scaled(rows: Rows) -> Rows:
+    """Return features of mean 0 and deviation 1 (constant ones 0), in float32 unless float64."""
+    # a copy, even of floats: it is scaled in place, and may be the caller's own array
+    x: NDArray[Any] = rows.x.astype(np.float64 if rows.x.dtype == np.float64 else np.float32)
+    mean = x.mean(axis=0, dtype=np.float64)
+    deviation = x.std(axis=0, dtype=np.float64)
+    shift = mean.astype(x.dtype)
+    # the smallest deviations are rounding of constant columns
+    scale = np.where(deviation > 1e-6 * (1 + np.abs(mean)), deviation, np.inf).astype(x.dtype)
+    np.subtract(x, shift, out=x)
+    np.divide(x, scale, out=x)
+    x_test = np.empty(rows.x_test.shape, x.dtype)
+    for first in range(0, len(x_test), BLOCK_ROWS):
+        part = slice(first, first + BLOCK_ROWS)
+        x_test[part] = (rows.x_test[part] - shift) / scale
+    return Rows(x, rows.y, x_test)
+
+
+def _blocks(x: NDArray[Any]) -> list[NDArray[Any]]:
+    return [x[first : first + BLOCK_ROWS] for first in range(0, len(x), BLOCK_ROWS)]

@@ -1,0 +1,167 @@
+"""What the command prints: scores, models, predictions, and one line for each message.
+
+Data go to the standard output, messages to the standard error output.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from glassnet.evaluation import Evaluation
+    from glassnet.experiment import Experiment
+    from glassnet.model import Model
+
+
+def say(message: str) -> None:
+    """Tell the person something."""
+    typer.echo(plain(message), err=True)
+
+
+def warn(message: str) -> None:
+    """Tell the person something to look at."""
+    typer.echo(f"Warning: {plain(message)}", err=True)
+
+
+def plain(text: str) -> str:
+    """Return text that cannot steer a terminal: control and direction characters as escapes.
+
+    >>> plain("a\\x1b[31mb\\u202e")
+    'a\\\\x1b[31mb\\\\u202e'
+    """
+    return "".join(
+        c
+        if c in "\n\t" or (c.isprintable() and c not in _DIRECTIONS)
+        else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
+
+_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def result_json(result: Experiment) -> dict[str, Any]:
+    """Return an experiment for machines."""
+    return {
+        **result.model.info,
+        "status": result.status,
+        "seconds": round(result.seconds, 3),
+        "epochs": result.history.n_epochs,
+        "best_epoch": result.history.best_epoch,
+        "warnings": [
+            {"kind": s.kind, "columns": list(s.columns), "message": s.message}
+            for s in result.suspicions
+        ],
+        "history": result.history.to_dict(),
+    }
+
+
+def print_result(result: Experiment) -> None:
+    """Print the scores of an experiment and its verdict."""
+    counts = ", ".join(f"{count} {name}" for name, count in result.rows.items())
+    target = ", ".join(result.model.info["target"]) or "the class"
+    history = result.history
+    typer.echo(
+        plain(
+            f"{result.model.info['task'].capitalize()} of {target}: rows {counts};"
+            f" {history.n_epochs} epochs (best {history.best_epoch}) in {result.seconds:.1f} s"
+        )
+    )
+    print_scores(result.evaluation)
+    from glassnet.evaluation import verdict
+
+    typer.echo(plain(verdict(result.evaluation)))
+
+
+def print_scores(evaluation: Evaluation) -> None:
+    """Print a table of scores, a line a model."""
+    models = {"network": evaluation.scores, **evaluation.baselines}
+    names = list(evaluation.scores)
+    rows = [["test scores", *names]]
+    rows += [
+        [model, *(f"{scores.get(n, float('nan')):.4g}" for n in names)]
+        for model, scores in models.items()
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
+        ]
+        typer.echo("  ".join(cells))
+
+
+def print_model(model: Model) -> None:
+    """Print what a model file holds."""
+    info = model.info
+    lines = [
+        f"{info.get('task', model.loss.task)} of {', '.join(info.get('target', [])) or 'the target'}"
+    ]
+    if "data" in info:
+        lines.append(f"trained on {info['data']}: {info['rows'].get('training')} rows")
+    if model.classes is not None:
+        lines.append(f"classes: {', '.join(map(str, model.classes[:50]))}")
+    lines += ["", model.network.summary(model.in_shape)]
+    if model.encoder is not None and model.encoder.kind == "table":
+        lines += ["", "columns:"]
+        lines += [
+            f"  {name}: {kind}"
+            + (
+                f", not used: {model.encoder.dropped[name]}"
+                if name in model.encoder.dropped
+                else ""
+            )
+            for name, kind in zip(model.encoder.names, model.encoder.kinds, strict=True)
+        ]
+    for name, scores in {"network": info.get("scores"), **info.get("baselines", {})}.items():
+        if scores:
+            lines.append("")
+            lines.append(
+                f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items())
+            )
+    typer.echo(plain("\n".join(lines)))
+
+
+def prediction_columns(model: Model, X: Any) -> dict[str, Any]:
+    """Return the columns of a table of predictions."""
+    predicted = model.predict(X)
+    names = model.info.get("target") or ["prediction"]
+    if predicted.ndim == 2:
+        labels = getattr(model.target, "names", None) or names
+        columns = {str(name): predicted[:, i] for i, name in enumerate(labels)}
+    else:
+        columns = {str(names[0]): predicted}
+    if model.loss.task != "regression":
+        classes = model.classes if model.classes is not None else list(columns)
+        columns |= {
+            f"probability {c}": p for c, p in zip(classes, model.predict_proba(X).T, strict=True)
+        }
+    return columns
+
+
+def as_csv(columns: dict[str, Any]) -> str:
+    """Return columns as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+    return text.getvalue()
+
+
+def as_records(columns: dict[str, Any]) -> str:
+    """Return columns as a JSON list of one record a row."""
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return (
+        json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False)
+        + "\n"
+    )

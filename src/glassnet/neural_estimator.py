@@ -1,0 +1,347 @@
+"""What classifier and regressor share: from a person's rows to a fitted model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+import jax
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from glassnet import keys
+from glassnet._resolve import check_count, check_range
+from glassnet._types import precision
+from glassnet.batches import Data
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.fitting import EarlyStopping, fit, start
+from glassnet.history import History
+from glassnet.losses import Loss
+from glassnet.model import Model, check_array
+from glassnet.network import Network
+from glassnet.optimizers import as_optimizer
+from glassnet.penalties import Penalty
+from glassnet.persistence import save
+from glassnet.preprocessing import TableEncoder, split
+from glassnet.recipes import (
+    VALIDATION_SHARE,
+    Recipe,
+    build_network,
+    is_pictures,
+    picture_front,
+    recipe_for,
+)
+from glassnet.run import (
+    as_jax,
+    as_target,
+    check_output,
+    check_weights,
+    encode_target,
+    encoded,
+    finished_model,
+    make_plan,
+    outputs_needed,
+)
+from glassnet.tables import Table, as_table, is_table
+from glassnet.targets import LabelsEncoder
+from glassnet.training import TrainState, continued
+
+ROWS_IN_FLOAT64 = 2_000  # float64 numbers of so few rows are computed as such: it costs nothing
+
+
+class _Rows(NamedTuple):
+    """Checked rows: inputs, targets, weights."""
+
+    X: Table | np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+
+    def at(self, places: np.ndarray) -> _Rows:
+        X = self.X.rows(places) if isinstance(self.X, Table) else self.X[places]
+        return _Rows(X, self.y[places], None if self.weight is None else self.weight[places])
+
+
+class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
+    """A network behind `fit` and `predict`; the two public classes add their parameters and their losses."""
+
+    class_weight: Any = None  # the classifier has it as a parameter
+    n_iter_: int
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None) -> Self:
+        """Train on rows X and targets y, and return the estimator.
+
+        Parameters
+        ----------
+        X: numbers (n, features), sparse or not; pictures (n, h, w) or (n, h, w, c); or a table (pandas,
+            polars, Arrow, a dictionary of columns) with text, dates and missing values as they are.
+        y: classes or values, one column or several.
+        sample_weight: one number a row, at least 0; a row of weight 2 counts as two rows.
+        validation: (X, y) or (X, y, weight) of your own to watch, or the share of the rows to set aside.
+
+        Raises
+        ------
+        DataError, ConfigurationError (both are ValueErrors): the message says what to do.
+        DivergenceError: the loss became infinite or undefined.
+        """
+        again = bool(self.warm_start) and hasattr(self, "model_")
+        rows = self._checked(X, y, sample_weight, reset=not again)
+        return self._train(rows, validation, again)
+
+    def _one_epoch(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        again = hasattr(self, "model_")
+        rows = self._checked(X, y, sample_weight, reset=not again)
+        return self._train(rows, None, again, partial=True, classes=classes)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class, the labels, or the value of each row, in the target's own unit."""
+        check_is_fitted(self)
+        return self.model_.predict(self._normal(X, reset=False))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, for `gn.load` and the command; see `glassnet.persistence`."""
+        check_is_fitted(self)
+        save(self.model_, path)
+
+    def _train(
+        self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
+    ) -> Self:
+        """Set rows aside, encode, train, keep what came out."""
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        recipe = self._recipe(rows, partial, validation)
+        rows, held = self._set_aside(rows, validation, recipe.early_stopping, partial, seed)
+        model = self.model_ if again else self._blueprint(rows, recipe, classes)
+        done, history = (self.n_iter_, self.history_) if again else (0, History())
+        with precision(model.dtype):
+            data = self._encoded(model, rows, self._balanced(rows, model))
+            watched = None if held is None else self._encoded(model, held, held.weight)
+            plan = make_plan(
+                model.network, model.loss, len(data.x), recipe.batch_size,
+                metrics=("accuracy",) if model.loss.task != "regression" else (),
+                stopping=recipe.early_stopping, held=watched, penalised=self.l2 > 0,
+            )  # fmt: skip
+            optimizer = as_optimizer(recipe.optimizer)
+            if again:
+                state = continued(as_jax(self.state_), plan)
+            else:
+                state, out = start(plan, model.network, optimizer, model.in_shape, keys.key(seed))
+                check_output(out, model.loss, model.target, data.y)
+            ended = fit(
+                state, history, plan=plan, optimizer=optimizer, data=as_jax(data),
+                validation=as_jax(watched), epochs=done + recipe.epochs, penalty=Penalty(0.0, self.l2),
+                early_stopping=recipe.early_stopping, callbacks=self.callbacks,
+            )  # fmt: skip
+        self.state_: TrainState = jax.tree.map(np.asarray, ended.state)
+        self.history_: History = ended.history
+        self.n_iter_ = int(self.state_.epoch)
+        self.n_validation_ = 0 if held is None else len(held.y)
+        self.status_ = ended.status
+        self.model_: Model = finished_model(model, ended.state)
+        return self
+
+    def _recipe(self, rows: _Rows, partial: bool, validation: Any) -> Recipe:
+        """Return all choices of the run: the person's where there are any, else by size."""
+        check_range("l2", self.l2, 0, np.inf)
+        n_inputs = int(np.prod(rows.X.shape[1:])) if isinstance(rows.X, np.ndarray) else 0
+        auto = recipe_for(len(rows.y), n_inputs)
+        stopping = self.early_stopping
+        if _is_auto(stopping):
+            own = isinstance(validation, tuple | list)
+            stopping = auto.early_stopping or (
+                EarlyStopping(max(10, auto.epochs // 3)) if own else None
+            )
+        elif isinstance(stopping, bool | np.bool_):
+            stopping = EarlyStopping() if stopping else None
+        elif not isinstance(stopping, EarlyStopping | None):
+            raise ConfigurationError(
+                f"early_stopping is {stopping!r}, but it must be 'auto', True, False, or"
+                " gn.EarlyStopping(patience=...)."
+            )
+        epochs = auto.epochs if _is_auto(self.epochs) else self.epochs
+        check_count("epochs", epochs)
+        return Recipe(
+            hidden=auto.hidden if _is_auto(self.hidden) else _widths(self.hidden),
+            optimizer=auto.optimizer if _is_auto(self.optimizer) else self.optimizer,
+            batch_size=auto.batch_size if _is_auto(self.batch_size) else self.batch_size,
+            epochs=1 if partial else epochs,
+            early_stopping=None if partial else stopping,
+        )  # fmt: skip
+
+    def _set_aside(
+        self, rows: _Rows, validation: Any, stopping: EarlyStopping | None, partial: bool, seed: int
+    ) -> tuple[_Rows, _Rows | None]:
+        """Return the rows to train on and the rows to watch, if any."""
+        if isinstance(validation, tuple | list):
+            if len(validation) not in (2, 3):
+                raise DataError(
+                    f"validation has {len(validation)} parts: give (X, y), (X, y, weight), or a share."
+                )
+            return rows, self._checked(*validation, *[None] * (3 - len(validation)), reset=False)
+        if validation is None and (stopping is None or partial):
+            return rows, None
+        share = VALIDATION_SHARE if validation is None else validation
+        stratify = is_classifier(self) and rows.y.ndim == 1
+        train, held = split(rows.y, share, seed, stratify=stratify)
+        return rows.at(train), rows.at(held)
+
+    def _blueprint(self, rows: _Rows, recipe: Recipe, classes: Any) -> Model:
+        """Return the model before training: encodings, network and loss, but no parameters."""
+        loss = self._loss(rows.y)
+        known = rows.y if classes is None else np.unique(classes)
+        target, t = encode_target(
+            known, loss, weight=None if classes is not None else rows.weight, scaled=True
+        )
+        dtype, front = self._dtype(rows.X), []
+        if isinstance(rows.X, np.ndarray) and is_pictures(rows.X.shape):
+            encoder, in_shape, front = None, rows.X.shape[1:], picture_front(rows.X)
+        else:
+            encoder = TableEncoder.fit(rows.X, rows.weight)
+            in_shape = (encoder.n_features,)
+        network = self.network
+        if network is None:
+            outputs = outputs_needed(loss, target, t)
+            blocks = build_network(
+                recipe.hidden, self.activation, self.dropout, self.batch_norm, outputs
+            )
+            network = Network([*front, *blocks])
+        elif not isinstance(network, Network):
+            raise ConfigurationError(
+                f"network is {network!r}, but it must be a gn.Network, or None."
+            )
+        return Model(network, (), (), loss, in_shape, dtype, encoder, target)
+
+    def _encoded(self, model: Model, rows: _Rows, weight: np.ndarray | None) -> Data:
+        """Return rows as the training program takes them."""
+        t = as_target(encoded(rows.y, model.target), model.loss, model.dtype)
+        weight = None if weight is None else weight.astype(model.dtype)
+        return Data(model.inputs(rows.X), t, weight)
+
+    def _balanced(self, rows: _Rows, model: Model) -> np.ndarray | None:
+        """Return sample weights times class weights; of shape (n, labels) for several labels."""
+        if self.class_weight is None:
+            return rows.weight
+        if isinstance(model.target, LabelsEncoder):
+            each = self.class_weight
+            each = each if isinstance(each, list | tuple) else [each] * len(model.target.names)
+            if len(each) != len(model.target.names):
+                raise ConfigurationError(
+                    f"class_weight lists {len(each)} entries for {len(model.target.names)} labels:"
+                    " give one each."
+                )
+            weights = np.stack(
+                [_class_weights(w, y) for w, y in zip(each, rows.y.T, strict=True)], axis=1
+            )
+            return weights if rows.weight is None else weights * rows.weight[:, None]
+        weights = _class_weights(self.class_weight, rows.y)
+        return weights if rows.weight is None else weights * rows.weight
+
+    def _dtype(self, X: Table | np.ndarray) -> str:
+        if self.dtype != "auto":
+            if self.dtype not in ("float32", "float64"):
+                raise ConfigurationError(
+                    f"dtype is {self.dtype!r}: choose 'auto', 'float32' or 'float64'."
+                )
+            return str(self.dtype)
+        small = isinstance(X, np.ndarray) and X.dtype == np.float64 and len(X) <= ROWS_IN_FLOAT64
+        return "float64" if small else "float32"
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> _Rows:
+        """Return rows in their normal form, those of weight 0 left out."""
+        if y is None:
+            raise DataError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
+            )
+        X = self._normal(X, reset=reset)
+        y = _plain_array(y)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if len(X) != len(y):
+            raise DataError(
+                f"X has {len(X)} rows and y has {len(y)}: each row needs exactly one target."
+                " Found input variables with inconsistent numbers of samples."
+            )
+        weight = check_weights(sample_weight, len(y), "float64")
+        if weight is not None and weight.ndim > 1:
+            raise DataError("Sample weights must be 1D array or scalar: one weight a row.")
+        rows = _Rows(X, y, weight)
+        return rows if weight is None or (weight > 0).all() else rows.at(np.flatnonzero(weight))
+
+    def _normal(self, X: Any, *, reset: bool) -> Table | np.ndarray:
+        """Return X as a table or an array, names and number of its features checked or learned."""
+        if isinstance(X, list | tuple) and np.ndim(X) > 2:
+            X = np.asarray(X)
+        if isinstance(X, Table | Mapping) and not hasattr(X, "toarray"):
+            table = as_table(X)
+            if reset:
+                self.feature_names_in_ = np.array(table.names, dtype=object)
+                self.n_features_in_ = len(table.names)
+            return table
+        if is_table(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return as_table(X)
+        if is_pictures(getattr(X, "shape", ())):
+            pictures = check_array(X, None, "float32")  # their shape is checked by Model.inputs
+            if reset:
+                self.n_features_in_ = int(np.prod(pictures.shape[1:]))
+            return pictures
+        checked = validate_data(
+            self, X, reset=reset, dtype="numeric", accept_sparse=True, ensure_all_finite="allow-nan"
+        )
+        return np.asarray(checked.toarray() if hasattr(checked, "toarray") else checked)
+
+    def _loss(self, y: np.ndarray) -> Loss:
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _is_auto(choice: Any) -> bool:
+    return isinstance(choice, str) and choice == "auto"
+
+
+def _widths(hidden: Any) -> tuple[int, ...]:
+    """Return the widths of hidden layers, checked."""
+    widths = (hidden,) if isinstance(hidden, int | np.integer) else tuple(hidden)
+    for units in widths:
+        check_count("each width in hidden", units)
+    return tuple(int(units) for units in widths)
+
+
+def _class_weights(class_weight: Any, y: np.ndarray) -> np.ndarray:
+    """Return each row's weight by its class."""
+    classes, codes = np.unique(y, return_inverse=True)
+    if isinstance(class_weight, Mapping):
+        known = {_plain(label): float(weight) for label, weight in class_weight.items()}
+        unknown = [label for label in known if label not in {_plain(c) for c in classes}]
+        if unknown:
+            raise ConfigurationError(
+                f"class_weight names {unknown[0]!r}, but the classes are {[_plain(c) for c in classes]}."
+            )
+        return np.array([known.get(_plain(label), 1.0) for label in classes])[codes]
+    if class_weight != "balanced":
+        raise ConfigurationError(
+            f"class_weight is {class_weight!r}, but it must be None, 'balanced', or {{class: weight}}."
+        )
+    return np.asarray(compute_class_weight("balanced", classes=classes, y=y))[codes]
+
+
+def _plain_array(y: Any) -> np.ndarray:
+    """Return targets as an array: what a list, a Series or a data frame holds."""
+    try:
+        return np.asarray(y)
+    except ValueError:
+        raise DataError(
+            "The rows of y have different lengths: give each row as many targets."
+        ) from None
+
+
+def _plain(label: Any) -> Any:
+    """Return a label as a Python value, 3 and 3.0 alike."""
+    return label.item() if isinstance(label, np.generic) else label
