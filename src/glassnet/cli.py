@@ -180,7 +180,8 @@ def predict(
         from glassnet.persistence import load, write_atomically
 
         found = load(model)
-        columns = prediction_columns(found, inputs_of(read(data, query=query, table=table)))
+        rows = read(data, query=query, table=table, expected=columns_of(found))
+        columns = prediction_columns(found, inputs_of(rows))
         json_wanted = as_json or (out is not None and out.suffix == ".json")
         text = as_records(columns) if json_wanted else as_csv(columns)
         if out is None:
@@ -210,7 +211,7 @@ def evaluate(
 
         found = load(model)
         name = target or ",".join(found.info.get("target", [])) or None
-        rows = read(data, target=name, query=query, table=table)
+        rows = read(data, target=name, query=query, table=table, expected=columns_of(found))
         X, y = rows.test or (rows.X, rows.y)
         if y is None:
             raise DataError(
@@ -350,6 +351,11 @@ def described(result: Experiment, target: Any, data: str, task: str) -> Experime
         "baselines": result.evaluation.baselines,
     }
     return replace(result, model=replace(result.model, info=info))
+
+
+def columns_of(model: Any) -> tuple[str, ...]:
+    """Return the names of the columns that a model was trained on."""
+    return model.encoder.names if model.encoder is not None else ()
 
 
 def inputs_of(found: Any) -> Any:

@@ -63,12 +63,18 @@ class Dataset:
 
 
 def read(
-    source: str, *, target: str | None = None, query: str | None = None, table: str | None = None
+    source: str,
+    *,
+    target: str | None = None,
+    query: str | None = None,
+    table: str | None = None,
+    expected: Sequence[str] = (),
 ) -> Dataset:
     """Read the data set that `source` names; the module's table lists what it can be.
 
     target: the column to predict, "a,b" for several; None keeps all columns in X. Pictures, IDX
     and samples bring their own. Rows whose target is missing are dropped, which a note counts.
+    expected: names of columns that should be there, to tell a header line from a row of data.
     table, query: for a DuckDB or SQLite file, the table to read or the SELECT to run.
     Raises `DataError` if there is no such file or column, or the data cannot be read.
 
@@ -97,7 +103,7 @@ def read(
         if len(paths) > 1:
             raise DataError(f"'{source}' names {len(paths)} files: name one, or their folder.")
         return _own_target(paths[0], kind, target)
-    columns, notes = _read_table(paths, kind, target, table, query)
+    columns, notes = _read_table(paths, kind, [*_names(target), *expected], table, query)
     said = f"Read {len(columns)} rows, {len(columns.names)} columns from {_files(paths)}."
     return split_target(columns, target, name=source, notes=(said, *notes))
 
@@ -150,11 +156,19 @@ def _dropped(present: NDArray[np.bool_], target: str) -> list[str]:
     return [note] if missing else []
 
 
+def _names(target: str | None) -> list[str]:
+    """Return what a person's target may name: one column, or several with commas between."""
+    return [] if target is None else [target, *map(str.strip, target.split(","))]
+
+
 def _read_table(
-    paths: Sequence[Path], kind: Format, target: str | None, table: str | None, query: str | None
+    paths: Sequence[Path],
+    kind: Format,
+    wanted: Sequence[str],
+    table: str | None,
+    query: str | None,
 ) -> tuple[Table, list[str]]:
     if kind == "text":
-        wanted = [] if target is None else [target, *map(str.strip, target.split(","))]
         return read_delimited(paths, wanted)
     if kind in ("parquet", "json"):
         return read_columnar(paths, kind)
