@@ -66,14 +66,9 @@ def padding(n_rows: int, batch_size: int) -> Array | None:
 
 
 def take(data: Data, rows: Array, present: Array | None) -> Data:
-    """Return a batch: its rows as floats, each weighted by its weight and by whether it is there."""
+    """Return a batch: its rows, each weighted by its weight and by whether it is there."""
     x, y = data.x[rows], data.y[rows]
     weight = None if data.weight is None else data.weight[rows]
     if present is not None:
         weight = present if weight is None else (weight.T * present).T
-    return Data(as_float(x), y, weight)
-
-
-def as_float(x: Array) -> Array:
-    """Return inputs in the float in force: bytes of pictures become numbers here, not before."""
-    return x.astype(default_float())
+    return Data(x, y, weight)

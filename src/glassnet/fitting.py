@@ -22,10 +22,11 @@ import numpy as np
 from glassnet._resolve import check_count, check_range
 from glassnet._types import Shape, default_float
 from glassnet.batches import Data, batch_count
-from glassnet.errors import DivergenceError
+from glassnet.errors import ConfigurationError, DivergenceError
 from glassnet.history import History
-from glassnet.optimizers import as_optimizer, bind_schedules
+from glassnet.optimizers import ClipByNorm, as_optimizer, bind_schedules
 from glassnet.penalties import Penalty
+from glassnet.schedules import Schedule
 from glassnet.training import (
     CAPACITY,
     CONVERGED,
@@ -128,7 +129,7 @@ def fit(
     if chunk is None and any(not getattr(callback, "coarse", False) for callback in callbacks):
         chunk = 1
     total_steps = float(max(epochs, 1) * batch_count(data.x.shape[0], plan.batch_size))
-    optimizer = as_leaves(bind_schedules(as_optimizer(optimizer), total_steps))
+    optimizer = as_leaves(bind_schedules(checked(as_optimizer(optimizer)), total_steps))
     stopping = early_stopping or EarlyStopping(math.inf)
     patience = int(min(stopping.patience, np.iinfo(np.int32).max))
     controls = Controls(0, patience, float(stopping.min_delta), Penalty(*map(float, penalty)))
@@ -173,13 +174,26 @@ def _divergence(state: TrainState, history: History) -> str:
     )
 
 
+def checked(optimizer: Any) -> Any:
+    """Return an optimizer whose learning rate, if it is a number of its own, can be one."""
+    inner = optimizer.optimizer if isinstance(optimizer, ClipByNorm) else optimizer
+    if hasattr(inner, "learning_rate") and not isinstance(inner.learning_rate, Schedule):
+        check_range("learning_rate", inner.learning_rate, 0, math.inf)
+    return optimizer
+
+
 def as_leaves(tree: Any) -> Any:
     """Return numbers as arrays of the float in force, so that a program sees one type."""
 
     def leaf(x: Any) -> Any:
         if isinstance(x, bool):
             return jnp.asarray(x)
-        array = jnp.asarray(x)
+        try:
+            array = jnp.asarray(x)
+        except (TypeError, ValueError):
+            raise ConfigurationError(
+                f"The optimizer has {x!r} where a number belongs, as in gn.Adam(learning_rate=1e-3)."
+            ) from None
         return array.astype(default_float()) if jnp.issubdtype(array.dtype, jnp.number) else array
 
     return jax.tree.map(leaf, tree)

@@ -15,6 +15,7 @@ All functions take NumPy or JAX arrays and compute with what they are given.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from glassnet._types import Array, Key, Shape, default_float
+from glassnet.errors import ConfigurationError
 
 _GOLDEN = np.uint32(0x9E3779B9)  # 2³² / golden ratio: spreads consecutive numbers
 
@@ -33,7 +35,11 @@ def key(seed: int) -> Key:
     array([7, 0], dtype=uint32)
     """
     word = (1 << 32) - 1
-    return np.array([seed & word, (seed >> 32) & word], dtype=np.uint32)
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise ConfigurationError(f"The seed is {seed!r}, but it must be a whole number.") from None
+    return np.array([number & word, (number >> 32) & word], dtype=np.uint32)
 
 
 def _mix(x: Any) -> Any:

@@ -243,7 +243,13 @@ class CustomLoss(Loss):
 
     def terms(self, logits: Array, target: Array) -> Array:
         """l = function(logits, target)."""
-        terms: Array = self.function(logits, target)
+        try:
+            terms: Array = self.function(logits, target)
+        except jax.errors.TracerArrayConversionError:
+            raise ConfigurationError(
+                "The loss function turns its arguments into NumPy arrays, which cannot be compiled:"
+                " write it with jax.numpy instead."
+            ) from None
         if terms.ndim not in (1, 2) or terms.shape[0] != logits.shape[0]:
             raise ConfigurationError(
                 f"The loss function returned shape {terms.shape} for {logits.shape[0]} rows. It must return"

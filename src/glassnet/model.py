@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from glassnet._types import Array, Params, Shape, State, precision
-from glassnet.batches import as_float
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.losses import Loss
 from glassnet.network import Network
@@ -32,7 +31,7 @@ Target = ClassEncoder | LabelsEncoder | TargetScaler | None
 
 @partial(jax.jit, static_argnames="network")
 def _logits(params: Params, layer_state: State, x: Array, *, network: Network) -> Array:
-    return network.forward(params, layer_state, as_float(x))[0]
+    return network.forward(params, layer_state, x)[0]
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,10 @@ def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:
     try:
         x = np.asarray(X)
         if not (np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.bool_)):
-            x = x.astype(dtype, copy=False) if x.dtype != object else x.astype(dtype)
+            if x.dtype.kind not in "fOUS":
+                raise TypeError(f"it holds {x.dtype}")
+            with np.errstate(over="ignore"):  # what became infinite is reported below
+                x = x.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
         raise DataError(f"X must be an array of numbers, one row an example: {error}.") from None
     if x.ndim < 2:

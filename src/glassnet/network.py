@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from glassnet import keys
 from glassnet._resolve import resolve
-from glassnet._types import Array, Cache, Key, Params, Shape, State
+from glassnet._types import Array, Cache, Key, Params, Shape, State, default_float
 from glassnet.activations import ACTIVATIONS, Activation
 from glassnet.errors import ConfigurationError
 from glassnet.layers import LAYERS, BatchNorm, Dense, Dropout, Layer, Trait
@@ -82,7 +83,11 @@ class Network(Layer):
         train: bool = False,
         weight: Array | None = None,
     ) -> tuple[Array, State, Cache]:
-        """Carry the input through the layers, first to last."""
+        """Carry the input through the layers, first to last.
+
+        Numbers of any type become the float in force here: a picture's bytes stay bytes till then.
+        """
+        x = jnp.asarray(x, default_float())
         caches, new_state = [], []
         for i, layer in enumerate(self.layers):
             own = None if key is None else keys.fold_in(key, i)

@@ -110,6 +110,7 @@ def train(
     """
     check_range("l1", l1, 0, np.inf)
     check_range("l2", l2, 0, np.inf)
+    check_settings(dtype, early_stopping, y)
     with precision(dtype):
         x = check_array(X, None, dtype)
         found = resolve_loss(loss, y)
@@ -122,18 +123,56 @@ def train(
             network, found, len(data.x), batch_size,
             metrics=metrics, stopping=stopping, held=held, penalised=l1 + l2 > 0,
         )  # fmt: skip
-        if state is None:
-            state, out_shape = start(plan, network, optimizer, x.shape[1:], keys.key(seed))
-            check_output(out_shape, found, target, t)
+        fresh, out_shape = start(plan, network, optimizer, x.shape[1:], keys.key(seed))
+        check_output(out_shape, found, target, t)
+        state = fresh if state is None else check_state(state, fresh)
         ended = fit(
             as_jax(state), history or History(),
             plan=plan, optimizer=optimizer, data=as_jax(data), validation=as_jax(held),
             epochs=epochs, penalty=Penalty(l1, l2), early_stopping=stopping, chunk=chunk,
-            callbacks=[*callbacks, *([ProgressBar()] if progress else [])],
+            callbacks=[*as_callbacks(callbacks), *([ProgressBar()] if progress else [])],
         )  # fmt: skip
     blueprint = Model(network, (), (), found, x.shape[1:], dtype, target=target)
     model = finished_model(blueprint, ended.state)
     return Run(model, ended.history, ended.state, ended.status)
+
+
+def check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
+    """Raise for what would fail only deep inside."""
+    if dtype not in ("float32", "float64"):
+        raise ConfigurationError(f"dtype is {dtype!r}, but it must be 'float32' or 'float64'.")
+    if not isinstance(early_stopping, (bool, EarlyStopping, type(None))):
+        raise ConfigurationError(
+            f"early_stopping is {early_stopping!r}, but it must be True, False or gn.EarlyStopping(patience=10)."
+        )
+    try:
+        np.shape(y)
+    except ValueError:
+        raise DataError("y is ragged: its rows differ in length. Give one target a row.") from None
+
+
+def check_state(state: Any, fresh: TrainState) -> TrainState:
+    """Return the state to go on from, if it fits the network, optimizer and options of this call."""
+
+    def form(tree: Any) -> Any:
+        leaves, structure = jax.tree.flatten(tree)
+        return structure, [(np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves]
+
+    if not isinstance(state, TrainState) or form(state) != form(fresh):
+        raise ConfigurationError(
+            "state is no state of a run like this one. Give run.state of a run with the same network, inputs,"
+            " optimizer, metrics, dtype, early stopping, and with validation if that run had it."
+        )
+    return state
+
+
+def as_callbacks(callbacks: Any) -> list[Callback]:
+    """Return a list of callbacks; a single one may stand by itself."""
+    listed = [callbacks] if callable(callbacks) else list(callbacks)
+    for callback in listed:
+        if not callable(callback):
+            raise ConfigurationError(f"The callback {callback!r} cannot be called: give a function of one Event.")
+    return listed
 
 
 def as_jax(tree: Any) -> Any:
@@ -149,7 +188,7 @@ def resolve_loss(loss: Any, y: Any) -> Loss:
     found = resolve("loss", loss, LOSSES)
     if isinstance(found, Loss):
         return found
-    if callable(found):
+    if callable(found) and not isinstance(found, type):
         return CustomLoss(found)
     raise ConfigurationError(
         f"{loss!r} is no loss. Give a name, such as 'squared_error', or a function."
@@ -176,6 +215,8 @@ def encode_target(
             return labels, labels.transform(y)
         return None, _probabilities(y)
     classes = ClassEncoder.fit(y)
+    if not classes.labels:
+        raise DataError("Found array with 0 sample(s): y is empty, there is nothing to learn from.")
     if len(classes.labels) < 2:
         raise DataError(
             f"Every row has the same class, {classes.labels[0]!r}: with one class there is nothing to"
@@ -186,8 +227,11 @@ def encode_target(
 
 def _probabilities(y: Any) -> np.ndarray:
     """Return a matrix of probabilities, checked."""
-    p = np.asarray(y, np.float64)
-    if not np.isfinite(p).all() or (p < 0).any() or not np.allclose(p.sum(axis=1), 1, atol=1e-3):
+    try:
+        p = np.asarray(y, np.float64)
+    except (TypeError, ValueError):
+        p = np.full((1, 2), np.nan)  # text: refused below
+    if p.ndim != 2 or not np.isfinite(p).all() or (p < 0).any() or not np.allclose(p.sum(axis=1), 1, atol=1e-3):
         raise DataError(
             "y has several columns, which cross-entropy takes for probabilities (or one-hot), but they are"
             " not all between 0 and 1 with sum 1 in each row. For several yes-or-no labels use"
@@ -199,7 +243,13 @@ def _probabilities(y: Any) -> np.ndarray:
 def as_target(t: Any, loss: Loss, dtype: str) -> np.ndarray:
     """Return an encoded target in the type that the loss computes with."""
     codes = loss.task == "classification" and np.ndim(t) == 1
-    return np.asarray(t).astype(np.int32 if codes else dtype)
+    with np.errstate(over="ignore"):  # seen just below
+        cast = np.asarray(t).astype(np.int32 if codes else dtype)
+    if not np.isfinite(cast).all():
+        raise DataError(
+            f"y holds a number beyond the range of {dtype}: give it in a larger unit, or use dtype='float64'."
+        )
+    return cast
 
 
 def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
@@ -211,10 +261,14 @@ def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
     """
     if weight is None:
         return None
-    w = np.asarray(weight, np.float64)
+    try:
+        with np.errstate(over="ignore"):  # seen below
+            w = np.asarray(weight, np.float64).astype(dtype)
+    except (TypeError, ValueError):
+        raise DataError("sample_weight holds something that is no number: give one weight a row.") from None
     if w.ndim == 0:
-        w = np.full(n_rows, float(w))
-    if w.ndim > 2 or len(w) != n_rows:
+        w = np.full(n_rows, w)
+    if w.ndim != 1 or len(w) != n_rows:
         raise DataError(
             f"sample_weight has shape {w.shape}, but X has {n_rows} rows: give one weight a row."
         )
@@ -224,13 +278,17 @@ def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
         )
     if not (w > 0).any():
         raise DataError("All sample weights are zero: at least one row must count.")
-    return w.astype(dtype)
+    return w
 
 
 def check_lengths(data: Data) -> None:
     """Raise unless X and y have the same, positive number of rows."""
     if len(data.x) == 0:
         raise DataError("Found array with 0 sample(s): X is empty, there is nothing to learn from.")
+    if data.x.size == 0:
+        raise DataError(
+            f"Found array with 0 feature(s) (shape={data.x.shape}) while a minimum of 1 is required."
+        )
     if len(data.x) != len(data.y):
         raise DataError(
             f"X has {len(data.x)} rows and y has {len(data.y)}: each row needs exactly one target."
@@ -247,7 +305,8 @@ def set_aside(
         return data, own_validation(validation, data, loss, target, dtype)
     check_range("validation", validation, 0, 1, open_low=True)
     stratify = loss.task == "classification" and data.y.ndim == 1
-    train_rows, held_rows = split(data.y, float(validation), seed, stratify=stratify)
+    drawn_by = int(keys.key(seed)[0])  # scikit-learn takes no negative seed
+    train_rows, held_rows = split(data.y, float(validation), drawn_by, stratify=stratify)
 
     def rows(at: Any) -> Data:
         return Data(data.x[at], data.y[at], None if data.weight is None else data.weight[at])
@@ -263,6 +322,10 @@ def own_validation(validation: Any, data: Data, loss: Loss, target: Target, dtyp
         )
     x = check_array(validation[0], data.x.shape[1:], dtype)
     t = encoded(validation[1], target)
+    if target is None and t.shape[1] != data.y.shape[1]:
+        raise DataError(
+            f"validation's y has {t.shape[1]} columns, but the training rows' has {data.y.shape[1]}."
+        )
     weight = check_weights(validation[2] if len(validation) == 3 else None, len(x), dtype)
     held = Data(x, as_target(t, loss, dtype), weight)
     check_lengths(held)
@@ -287,13 +350,19 @@ def make_plan(
         )
     if batch_size is not None:
         check_count("batch_size", batch_size)
+    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     for metric in metrics:
         resolve("metric", metric, METRICS)
+        if (metric == "accuracy") == (loss.task == "regression") and not isinstance(loss, CustomLoss):
+            raise ConfigurationError(
+                f"The metric '{metric}' does not fit a loss for {loss.task}: 'accuracy' is for classes and"
+                " labels, 'absolute_error' and 'squared_error' are for values."
+            )
     return Plan(
         network=network.skeleton(),
         loss=loss,
         batch_size=min(batch_size or n_rows, n_rows),
-        metrics=tuple(metrics),
+        metrics=metrics,
         penalised=penalised,
         keep_best=stopping is not None,
         validated=held is not None,

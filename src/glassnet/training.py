@@ -18,7 +18,7 @@ import numpy as np
 
 from glassnet import keys
 from glassnet._types import Array, Key, Params, Shape, State, default_float
-from glassnet.batches import Data, as_float, batch_count, epoch_rows, padding, rows_in_order, take
+from glassnet.batches import Data, batch_count, epoch_rows, padding, rows_in_order, take
 from glassnet.layers import Trait
 from glassnet.losses import Loss
 from glassnet.metrics import METRICS
@@ -176,8 +176,7 @@ def train_epoch(
 
     sums = jnp.zeros(3 + len(plan.metrics), state.rows.dtype)
     if plan.batch_size >= n_rows:
-        whole = Data(as_float(data.x), data.y, data.weight)
-        state, sums = one_batch((state, sums), whole)
+        state, sums = one_batch((state, sums), data)
     else:
         rows = epoch_rows(state.key, state.epoch, n_rows, plan.batch_size)
         present = padding(n_rows, plan.batch_size)
@@ -280,6 +279,13 @@ def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list
     places = (rows_in_order(n_rows, size), padding(n_rows, size))
     sums, _ = jax.lax.scan(one_batch, zeros, places)
     return list(sums[:-1] / jnp.where(sums[-1] > 0, sums[-1], jnp.ones_like(sums[-1])))
+
+
+def measure(logits: Array, target: Array, weight: Array | None, plan: Plan) -> list[Array]:
+    """Return the mean of each metric over rows; for probabilities the likeliest class is the target."""
+    if plan.loss.task == "classification" and target.ndim == 2:
+        target = jnp.argmax(target, axis=1)
+    return [_mean(METRICS[m](logits, target), weight) for m in plan.metrics]
 
 
 def _total(batch: Data) -> Array:
