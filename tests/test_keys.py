@@ -187,7 +187,7 @@ def test_masks_depend_on_seed_and_step_alone() -> None:
 # --- permutations ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 63, 64, 65, 100, 127, 128, 129, 1024, 1025, 60_000])
+@pytest.mark.parametrize("n", [1, 2, 3, 63, 64, 65, 128, 129, 60_000])
 def test_a_permutation_holds_each_number_once(n: int) -> None:
     orders = [np.asarray(keys.permutation(keys.key(seed), n)) for seed in range(3)]
     for order in orders:

@@ -111,8 +111,14 @@ def test_every_optimizer_has_its_counterpart() -> None:
     assert set(SAME_IN_OPTAX) == set(OPTIMIZERS)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("ours", "theirs"), PAIRS.values(), ids=PAIRS)
+PAIRS_AND_DTYPES = [
+    pytest.param(*pair, dtype, id=f"{name}, {dtype}")
+    for name, pair in PAIRS.items()
+    for dtype in (["float32", "float64"] if name in OPTIMIZERS else ["float64"])
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs", "dtype"), PAIRS_AND_DTYPES)
 def test_a_hundred_steps_are_those_of_optax(ours: Any, theirs: Any, dtype: str) -> None:
     tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
     with precision(dtype):

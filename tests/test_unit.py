@@ -124,7 +124,7 @@ def test_trained_perceptrons_get_at_most_3_of_4_on_xor() -> None:
 def test_a_hidden_layer_of_4_solves_xor_from_20_of_20_seeds(network: Network, loss: str) -> None:
     solved = 0
     for seed in range(20):
-        run = train(network, CORNERS, XOR, loss=loss, optimizer=Adam(0.05), epochs=300, seed=seed)
+        run = train(network, CORNERS, XOR, loss=loss, optimizer=Adam(0.1), epochs=300, seed=seed)
         solved += (run.model.predict(CORNERS) == XOR).all()
     assert solved == 20
 

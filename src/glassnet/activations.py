@@ -18,6 +18,7 @@ from typing import Any, Unpack
 import jax
 import jax.numpy as jnp
 
+from glassnet._resolve import check_range
 from glassnet._types import Array, Cache, Params, State
 from glassnet.layers import Context, Layer
 
@@ -125,6 +126,9 @@ class LeakyReLU(Activation):
     """
 
     slope: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_range("LeakyReLU's slope", self.slope, -math.inf, math.inf, open_low=True)
 
     def value(self, z: Any) -> Any:
         """φ(z) = z where z > 0, else slope · z."""

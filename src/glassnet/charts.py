@@ -67,6 +67,11 @@ def curves(
             ax.axvline(best, color=MUTED, ls=":", lw=1.4, label=f"best: epoch {best}")
         if len(values) and values.min() > 0 and values.max() / values.min() > 30:
             ax.set_yscale("log")
+            several = (1, 2, 5) if values.max() / values.min() < 1000 else (1,)
+            ax.yaxis.get_major_locator().set_params(subs=several)
+            # the usual labels are formulas, which a page cannot set
+            ax.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+            ax.yaxis.set_minor_formatter(lambda value, place: "")
         ax.set(xlabel="epoch", ylabel=ylabel)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(fontsize=9.5)
@@ -86,6 +91,7 @@ def scatter(key: str, title: str, true: NDArray[Any], predicted: NDArray[Any]) -
         face = FIRST if len(x) < 100 else "none"
         ax.plot(x, y, "o", ms=3.5, mec=FIRST, mfc=face, mew=0.7, alpha=0.75, label="test row")
         ax.set(xlabel="true value", ylabel="predicted value")
+        ax.locator_params(nbins=5)
         ax.legend(fontsize=9.5, loc="upper left")
 
     return svg(key, title, draw)
@@ -100,6 +106,7 @@ def histogram(key: str, title: str, residuals: NDArray[Any]) -> str:
         ax.hist(np.clip(residuals, low, high), bins=bins, color=FIRST, alpha=0.8, ec=GRID, lw=0.4)
         ax.axvline(0, color=SECOND, ls="--", lw=1.4, label="no error")
         ax.set(xlabel="residual: predicted − true", ylabel="test rows")
+        ax.locator_params(axis="x", nbins=5)
         ax.yaxis.get_major_locator().set_params(integer=True)
         ax.legend(fontsize=9.5)
 

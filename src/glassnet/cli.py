@@ -9,6 +9,7 @@ model so far is saved).
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from glassnet.console import (
     print_scores,
     result_json,
     say,
+    target_names,
     warn,
 )
 from glassnet.errors import (
@@ -126,10 +128,13 @@ def train(
 ) -> None:
     """Train a network on DATA, test it beside simple baselines, and save it."""
     with told():
-        check_writable(out, ".glassnet")
-        check_writable(report, ".html")
+        check_writable(out, data, ".glassnet")
+        check_writable(report, data, ".html")
+        if out is not None and report is not None and out.resolve() == report.resolve():
+            raise ConfigurationError(f"--out and --report both name {out}: give each its own file.")
+        check_seed(seed)
         from glassnet.datasets import read
-        from glassnet.experiment import Plan, prepare, run_experiment
+        from glassnet.experiment import Plan, described, prepare, run_experiment, without
         from glassnet.progress import ProgressBar
 
         found = read(data, target=target, query=query, table=table)
@@ -146,13 +151,13 @@ def train(
         for suspicion in prepared.suspicions:
             warn(suspicion.message)
         result = run_experiment(prepared, plan, [ProgressBar()])
-        result = described(result, found.target, data, prepared.task)
+        result = described(result, found.target, plain(Path(data).name), prepared.task)
         if out is not None:
             from glassnet.persistence import save
 
             save(result.model, out)
         if report is not None:
-            write_report(report, result, found, data)
+            write_report(report, result, found, data, out)
         print_json(result_json(result)) if as_json else print_result(result)
         for written in (out, report):
             if written is not None:
@@ -175,7 +180,8 @@ def predict(
 ) -> None:
     """Predict each row of DATA: one line a row, with the probability of each class."""
     with told():
-        check_writable(out, ".csv", ".json")
+        check_writable(out, data, ".csv", ".json")
+        check_writable(out, str(model), ".csv", ".json")
         from glassnet.datasets import read
         from glassnet.persistence import load, write_atomically
 
@@ -185,7 +191,8 @@ def predict(
         json_wanted = as_json or (out is not None and out.suffix == ".json")
         text = as_records(columns) if json_wanted else as_csv(columns)
         if out is None:
-            sys.stdout.write(text)
+            # a terminal obeys what the names of classes may hold; a file or a pipe gets them as they are
+            sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
         else:
             write_atomically(out, text.encode())
             say(f"Wrote {len(next(iter(columns.values())))} predictions to {out}")
@@ -210,7 +217,7 @@ def evaluate(
         from glassnet.persistence import load
 
         found = load(model)
-        name = target or ",".join(found.info.get("target", [])) or None
+        name = target or ",".join(target_names(found)) or None
         rows = read(data, target=name, query=query, table=table, expected=columns_of(found))
         X, y = rows.test or (rows.X, rows.y)
         if y is None:
@@ -249,6 +256,7 @@ def told() -> Iterator[None]:
                 "ignore"
             )  # what a person should know is said by suspicions and notes
             yield
+            sys.stdout.flush()  # here, where a reader that has gone is no surprise
     except GlassnetError as error:
         fail(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except MemoryError:
@@ -259,7 +267,15 @@ def told() -> Iterator[None]:
     except KeyboardInterrupt:
         fail("Interrupted; nothing was written.", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence()
+    except OSError as error:  # a full disk behind the standard output, for example
+        silence()
+        fail(f"{error.strerror or error}.", 1)
+
+
+def silence() -> None:
+    """Send what is left of the output nowhere, so that Python's end does not try it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, code: int) -> None:
@@ -268,14 +284,16 @@ def fail(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def check_writable(path: Path | None, *suffixes: str) -> None:
-    """Raise before the work begins if its result could not be written."""
+def check_writable(path: Path | None, source: str, *suffixes: str) -> None:
+    """Raise before the work begins if its result could not be written, or would replace what it reads."""
     if path is None:
         return
     if path.is_dir():
         raise DataError(
             f"{path} is a folder: give a file's name, such as {path}/result{suffixes[0]}."
         )
+    if path.exists():
+        check_replaceable(path, source)
     folder = path.parent
     if not folder.is_dir():
         raise DataError(f"The folder {folder} does not exist: make it first, or write elsewhere.")
@@ -283,29 +301,27 @@ def check_writable(path: Path | None, *suffixes: str) -> None:
         raise DataError(f"The folder {folder} cannot be written to: write elsewhere.")
 
 
+def check_replaceable(path: Path, source: str) -> None:
+    """Raise if a file that is there already is a device, or one of those that are read."""
+    from glassnet.files import find
+
+    if not path.is_file():
+        raise DataError(f"{path} is a device or a pipe, not a file: write elsewhere.")
+    if not source.startswith("sample:") and any(path.samefile(read) for read in find(source)):
+        raise DataError(f"{path} is what is read: writing there would destroy it. Write elsewhere.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise unless every generator of random numbers takes the seed."""
+    if not 0 <= seed < 2**32:
+        raise ConfigurationError(f"--seed is {seed}, but it must lie between 0 and {2**32 - 1}.")
+
+
 def checked_task(task: str | None) -> Any:
     """Return the task that a person named."""
     if task not in (None, "classification", "regression"):
         raise ConfigurationError(f"--task is '{task}': choose classification or regression.")
     return task
-
-
-def without(found: Any, names: list[str]) -> Any:
-    """Return a data set without some of its columns."""
-    from dataclasses import replace
-
-    from glassnet.tables import Table, no_such_column
-
-    if not names:
-        return found
-    if not isinstance(found.X, Table):
-        raise DataError("--drop leaves out columns of a table, but these data are no table.")
-    for name in names:
-        if name not in found.X:
-            raise DataError(no_such_column(name, found.X.names))
-    if len(set(names)) == len(found.X.names):
-        raise DataError("--drop leaves no column to learn from.")
-    return replace(found, X=found.X.without(*names))
 
 
 def estimator_parameters(
@@ -337,22 +353,6 @@ def estimator_parameters(
     return chosen
 
 
-def described(result: Experiment, target: Any, data: str, task: str) -> Experiment:
-    """Return the experiment with what its model file should tell later."""
-    from dataclasses import replace
-
-    names = [target] if isinstance(target, str) else list(target or [])
-    info = {
-        "data": Path(data).name,
-        "target": names,
-        "task": task,
-        "rows": result.rows,
-        "scores": result.evaluation.scores,
-        "baselines": result.evaluation.baselines,
-    }
-    return replace(result, model=replace(result.model, info=info))
-
-
 def columns_of(model: Any) -> tuple[str, ...]:
     """Return the names of the columns that a model was trained on."""
     return model.encoder.names if model.encoder is not None else ()
@@ -363,7 +363,9 @@ def inputs_of(found: Any) -> Any:
     return found.test[0] if found.test is not None else found.X
 
 
-def write_report(path: Path, result: Experiment, found: Any, data: str) -> None:
+def write_report(
+    path: Path, result: Experiment, found: Any, data: str, model_file: Path | None
+) -> None:
     """Write the report of an experiment."""
     from glassnet.persistence import write_atomically
     from glassnet.report import Facts, report_html
@@ -374,10 +376,11 @@ def write_report(path: Path, result: Experiment, found: Any, data: str) -> None:
         target=", ".join(names),
         rows=result.rows,
         seconds=result.seconds,
-        command=" ".join(["glassnet", *sys.argv[1:]]),
+        command=shlex.join(["glassnet", *sys.argv[1:]]),
         notes=found.notes,
         suspicions=result.suspicions,
         test_rows=result.test_rows,
+        model_file=str(model_file or ""),
     )
     html = report_html(result.model, result.history, result.evaluation, facts)
     write_atomically(path, html.encode())
@@ -385,4 +388,7 @@ def write_report(path: Path, result: Experiment, found: Any, data: str) -> None:
 
 def main() -> None:
     """Run the command."""
+    for stream in (sys.stdout, sys.stderr):
+        # a console of another encoding shows escapes instead of ending the command
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     app()

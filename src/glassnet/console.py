@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -47,7 +48,20 @@ _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 
 def print_json(document: Any) -> None:
     """Print one JSON document."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
+    typer.echo(json.dumps(strict(document), ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def strict(value: Any) -> Any:
+    """Return a document that JSON can hold: infinite and undefined numbers, which it lacks, as null.
+
+    >>> strict({"loss": [0.5, float("nan")]})
+    {'loss': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {str(name): strict(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def result_json(result: Experiment) -> dict[str, Any]:
@@ -103,12 +117,14 @@ def print_scores(evaluation: Evaluation) -> None:
 
 def print_model(model: Model) -> None:
     """Print what a model file holds."""
-    info = model.info
+    info = model.info  # a person may have put anything there
     lines = [
-        f"{info.get('task', model.loss.task)} of {', '.join(info.get('target', [])) or 'the target'}"
+        f"{info.get('task', model.loss.task)} of {', '.join(target_names(model)) or 'the target'}"
     ]
+    rows = info.get("rows")
     if "data" in info:
-        lines.append(f"trained on {info['data']}: {info['rows'].get('training')} rows")
+        count = f": {rows.get('training')} rows" if isinstance(rows, dict) else ""
+        lines.append(f"trained on {info['data']}{count}")
     if model.classes is not None:
         lines.append(f"classes: {', '.join(map(str, model.classes[:50]))}")
     lines += ["", model.network.summary(model.in_shape)]
@@ -123,29 +139,39 @@ def print_model(model: Model) -> None:
             )
             for name, kind in zip(model.encoder.names, model.encoder.kinds, strict=True)
         ]
-    for name, scores in {"network": info.get("scores"), **info.get("baselines", {})}.items():
-        if scores:
-            lines.append("")
-            lines.append(
-                f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in scores.items())
-            )
+    baselines = info.get("baselines")
+    tests = {"network": info.get("scores"), **(baselines if isinstance(baselines, dict) else {})}
+    for name, scores in tests.items():
+        if isinstance(scores, dict):
+            numbers = ((k, v) for k, v in scores.items() if isinstance(v, int | float))
+            lines += ["", f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in numbers)]
     typer.echo(plain("\n".join(lines)))
+
+
+def target_names(model: Model) -> list[str]:
+    """Return the names of the columns that a model predicts, as its file tells; [] if it does not."""
+    names = model.info.get("target")
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def prediction_columns(model: Model, X: Any) -> dict[str, Any]:
     """Return the columns of a table of predictions."""
     predicted = model.predict(X)
-    names = model.info.get("target") or ["prediction"]
+    names = target_names(model) or ["prediction"]
+    classes: Any
     if predicted.ndim == 2:
-        labels = getattr(model.target, "names", None) or names
+        labels = getattr(model.target, "names", range(predicted.shape[1]))
         columns = {str(name): predicted[:, i] for i, name in enumerate(labels)}
     else:
-        columns = {str(names[0]): predicted}
+        columns = {names[0]: predicted}
     if model.loss.task != "regression":
-        classes = model.classes if model.classes is not None else list(columns)
-        columns |= {
-            f"probability {c}": p for c, p in zip(classes, model.predict_proba(X).T, strict=True)
-        }
+        proba = model.predict_proba(X)
+        classes = model.classes
+        if (
+            classes is None
+        ):  # labels, or a network trained on probabilities, whose classes have no names
+            classes = list(columns) if predicted.ndim == 2 else range(proba.shape[1])
+        columns |= {f"probability {c}": p for c, p in zip(classes, proba.T, strict=True)}
     return columns
 
 
@@ -161,7 +187,5 @@ def as_csv(columns: dict[str, Any]) -> str:
 def as_records(columns: dict[str, Any]) -> str:
     """Return columns as a JSON list of one record a row."""
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    return (
-        json.dumps([dict(zip(columns, row, strict=True)) for row in rows], ensure_ascii=False)
-        + "\n"
-    )
+    records = [strict(dict(zip(columns, row, strict=True))) for row in rows]
+    return json.dumps(records, ensure_ascii=False, allow_nan=False) + "\n"

@@ -27,7 +27,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     batch_norm: whether batch normalization stands before each activation. Default False.
     network: a network of your own in place of these four; its last layer is gn.Dense(classes).
     loss: "auto" (cross-entropy, binary cross-entropy for several labels), a loss, or its name.
-    optimizer: "auto" (AdamW along a cosine), an optimizer with its learning rate, a name, or optax's.
+    optimizer: "auto" (AdamW along a cosine; at a steady rate where a run goes on, in `partial_fit` and with
+        `warm_start`), an optimizer with its learning rate, a name, or optax's.
     l2: strength of the L2 penalty on the weights. Default 0.
     batch_size: rows a step; "auto" by the data's size; None: all rows at once.
     epochs: walks through the rows at most; "auto" by the data's size.

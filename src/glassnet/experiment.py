@@ -21,8 +21,8 @@ from glassnet.history import History
 from glassnet.model import Model
 from glassnet.preprocessing import split
 from glassnet.suspicions import Suspicion, suspicions
-from glassnet.tables import Table
-from glassnet.targets import sniff_task
+from glassnet.tables import Table, no_such_column
+from glassnet.targets import LabelsEncoder, TargetScaler, sniff_task
 
 Task = Literal["classification", "regression"]
 
@@ -65,6 +65,7 @@ class Prepared:
     test: tuple[Any, np.ndarray]
     test_rows: np.ndarray | None
     suspicions: tuple[Suspicion, ...]
+    targets: tuple[str, ...] = ()
 
 
 def prepare(data: Dataset, plan: Plan) -> Prepared:
@@ -79,11 +80,16 @@ def prepare(data: Dataset, plan: Plan) -> Prepared:
             f"Nothing says what to predict in '{data.name}': name the column with --target COLUMN."
         )
     task: Task = plan.task or sniff_task(data.y)
+    names = names_of(data.target)
     y = target_values(data.y, task)
+    check_finite(data.X)
     if data.test is not None and data.test[1] is not None:
         test_X, test_y = data.test[0], target_values(data.test[1], task)
+        check_finite(test_X)
+        if task == "classification":
+            check_classes(y, test_y)
         found = suspicions(data.X, data.y, task=task)
-        return Prepared(task, (data.X, y), (test_X, test_y), None, found)
+        return Prepared(task, (data.X, y), (test_X, test_y), None, found, names)
     if len(y) < 5:
         raise DataError(
             f"'{data.name}' has {len(y)} usable rows: that is too few to train and to test on."
@@ -92,9 +98,22 @@ def prepare(data: Dataset, plan: Plan) -> Prepared:
         y, plan.test_share, plan.seed, stratify=task == "classification" and y.ndim == 1
     )
     found = suspicions(data.X, data.y, train, test, task=task)
-    return Prepared(
-        task, (rows_of(data.X, train), y[train]), (rows_of(data.X, test), y[test]), test, found
-    )
+    known, unknown = (rows_of(data.X, train), y[train]), (rows_of(data.X, test), y[test])
+    return Prepared(task, known, unknown, test, found, names)
+
+
+def without(found: Dataset, names: Sequence[str]) -> Dataset:
+    """Return a data set without some of its columns."""
+    if not names:
+        return found
+    if not isinstance(found.X, Table):
+        raise DataError("--drop leaves out columns of a table, but these data are no table.")
+    for name in names:
+        if name not in found.X:
+            raise DataError(no_such_column(name, found.X.names))
+    if len(set(names)) == len(found.X.names):
+        raise DataError("--drop leaves no column to learn from.")
+    return replace(found, X=found.X.without(*names))
 
 
 def run_experiment(
@@ -110,13 +129,13 @@ def run_experiment(
     began = time.perf_counter()
     estimator.fit(*prepared.train)
     seconds = time.perf_counter() - began
-    tested = evaluate(estimator.model_, *prepared.test)
-    tested = replace(
-        tested, baselines=baselines(*prepared.train, *prepared.test, estimator.model_, plan.seed)
-    )
+    model = named(estimator.model_, prepared.targets)
+    tested = evaluate(model, *prepared.test)
+    simple = baselines(*prepared.train, *prepared.test, model, plan.seed)
+    tested = replace(tested, baselines=simple)
     n_train, n_held = len(prepared.train[1]), estimator.n_validation_
     return Experiment(
-        estimator.model_,
+        model,
         estimator.history_,
         tested,
         prepared.suspicions,
@@ -127,17 +146,49 @@ def run_experiment(
     )
 
 
+def described(
+    result: Experiment, target: str | tuple[str, ...] | None, data: str, task: Task
+) -> Experiment:
+    """Return the experiment with what its model file should tell later."""
+    info = {
+        "data": data,
+        "target": list(names_of(target)),
+        "task": task,
+        "rows": result.rows,
+        "scores": result.evaluation.scores,
+        "baselines": result.evaluation.baselines,
+    }
+    return replace(result, model=replace(result.model, info=info))
+
+
+def names_of(target: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the names of the columns to predict."""
+    return (target,) if isinstance(target, str) else (target or ())
+
+
+def named(model: Model, targets: tuple[str, ...]) -> Model:
+    """Return a model whose values or labels have the names of their columns: arrays had lost them."""
+    encoder = model.target
+    if isinstance(encoder, (LabelsEncoder, TargetScaler)) and len(encoder.names) == len(targets):
+        return replace(model, target=replace(encoder, names=targets))
+    return model
+
+
 def target_values(y: Any, task: Task) -> np.ndarray:
     """Return a target column, or several, as the estimators take them; whole-number classes as such."""
     if isinstance(y, Table):
         columns = [y[name] for name in y]
         texts = [c for c in columns if c.dtype.kind not in "f"]
-        values = (
-            np.stack([_indicator(c) for c in columns], axis=1)
-            if texts
-            else np.stack(columns, axis=1)
-        )
-        return values.astype(np.int64) if task == "classification" else values
+        values = np.stack([_indicator(c) for c in columns] if texts else columns, axis=1)
+        if task == "regression":
+            return values
+        for name, column in zip(y, values.T, strict=True):
+            if not np.isin(column, (0, 1)).all():
+                raise DataError(
+                    f"Target '{name}' holds something other than 0 and 1: with several targets a"
+                    " classification needs columns of 0 (no) and 1 (yes). Train one model a column."
+                )
+        return values.astype(np.int64)
     if y.dtype.kind == "M":
         raise DataError(
             "The target holds dates: a network predicts classes or numbers. Name another column."
@@ -146,8 +197,42 @@ def target_values(y: Any, task: Task) -> np.ndarray:
         raise DataError(
             f"The target holds text ({str(y[0])!r}), which a regression cannot predict: leave --task out."
         )
-    whole = task == "classification" and y.dtype.kind == "f" and (y == np.floor(y)).all()
-    return np.asarray(y.astype(np.int64) if whole else y)
+    return _whole(y) if task == "classification" and y.dtype.kind == "f" else np.asarray(y)
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Return numbers as int64 if every one of them is a whole number that float64 holds exactly."""
+    with np.errstate(invalid="ignore"):
+        exact = (values == np.floor(values)) & (np.abs(values) < 2**53)
+    return values.astype(np.int64) if exact.all() else values
+
+
+def check_finite(X: Any) -> None:
+    """Raise for an infinite number, before the work begins and with its row as the file counts it.
+
+    Missing values are no concern: they have their encoding.
+    """
+    columns = X.columns.items() if isinstance(X, Table) else [("", X)]
+    for name, column in columns:
+        if column.dtype.kind == "f" and np.isinf(column).any():
+            row = int(np.argwhere(np.isinf(column.reshape(len(column), -1)))[0, 0])
+            where = f"Column {name!r}" if name else "The array of inputs"
+            raise DataError(
+                f"{where} holds an infinite value in row {row} (the first row is 0), with which nothing can"
+                " be computed. Put a finite number there, or leave it empty (NaN) for missing."
+            )
+
+
+def check_classes(y: np.ndarray, test_y: np.ndarray) -> None:
+    """Raise for a class of the test set that the training set lacks, before the work begins."""
+    if y.ndim > 1:
+        return
+    unseen = sorted(set(test_y.tolist()) - set(y.tolist()), key=str)
+    if unseen:
+        raise DataError(
+            f"The test set holds the class {unseen[0]!r}, of which the training set has no row: a network"
+            " cannot learn it. Add rows of it to the training set, or drop it from the test set."
+        )
 
 
 def _indicator(column: np.ndarray) -> np.ndarray:

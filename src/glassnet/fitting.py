@@ -134,7 +134,7 @@ def fit(
     patience = int(min(stopping.patience, np.iinfo(np.int32).max))
     controls = Controls(0, patience, float(stopping.min_delta), Penalty(*map(float, penalty)))
     began, size = time.perf_counter(), chunk or 1
-    with interruptible() as interrupted:
+    with interruptible() as interrupted, closing(callbacks):
         while (
             int(state.epoch) < epochs and int(state.status) == RUNNING and not interrupted.is_set()
         ):
@@ -151,8 +151,6 @@ def fit(
             if any([callback(event) for callback in callbacks]):  # all are told, then any may stop
                 break
         stopped = interrupted.is_set()
-    for callback in callbacks:
-        getattr(callback, "close", lambda: None)()
     if int(state.status) == DIVERGED:
         raise DivergenceError(_divergence(state, history))
     return Fitted(state, history, "interrupted" if stopped else STATUS[int(state.status)])
@@ -197,6 +195,16 @@ def as_leaves(tree: Any) -> Any:
         return array.astype(default_float()) if jnp.issubdtype(array.dtype, jnp.number) else array
 
     return jax.tree.map(leaf, tree)
+
+
+@contextmanager
+def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
+    """Call `close` of the callbacks that have it, however the run ends: no bar goes on drawing."""
+    try:
+        yield
+    finally:
+        for callback in callbacks:
+            getattr(callback, "close", lambda: None)()
 
 
 @contextmanager

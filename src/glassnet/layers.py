@@ -370,6 +370,10 @@ class Rescale(Layer):
     scale: float
     shift: float = 0.0
 
+    def __post_init__(self) -> None:
+        check_range("Rescale's scale", self.scale, -math.inf, math.inf, open_low=True)
+        check_range("Rescale's shift", self.shift, -math.inf, math.inf, open_low=True)
+
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
     ) -> tuple[Array, State, Cache]:

@@ -47,35 +47,35 @@ def name(text: object) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number in four significant digits, whole numbers in full, with a true minus.
+    """Return a number in four significant digits, from 1000 on to the unit, with a true minus.
 
-    >>> number(0.123456), number(-1234567.0), number(12.0), number(1.5e-7), number(float("nan"))
-    ('0.1235', '−1234567', '12', '1.5e−07', 'not defined')
+    >>> number(0.123456), number(-12345.6), number(12.0), number(1.5e-7), number(float("nan"))
+    ('0.1235', '−12346', '12', '1.5e−07', 'not defined')
     """
     if value != value:
         return "not defined"
-    whole = abs(value) < 1e9 and float(value).is_integer()
-    return (f"{value:.0f}" if whole else f"{value:.4g}").replace("-", "−")
+    return (f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}").replace("-", "−")
 
 
 def percent(value: float) -> str:
     """Return a share in percent.
 
     >>> percent(0.8214), percent(1.0), percent(0.00004)
-    ('82.1 %', '100 %', 'under 0.1 %')
+    ('82.1\xa0%', '100\xa0%', 'under 0.1\xa0%')
     """
+    text = f"{value * 100:.1f}".removesuffix(".0")
     if 0 < value < 0.0005:
-        return "under 0.1 %"
+        text = "under 0.1"
     if 0.9995 <= value < 1:
-        return "over 99.9 %"
-    return f"{value * 100:.1f}".removesuffix(".0") + " %"
+        text = "over 99.9"
+    return text + "\xa0%"
 
 
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, thousands apart.
 
-    >>> counted(1, "row"), counted(12345, "row"), counted(2, "class")
-    ('1 row', '12 345 rows', '2 classes')
+    >>> counted(1, "row"), counted(345, "row"), counted(2, "class")
+    ('1 row', '345 rows', '2 classes')
     """
     plural = "es" if noun.endswith("s") else "s"
     return f"{thousands(count)} {noun}{'' if count == 1 else plural}"
@@ -84,8 +84,8 @@ def counted(count: int, noun: str) -> str:
 def thousands(count: float) -> str:
     """Return a whole number with its thousands apart by narrow spaces that do not break.
 
-    >>> thousands(1234567)
-    '1 234 567'
+    >>> thousands(1234567).split()
+    ['1', '234', '567']
     """
     return f"{int(count):,}".replace(",", "\u202f")
 
@@ -104,10 +104,12 @@ def table(
     *,
     numeric: Sequence[int] = (),
     kind: str = "",
+    note: str = "",
 ) -> str:
     """Return a table in a box that scrolls sideways; the first cell of each row is its heading.
 
-    `caption`, `head` and cells are HTML already; `numeric` lists the columns aligned to the right.
+    `caption`, `head`, cells and `note`, a paragraph below, are HTML already; `numeric` lists the
+    columns aligned to the right.
     """
     heads = [f'<th scope="col"{_align(j, numeric)}>{h}</th>' for j, h in enumerate(head)]
     lines = []
@@ -123,6 +125,7 @@ def table(
     return (
         f'<div class="scroll" tabindex="0"><table{_class(kind)}><caption>{caption}</caption>\n'
         f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>\n"
+        + paragraph(note, "note")
     )
 
 
@@ -139,6 +142,16 @@ def bullets(items: Iterable[str], kind: str = "") -> str:
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser may load for the page: nothing but the styles and pictures inside it."""
+
+
+def code(text: str) -> str:
+    """Return lines of text as a block of code.
+
+    >>> code("a < b")
+    '<pre tabindex="0"><code>a &lt; b</code></pre>\\n'
+    """
+    lines = "\n".join(escape(line, 1000) for line in text.split("\n"))
+    return f'<pre tabindex="0"><code>{lines}</code></pre>\n'
 
 
 def page(title: str, header: str, sections: Sequence[tuple[str, str, str]]) -> str:

@@ -10,13 +10,13 @@ import jax
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from glassnet import keys
 from glassnet._resolve import check_count, check_range
 from glassnet._types import precision
 from glassnet.batches import Data
+from glassnet.class_weights import class_weights
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.fitting import EarlyStopping, fit, start
 from glassnet.history import History
@@ -28,6 +28,7 @@ from glassnet.penalties import Penalty
 from glassnet.persistence import save
 from glassnet.preprocessing import TableEncoder, split
 from glassnet.recipes import (
+    STEADY,
     VALIDATION_SHARE,
     Recipe,
     build_network,
@@ -36,6 +37,7 @@ from glassnet.recipes import (
     recipe_for,
 )
 from glassnet.run import (
+    as_callbacks,
     as_jax,
     as_target,
     check_output,
@@ -47,7 +49,7 @@ from glassnet.run import (
     outputs_needed,
 )
 from glassnet.tables import Table, as_table, is_table
-from glassnet.targets import LabelsEncoder
+from glassnet.targets import ClassEncoder, LabelsEncoder
 from glassnet.training import TrainState, continued
 
 ROWS_IN_FLOAT64 = 2_000  # float64 numbers of so few rows are computed as such: it costs nothing
@@ -110,8 +112,10 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
     ) -> Self:
         """Set rows aside, encode, train, keep what came out."""
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = _seed(self.random_state)
         recipe = self._recipe(rows, partial, validation)
+        if _is_auto(self.optimizer) and (again or partial):
+            recipe = recipe._replace(optimizer=STEADY)
         rows, held = self._set_aside(rows, validation, recipe.early_stopping, partial, seed)
         model = self.model_ if again else self._blueprint(rows, recipe, classes)
         done, history = (self.n_iter_, self.history_) if again else (0, History())
@@ -132,7 +136,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             ended = fit(
                 state, history, plan=plan, optimizer=optimizer, data=as_jax(data),
                 validation=as_jax(watched), epochs=done + recipe.epochs, penalty=Penalty(0.0, self.l2),
-                early_stopping=recipe.early_stopping, callbacks=self.callbacks,
+                early_stopping=recipe.early_stopping, callbacks=as_callbacks(self.callbacks),
             )  # fmt: skip
         self.state_: TrainState = jax.tree.map(np.asarray, ended.state)
         self.history_: History = ended.history
@@ -145,6 +149,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     def _recipe(self, rows: _Rows, partial: bool, validation: Any) -> Recipe:
         """Return all choices of the run: the person's where there are any, else by size."""
         check_range("l2", self.l2, 0, np.inf)
+        check_range("dropout", self.dropout, 0, 1)
+        for name in ("batch_norm", "warm_start"):
+            _check_flag(name, getattr(self, name))
         n_inputs = int(np.prod(rows.X.shape[1:])) if isinstance(rows.X, np.ndarray) else 0
         auto = recipe_for(len(rows.y), n_inputs)
         stopping = self.early_stopping
@@ -183,6 +190,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         if validation is None and (stopping is None or partial):
             return rows, None
         share = VALIDATION_SHARE if validation is None else validation
+        check_range("validation, a share of the rows,", share, 0, 1, open_low=True)
         stratify = is_classifier(self) and rows.y.ndim == 1
         train, held = split(rows.y, share, seed, stratify=stratify)
         return rows.at(train), rows.at(held)
@@ -231,12 +239,15 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                     f"class_weight lists {len(each)} entries for {len(model.target.names)} labels:"
                     " give one each."
                 )
-            weights = np.stack(
-                [_class_weights(w, y) for w, y in zip(each, rows.y.T, strict=True)], axis=1
+            columns = zip(each, model.target.transform(rows.y, np.int64).T, strict=True)
+            weights = [class_weights(w, codes, (0, 1), rows.weight) for w, codes in columns]
+            return np.stack(weights, axis=1)
+        if not isinstance(model.target, ClassEncoder):
+            raise ConfigurationError(
+                "class_weight needs one class a row, but y holds probabilities: leave it out."
             )
-            return weights if rows.weight is None else weights * rows.weight[:, None]
-        weights = _class_weights(self.class_weight, rows.y)
-        return weights if rows.weight is None else weights * rows.weight
+        codes = model.target.transform(rows.y)
+        return class_weights(self.class_weight, codes, model.target.labels, rows.weight)
 
     def _dtype(self, X: Table | np.ndarray) -> str:
         if self.dtype != "auto":
@@ -255,7 +266,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
             )
         X = self._normal(X, reset=reset)
-        y = _plain_array(y)
+        if len(X) == 0:
+            raise DataError(
+                "Found array with 0 sample(s): X is empty, there is nothing to learn from."
+            )
+        y = _targets(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if len(X) != len(y):
@@ -271,7 +286,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
 
     def _normal(self, X: Any, *, reset: bool) -> Table | np.ndarray:
         """Return X as a table or an array, names and number of its features checked or learned."""
-        if isinstance(X, list | tuple) and np.ndim(X) > 2:
+        if isinstance(X, list | tuple) and _as_array("X", X).ndim > 2:
             X = np.asarray(X)
         if isinstance(X, Table | Mapping) and not hasattr(X, "toarray"):
             table = as_table(X)
@@ -280,17 +295,24 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                 self.n_features_in_ = len(table.names)
             return table
         if is_table(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
+            self._validated(X, reset=reset, skip_check_array=True)
             return as_table(X)
         if is_pictures(getattr(X, "shape", ())):
             pictures = check_array(X, None, "float32")  # their shape is checked by Model.inputs
             if reset:
                 self.n_features_in_ = int(np.prod(pictures.shape[1:]))
             return pictures
-        checked = validate_data(
-            self, X, reset=reset, dtype="numeric", accept_sparse=True, ensure_all_finite="allow-nan"
+        checked = self._validated(
+            X, reset=reset, dtype="numeric", accept_sparse=True, ensure_all_finite="allow-nan"
         )
         return np.asarray(checked.toarray() if hasattr(checked, "toarray") else checked)
+
+    def _validated(self, X: Any, **options: Any) -> Any:
+        """Return X as scikit-learn checks it, its ValueErrors as DataErrors, which the command tells."""
+        try:
+            return validate_data(self, X, **options)
+        except ValueError as error:
+            raise DataError(str(error)) from error
 
     def _loss(self, y: np.ndarray) -> Loss:
         raise NotImplementedError
@@ -308,40 +330,45 @@ def _is_auto(choice: Any) -> bool:
 
 def _widths(hidden: Any) -> tuple[int, ...]:
     """Return the widths of hidden layers, checked."""
-    widths = (hidden,) if isinstance(hidden, int | np.integer) else tuple(hidden)
+    single = isinstance(hidden, str) or not hasattr(hidden, "__iter__")
+    widths = (hidden,) if single else tuple(hidden)
     for units in widths:
         check_count("each width in hidden", units)
     return tuple(int(units) for units in widths)
 
 
-def _class_weights(class_weight: Any, y: np.ndarray) -> np.ndarray:
-    """Return each row's weight by its class."""
-    classes, codes = np.unique(y, return_inverse=True)
-    if isinstance(class_weight, Mapping):
-        known = {_plain(label): float(weight) for label, weight in class_weight.items()}
-        unknown = [label for label in known if label not in {_plain(c) for c in classes}]
-        if unknown:
-            raise ConfigurationError(
-                f"class_weight names {unknown[0]!r}, but the classes are {[_plain(c) for c in classes]}."
-            )
-        return np.array([known.get(_plain(label), 1.0) for label in classes])[codes]
-    if class_weight != "balanced":
-        raise ConfigurationError(
-            f"class_weight is {class_weight!r}, but it must be None, 'balanced', or {{class: weight}}."
-        )
-    return np.asarray(compute_class_weight("balanced", classes=classes, y=y))[codes]
-
-
-def _plain_array(y: Any) -> np.ndarray:
-    """Return targets as an array: what a list, a Series or a data frame holds."""
+def _seed(random_state: Any) -> int:
+    """Return the seed of the run for a number, a RandomState, or None."""
     try:
-        return np.asarray(y)
-    except ValueError:
-        raise DataError(
-            "The rows of y have different lengths: give each row as many targets."
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"random_state is {random_state!r}: {error}. Give a whole number such as 0, or None."
         ) from None
 
 
-def _plain(label: Any) -> Any:
-    """Return a label as a Python value, 3 and 3.0 alike."""
-    return label.item() if isinstance(label, np.generic) else label
+def _check_flag(name: str, value: Any) -> None:
+    """Raise unless the value is True or False: any text would count as True."""
+    if not isinstance(value, bool | np.bool_):
+        raise ConfigurationError(f"{name} is {value!r}, but it must be True or False.")
+
+
+def _as_array(name: str, rows: Any) -> np.ndarray:
+    """Return what a list, a Series or a data frame holds."""
+    try:
+        return np.asarray(rows)
+    except ValueError:
+        raise DataError(
+            f"The rows of {name} have different lengths: give each row as many numbers."
+        ) from None
+
+
+def _targets(y: Any) -> np.ndarray:
+    """Return targets as an array."""
+    array = _as_array("y", y)
+    if array.ndim == 0:
+        raise DataError(
+            f"y is of type {type(y).__name__}, but it must be a column of targets, or several: a list,"
+            " an array, or a data frame."
+        )
+    return array

@@ -9,6 +9,7 @@ the architecture before it is used, and whatever is off is a `ModelFormatError` 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -36,7 +37,7 @@ from glassnet.losses import LOSSES, Loss
 from glassnet.model import Model
 from glassnet.network import LAYER_TYPES, Network
 from glassnet.preprocessing import TableEncoder
-from glassnet.records import Fields
+from glassnet.records import Fields, is_finite_number
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
 
 FORMAT = 1
@@ -67,7 +68,13 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         for part, tree in (("params", model.params), ("state", model.layer_state))
         for name, array in _flatten(part, tree)
     }
-    record = json.dumps(describe(model), allow_nan=False, ensure_ascii=False)
+    try:
+        record = json.dumps(describe(model), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"This model cannot go into a file: {error}. Give its layers, loss and info plain, finite"
+            " numbers and texts."
+        ) from None
     write_atomically(Path(path), to_bytes(tensors, metadata={"glassnet": record}))
 
 
@@ -133,7 +140,8 @@ def _sync_folder(folder: Path) -> None:
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            with contextlib.suppress(OSError):  # not every file system can; the file itself is there
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -189,6 +197,7 @@ def _describe_object(thing: Any, types: Mapping[str, type[Any]], what: str) -> d
             " Keep the script that makes the network, or pickle the model for your own use."
         )
     fields = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+    fields = {k: v.item() if isinstance(v, np.generic) else v for k, v in fields.items()}
     nested = {
         key: _describe_object(value, INITIALIZER_TYPES, "initializer")
         for key, value in fields.items()
@@ -311,13 +320,14 @@ def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
     Fields.of(record, what, ("type", *expected))
     values = {name: record[name] for name in expected}
     for name, value in values.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "Initializer" in str(expected[name].type):
             values[name] = _object_of(value, INITIALIZER_TYPES, "initializer")
         elif (
             not isinstance(value, str | int | float | bool)
             or isinstance(value, float | int)
             != (str(expected[name].type) in ("float", "int", "bool"))
             or (str(expected[name].type) == "bool") != isinstance(value, bool)
+            or not (isinstance(value, str | bool) or is_finite_number(value))
         ):
             _damaged(f"{what}.{name}")
     return cls(**values)

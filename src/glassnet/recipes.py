@@ -14,6 +14,8 @@ from glassnet.network import Network, hidden_layers
 from glassnet.optimizers import AdamW
 from glassnet.schedules import Cosine, WarmUp
 
+STEADY = AdamW(WarmUp(2e-3, warm_up=50), weight_decay=0.01)
+"""The optimizer of a run that goes on: how long it will be is not known, so that no schedule can end it."""
 ROWS_TO_STOP_EARLY = 500  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.1
 FEWEST_STEPS = 2000

@@ -143,7 +143,8 @@ def check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
         raise ConfigurationError(f"dtype is {dtype!r}, but it must be 'float32' or 'float64'.")
     if not isinstance(early_stopping, (bool, EarlyStopping, type(None))):
         raise ConfigurationError(
-            f"early_stopping is {early_stopping!r}, but it must be True, False or gn.EarlyStopping(patience=10)."
+            f"early_stopping is {early_stopping!r}, but it must be True, False or an object:"
+            " gn.EarlyStopping(patience=10)."
         )
     try:
         np.shape(y)
@@ -168,10 +169,12 @@ def check_state(state: Any, fresh: TrainState) -> TrainState:
 
 def as_callbacks(callbacks: Any) -> list[Callback]:
     """Return a list of callbacks; a single one may stand by itself."""
-    listed = [callbacks] if callable(callbacks) else list(callbacks)
+    listed = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
     for callback in listed:
         if not callable(callback):
-            raise ConfigurationError(f"The callback {callback!r} cannot be called: give a function of one Event.")
+            raise ConfigurationError(
+                f"The callback {callback!r} cannot be called: give a function of one Event."
+            )
     return listed
 
 
@@ -231,7 +234,12 @@ def _probabilities(y: Any) -> np.ndarray:
         p = np.asarray(y, np.float64)
     except (TypeError, ValueError):
         p = np.full((1, 2), np.nan)  # text: refused below
-    if p.ndim != 2 or not np.isfinite(p).all() or (p < 0).any() or not np.allclose(p.sum(axis=1), 1, atol=1e-3):
+    if (
+        p.ndim != 2
+        or not np.isfinite(p).all()
+        or (p < 0).any()
+        or not np.allclose(p.sum(axis=1), 1, atol=1e-3)
+    ):
         raise DataError(
             "y has several columns, which cross-entropy takes for probabilities (or one-hot), but they are"
             " not all between 0 and 1 with sum 1 in each row. For several yes-or-no labels use"
@@ -265,7 +273,9 @@ def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
         with np.errstate(over="ignore"):  # seen below
             w = np.asarray(weight, np.float64).astype(dtype)
     except (TypeError, ValueError):
-        raise DataError("sample_weight holds something that is no number: give one weight a row.") from None
+        raise DataError(
+            "sample_weight holds something that is no number: give one weight a row."
+        ) from None
     if w.ndim == 0:
         w = np.full(n_rows, w)
     if w.ndim != 1 or len(w) != n_rows:
@@ -353,7 +363,9 @@ def make_plan(
     metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     for metric in metrics:
         resolve("metric", metric, METRICS)
-        if (metric == "accuracy") == (loss.task == "regression") and not isinstance(loss, CustomLoss):
+        if (metric == "accuracy") == (loss.task == "regression") and not isinstance(
+            loss, CustomLoss
+        ):
             raise ConfigurationError(
                 f"The metric '{metric}' does not fit a loss for {loss.task}: 'accuracy' is for classes and"
                 " labels, 'absolute_error' and 'squared_error' are for values."

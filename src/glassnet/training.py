@@ -225,12 +225,7 @@ def train_step(
         step=state.step + finite,
         status=jnp.where(finite, state.status, DIVERGED),
     )
-    return (
-        state,
-        value,
-        norm,
-        [_mean(METRICS[m](logits, batch.y), row_weight) for m in plan.metrics],
-    )
+    return state, value, norm, measure(logits, batch.y, row_weight, plan)
 
 
 def update(
@@ -268,10 +263,8 @@ def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list
         weight = (
             batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
         )
-        means = [
-            plan.loss.value(logits, batch.y, batch.weight),
-            *(_mean(METRICS[m](logits, batch.y), weight) for m in plan.metrics),
-        ]
+        loss = plan.loss.value(logits, batch.y, batch.weight)
+        means = [loss, *measure(logits, batch.y, weight, plan)]
         share = _total(batch)
         return sums + share * jnp.stack([*means, jnp.ones_like(means[0])]), None
 

@@ -1,0 +1,1 @@
+"""Measurements beside other libraries; `make bench` runs them. Never part of the tests."""

@@ -1,0 +1,55 @@
+"""`python -m benchmarks [PART ...]`: measure, print, and write docs/benchmarks.json and docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from benchmarks import fresh, growth, prediction, steps
+
+PARTS = {
+    "steps": steps.measure,
+    "steps with batch norm and dropout": lambda: steps.measure(rounds=3, extras=True),
+    "fresh": fresh.measure,
+    "prediction": prediction.measure,
+    "growth": growth.measure,
+}
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def main(names: list[str]) -> None:
+    """Measure the named parts (all by default) and rewrite the page from all that is known."""
+    DOCS.mkdir(exist_ok=True)
+    path = DOCS / "benchmarks.json"
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    for name in names or PARTS:
+        print(f"--- {name}", flush=True)
+        known[name] = PARTS[name]() | {"machine": machine()}
+        path.write_text(json.dumps(known, indent=1) + "\n")
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures depend on: processor, cores, versions, date."""
+    return {
+        "processor": f"{platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        **{name: _version(name) for name in ("jax", "torch", "keras", "scikit-learn", "optax")},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

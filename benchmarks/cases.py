@@ -1,0 +1,43 @@
+"""What is measured: six sizes, and data made for them, the same for every contestant."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Case(NamedTuple):
+    """A network, a number of rows, a batch size, and how many epochs one measurement takes."""
+
+    name: str
+    widths: tuple[int, ...]
+    n_rows: int
+    batch_size: int
+    epochs: int
+
+    @property
+    def steps(self) -> int:
+        """Steps in one measurement."""
+        return self.epochs * -(-self.n_rows // self.batch_size)
+
+
+CASES = (
+    Case("xor", (2, 4, 1), 4, 4, 2000),
+    Case("iris", (4, 16, 3), 150, 16, 100),
+    Case("digits", (64, 64, 10), 1797, 32, 20),
+    Case("mnist", (784, 128, 10), 10_000, 64, 3),
+    Case("deep", (784, 256, 128, 10), 10_000, 128, 3),
+    Case("wide", (1024, 2048, 2048, 10), 8192, 256, 1),
+)
+
+
+def data_for(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs (float32) and classes that can be learned: a random linear rule with noise."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(case.n_rows, case.widths[0])).astype(np.float32)
+    n_classes = max(case.widths[-1], 2)
+    scores = X @ rng.normal(size=(case.widths[0], n_classes)) + rng.normal(
+        size=(case.n_rows, n_classes)
+    )
+    return X, scores.argmax(axis=1).astype(np.int32)

@@ -1,0 +1,62 @@
+"""Class weights: how much each class counts, as weights of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from glassnet._resolve import check_range
+from glassnet.errors import ConfigurationError
+
+
+def class_weights(
+    class_weight: Any, codes: np.ndarray, labels: tuple[Any, ...], weight: np.ndarray | None
+) -> np.ndarray:
+    """Return each row's weight: that of its class times its own, if it has one.
+
+    class_weight: None, a dictionary {class: weight}, or "balanced": n / (classes · rows of the class).
+
+    Raises
+    ------
+    ConfigurationError: none of these, a class that y does not have, or a weight that is no weight.
+
+    >>> class_weights("balanced", np.array([0, 0, 0, 1]), ("no", "yes"), None).round(2).tolist()
+    [0.67, 0.67, 0.67, 2.0]
+    """
+    own: np.ndarray = np.ones(len(codes)) if weight is None else weight
+    if class_weight is None:
+        return own
+    if isinstance(class_weight, Mapping):
+        table: np.ndarray = _weight_table(class_weight, labels)[codes] * own
+        return table
+    if not isinstance(class_weight, str) or class_weight != "balanced":
+        raise ConfigurationError(
+            f"class_weight is {class_weight!r}, but it must be None, 'balanced', or {{class: weight}}."
+        )
+    # a row of weight 2 counts as two rows, here too
+    count = np.bincount(codes, weights=own, minlength=len(labels))
+    there = count > 0
+    each = own.sum() / (there.sum() * np.where(there, count, 1.0))
+    balanced: np.ndarray = each[codes] * own
+    return balanced
+
+
+def _weight_table(class_weight: Mapping[Any, Any], labels: tuple[Any, ...]) -> np.ndarray:
+    """Return the weight of each class, 1 for those not named."""
+    known = {
+        label.item() if isinstance(label, np.generic) else label: weight
+        for label, weight in class_weight.items()
+    }
+    unknown = [label for label in known if label not in labels]
+    if unknown:
+        raise ConfigurationError(
+            f"class_weight names {unknown[0]!r}, but the classes are {list(labels)}."
+        )
+    for label, weight in known.items():
+        check_range(f"class_weight of {label!r}", weight, 0, np.inf)
+    table = np.array([float(known.get(label, 1.0)) for label in labels])
+    if not table.any():
+        raise ConfigurationError("All class weights are zero: at least one class must count.")
+    return table

@@ -1,0 +1,341 @@
+"""Mistakes: where a test went wrong, as parts of a report: confusions, residuals, the worst rows."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassnet import charts
+from glassnet.evaluation import Evaluation
+from glassnet.losses import Task
+from glassnet.markup import Cell, bullets, counted, escape, name, number, paragraph, percent, table
+from glassnet.tables import Table, as_table, is_table
+
+MOST_CLASSES = 30
+"""A confusion matrix of more classes cannot be read."""
+MOST_ROWS = 15
+WORST = 10
+MOST_COLUMNS = 12
+MOST_TARGETS = 3
+PICTURE_SIZE = 128
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+def errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
+    """Return, by task, the confusion matrix, the scores of each label, or the residuals."""
+    return ERRORS[evaluation.task](evaluation, targets)
+
+
+def confusion(evaluation: Evaluation) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the classes and how many rows of each (down) were predicted as each (across).
+
+    >>> y_true, y_pred = np.array(["a", "b", "b"]), np.array(["a", "a", "b"])
+    >>> classes = np.array(["a", "b"])
+    >>> confusion(Evaluation("classification", y_true, y_pred, None, classes, {}))[1].tolist()
+    [[1, 0], [1, 1]]
+    """
+    y_true, y_pred = evaluation.y_true, evaluation.y_pred
+    classes = evaluation.classes
+    if classes is None:
+        classes = np.unique(np.concatenate([y_true, y_pred]))
+    place = {label: code for code, label in enumerate(classes.tolist())}
+    true = np.array([place[label] for label in y_true.tolist()])
+    predicted = np.array([place[label] for label in y_pred.tolist()])
+    counts = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(counts, (true, predicted), 1)
+    return classes, counts
+
+
+def _class_errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
+    classes, counts = confusion(evaluation)
+    total, right = int(counts.sum()), int(np.trace(counts))
+    said = f"{right} of {counted(total, 'test row')} predicted right, {total - right} wrong."
+    parts = [paragraph(said)]
+    if len(classes) <= MOST_CLASSES:
+        parts.append(_matrix(classes, counts))
+    else:
+        parts.append(
+            paragraph(
+                f"With {counted(len(classes), 'class')} a confusion matrix could not be read: "
+                "these are the pairs and the classes with the most mistakes.",
+                "note",
+            )
+        )
+    return "".join([*parts, _confused(classes, counts), _by_class(classes, counts)])
+
+
+def _matrix(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows: list[list[str | Cell]] = []
+    for i, label in enumerate(classes):
+        row: list[str | Cell] = [Cell(name(label), f' title="{escape(label)}"')]
+        for j, count in enumerate(counts[i]):
+            kind = ' class="right"' if i == j else "" if count else ' class="none"'
+            small = f"<small>{percent(shares[i, j])}</small>" if count else ""
+            row.append(Cell(f"{count}{small}", f'{kind} style="--s:{shares[i, j]:.3f}"'))
+        rows.append(row)
+    note = "Rows of the test set, and their share of the true class. The diagonal is right."
+    head = ["true ↓<br>predicted →", *(name(label) for label in classes)]
+    kind = "matrix dense" if len(classes) > 12 else "matrix"
+    return table("Confusion matrix", head, rows, kind=kind, note=note)
+
+
+def _confused(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
+    off = counts - np.diag(np.diag(counts))
+    if len(classes) < 3 or not off.any():
+        return ""
+    order = np.argsort(-off, axis=None, kind="stable")[:WORST]
+    pairs = [(i, j) for i, j in zip(*np.unravel_index(order, off.shape), strict=True) if off[i, j]]
+    rows = [
+        [name(classes[i]), name(classes[j]), str(off[i, j]), percent(off[i, j] / counts[i].sum())]
+        for i, j in pairs
+    ]
+    head = ["True class", "Predicted as", "Rows", "Share of the true class"]
+    return "<h3>Most confused pairs</h3>\n" + table(
+        "Which class is taken for which, most rows first", head, rows, numeric=(2, 3)
+    )
+
+
+def _by_class(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
+    true, predicted, right = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
+    there = np.flatnonzero(true)
+    few = len(classes) <= MOST_CLASSES
+    recall = right[there] / true[there]
+    order = there if few else there[np.argsort(recall, kind="stable")[:MOST_ROWS]]
+    rows = [
+        [
+            name(classes[i]),
+            str(true[i]),
+            percent(right[i] / true[i]),
+            percent(right[i] / predicted[i]) if predicted[i] else "never predicted",
+        ]
+        for i in order
+    ]
+    note = (
+        "Recall: of the rows of the class, the share that was found. Precision: of the rows "
+        "predicted as the class, the share that is right."
+    )
+    caption = "All classes" if few else f"The {len(order)} classes of the lowest recall"
+    head = ["Class", "Test rows", "Recall", "Precision"]
+    return "<h3>Each class</h3>\n" + table(caption, head, rows, numeric=(1, 2, 3), note=note)
+
+
+def _label_errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
+    rows = []
+    for j, label in enumerate(_label_names(evaluation)):
+        true, predicted = evaluation.y_true[:, j] == 1, evaluation.y_pred[:, j] == 1
+        both = int((true & predicted).sum())
+        rows.append(
+            [
+                name(label),
+                str(int(true.sum())),
+                percent(float((true == predicted).mean())),
+                percent(both / true.sum()) if true.any() else "never there",
+                percent(both / predicted.sum()) if predicted.any() else "never predicted",
+            ]
+        )
+    note = (
+        "Right: rows in which it is there and predicted, or neither. Recall: "
+        "of the rows with the label, the share that was found. Precision: of the rows predicted to "
+        "have it, the share that has it."
+    )
+    head = ["Label", "Rows with it", "Right", "Recall", "Precision"]
+    return table("Each label by itself", head, rows, numeric=(1, 2, 3, 4), note=note)
+
+
+def _value_errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
+    true, predicted = _columns(evaluation.y_true), _columns(evaluation.y_pred)
+    parts = []
+    for j in range(min(true.shape[1], MOST_TARGETS)):
+        target = targets[j] if j < len(targets) else f"y{j}"
+        heading = f"<h3>{name(target)}</h3>\n" if true.shape[1] > 1 else ""
+        parts.append(heading + _residuals(f"residuals-{j}", target, true[:, j], predicted[:, j]))
+    left = true.shape[1] - MOST_TARGETS
+    if left > 0:
+        parts.append(paragraph(f"{counted(left, 'further target')} not drawn.", "note"))
+    return "".join(parts)
+
+
+def _residuals(key: str, target: str, true: NDArray[Any], predicted: NDArray[Any]) -> str:
+    residual = predicted - true
+    half, most = np.quantile(np.abs(residual), [0.5, 0.9])
+    mean = float(residual.mean())
+    said = (
+        f"Half of the predictions are within ±{number(half)} of the truth, nine in ten within "
+        f"±{number(most)}."
+    )
+    if mean:
+        said += f" On average they are {number(abs(mean))} too {'high' if mean > 0 else 'low'}."
+    drawn = min(len(true), charts.MOST_POINTS)
+    thinned = f" {drawn} of {len(true)} rows are drawn." if drawn < len(true) else ""
+    scatter = charts.scatter(
+        f"{key}-scatter",
+        f"Predicted over true values of {target}, {counted(len(true), 'test row')}. {said}",
+        true,
+        predicted,
+    )
+    histogram = charts.histogram(
+        f"{key}-histogram", f"Histogram of the residuals of {target}. {said}", residual
+    )
+    figures = figure(scatter, f"Predicted over true {name(target)}.{thinned}")
+    figures += figure(histogram, "Residuals; the outermost bins hold what lies beyond.")
+    return paragraph(said) + f'<div class="charts">{figures}</div>\n'
+
+
+ERRORS: dict[Task, Callable[[Evaluation, Sequence[str]], str]] = {
+    "classification": _class_errors,
+    "labels": _label_errors,
+    "regression": _value_errors,
+}
+
+
+def figure(drawing: str, caption: str) -> str:
+    """Return a drawing with its caption (HTML)."""
+    return f"<figure>{drawing}<figcaption>{caption}</figcaption></figure>\n"
+
+
+# ---------------------------------------------------------------------------------- the worst rows
+
+
+def examples(evaluation: Evaluation, row_numbers: NDArray[Any] | None) -> str:
+    """Return the test rows that were predicted worst: as pictures, or with their columns."""
+    badness, describe = EXAMPLES[evaluation.task](evaluation)
+    worst = np.argsort(-np.nan_to_num(badness, nan=np.inf), kind="stable")[:WORST]
+    numbers = np.arange(len(badness)) if row_numbers is None else row_numbers
+    where = "test set" if row_numbers is None else "data as they were read"
+    note = paragraph(f"Row numbers count from 0 in the {where}.", "note")
+    lines = [(str(int(numbers[place])), describe(int(place))) for place in worst]
+    X = evaluation.X
+    if isinstance(X, np.ndarray) and X.ndim in (3, 4):
+        return _gallery(X, worst, lines) + note
+    names, values = _cells(X, worst)
+    head = ["Row", *(label for label, _ in lines[0][1]), *map(name, names)]
+    rows = [
+        [row, *(text for _, text in facts), *cells]
+        for (row, facts), cells in zip(lines, values, strict=True)
+    ]
+    caption = f"The {counted(len(rows), 'test row')} with the largest error, worst first"
+    return table(caption, head, rows, kind="wide") + note
+
+
+Described = Callable[[int], list[tuple[str, str]]]
+
+
+def _worst_classes(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
+    true, predicted, proba = evaluation.y_true, evaluation.y_pred, evaluation.proba
+    if proba is None or evaluation.classes is None:
+        badness = (true != predicted).astype(float)
+        return badness, lambda i: [("True", name(true[i])), ("Predicted", name(predicted[i]))]
+    place = {label: code for code, label in enumerate(evaluation.classes.tolist())}
+    rows = np.arange(len(true))
+    of_true = proba[rows, [place[label] for label in true.tolist()]]
+    of_predicted = proba[rows, [place[label] for label in predicted.tolist()]]
+    return 1 - of_true, lambda i: [
+        ("True", name(true[i])),
+        ("Predicted", f"{name(predicted[i])} ({percent(of_predicted[i])})"),
+        ("Probability of the truth", percent(of_true[i])),
+    ]
+
+
+def _worst_labels(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
+    labels = _label_names(evaluation)
+    proba = evaluation.y_pred if evaluation.proba is None else evaluation.proba
+    badness = np.abs(proba - evaluation.y_true).sum(axis=1)
+
+    def listed(row: NDArray[Any]) -> str:
+        return ", ".join(name(labels[j]) for j in np.flatnonzero(row)[:MOST_COLUMNS]) or "none"
+
+    return badness, lambda i: [
+        ("True", listed(evaluation.y_true[i])),
+        ("Predicted", listed(evaluation.y_pred[i])),
+        ("Labels wrong", str(int((evaluation.y_true[i] != evaluation.y_pred[i]).sum()))),
+    ]
+
+
+def _worst_values(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
+    true, predicted = _columns(evaluation.y_true), _columns(evaluation.y_pred)
+    residual = predicted - true
+    # each target in its own spread, so that the one with the largest unit does not decide alone
+    spread = true.std(axis=0) if true.shape[1] > 1 else np.ones(1)
+    badness = np.abs(residual / np.where(spread > 0, spread, 1.0)).max(axis=1)
+
+    def listed(row: NDArray[Any]) -> str:
+        return ", ".join(number(float(value)) for value in row[:MOST_COLUMNS])
+
+    return badness, lambda i: [
+        ("True", listed(true[i])),
+        ("Predicted", listed(predicted[i])),
+        ("Residual", listed(residual[i])),
+    ]
+
+
+EXAMPLES: dict[Task, Callable[[Evaluation], tuple[NDArray[Any], Described]]] = {
+    "classification": _worst_classes,
+    "labels": _worst_labels,
+    "regression": _worst_values,
+}
+"""Task -> how bad each row's prediction is, and what to say of a row."""
+
+
+def _cells(X: Any, rows: NDArray[np.intp]) -> tuple[list[str], Iterable[list[str]]]:
+    """Return the names and the texts of the first columns of some rows."""
+    if X is None:
+        return [], [[] for _ in rows]
+    if not is_table(X):
+        X = X[rows].toarray() if hasattr(X, "toarray") else np.asarray(X)[rows]
+        names = [f"x{j}" for j in range(X.shape[1])][:MOST_COLUMNS]
+        return names, [[number(float(v)) for v in row[:MOST_COLUMNS]] for row in X]
+    found: Table = as_table(X).rows(rows)
+    names = list(found.names[:MOST_COLUMNS])
+    columns = [[_value(v) for v in found[column].tolist()] for column in names]
+    return names, [list(row) for row in zip(*columns, strict=True)] or [[] for _ in rows]
+
+
+def _value(value: object) -> str:
+    if value is None or value != value:
+        return "missing"
+    return number(value) if isinstance(value, float) else escape(value, 60)
+
+
+def _gallery(X: NDArray[Any], worst: NDArray[np.intp], lines: Sequence[Any]) -> str:
+    high = 255.0 if X.dtype == np.uint8 and X.max() > 127 else float(X.max())
+    low = min(0.0, float(X.min()))
+    items = []
+    for place, (row, facts) in zip(worst, lines, strict=True):
+        said = "<br>".join(f"{label}: {text}" for label, text in facts)
+        source = _data_uri(X[place], low, high)
+        picture = f'<img src="{source}" alt="Test picture, row {row}" width="128" height="128">'
+        items.append(figure(picture, f"Row {row}<br>{said}"))
+    return bullets(items, "gallery")
+
+
+def _data_uri(picture: NDArray[Any], low: float, high: float) -> str:
+    """Return a picture (h, w) or (h, w, c) as a PNG inside a URI."""
+    from PIL import Image  # lazily: only reports on pictures need it
+
+    scaled = (picture.astype(np.float64) - low) / ((high - low) or 1.0) * 255
+    pixels = np.clip(scaled, 0, 255).astype(np.uint8)
+    if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
+        pixels = pixels.mean(axis=2).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    image.thumbnail((PICTURE_SIZE, PICTURE_SIZE))
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+
+
+def _label_names(evaluation: Evaluation) -> list[str]:
+    count = evaluation.y_true.shape[1]
+    known = evaluation.classes
+    return [f"y{j}" for j in range(count)] if known is None else [str(label) for label in known]
+
+
+def _columns(y: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
