@@ -86,13 +86,16 @@ def keras(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Run
     keras.utils.set_random_seed(0)
     layers: list[Any] = [keras.Input((case.widths[0],))]
     for units in case.widths[1:-1]:
-        layers += [keras.layers.Dense(units), *([keras.layers.BatchNormalization()] if extras else [])]
+        layers += [
+            keras.layers.Dense(units),
+            *([keras.layers.BatchNormalization()] if extras else []),
+        ]
         layers += [keras.layers.ReLU(), *([keras.layers.Dropout(0.1)] if extras else [])]
     model = keras.Sequential([*layers, keras.layers.Dense(case.widths[-1])])
     binary = case.widths[-1] == 1
-    loss = (keras.losses.BinaryCrossentropy if binary else keras.losses.SparseCategoricalCrossentropy)(
-        from_logits=True
-    )
+    loss = (
+        keras.losses.BinaryCrossentropy if binary else keras.losses.SparseCategoricalCrossentropy
+    )(from_logits=True)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss, jit_compile=True)
 
     def go(epochs: int = case.epochs) -> float:

@@ -72,7 +72,10 @@ def measure(rounds: int = 5) -> dict[str, Any]:
     """Return by task: median seconds of a whole process for each contestant."""
     found: dict[str, Any] = {}
     for task, (load, sizes) in TASKS.items():
-        scripts = {name: load + body.format(**sizes) + "assert score > 0.6, score\n" for name, body in SMALL.items()}
+        scripts = {
+            name: load + body.format(**sizes) + "assert score > 0.6, score\n"
+            for name, body in SMALL.items()
+        }
         found[task] = alternate(scripts, rounds)
         print(task, {k: round(v, 2) for k, v in found[task].items()}, flush=True)
     command = [str(Path(sys.executable).with_name("glassnet")), "--help"]

@@ -27,8 +27,12 @@ def predictors() -> dict[str, Callable[[np.ndarray], Any]]:
     X, y = rng.normal(size=(500, 64)).astype(np.float32), np.arange(500) % 10
     ours = gn.train(gn.Network([gn.Dense(64), gn.ReLU(), gn.Dense(10)]), X, y, epochs=1).model
     theirs = MLPClassifier((64,), max_iter=1).fit(X, y)
-    net = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10)).eval()
-    model = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(10)])
+    net = torch.nn.Sequential(
+        torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10)
+    ).eval()
+    model = keras.Sequential(
+        [keras.Input((64,)), keras.layers.Dense(64, "relu"), keras.layers.Dense(10)]
+    )
 
     def by_torch(X: np.ndarray) -> Any:
         with torch.inference_mode():
@@ -38,7 +42,12 @@ def predictors() -> dict[str, Callable[[np.ndarray], Any]]:
         logits = model(X) if len(X) <= 1000 else model.predict(X, batch_size=8192, verbose=0)
         return np.asarray(logits).argmax(1)
 
-    return {"glassnet": ours.predict, "PyTorch": by_torch, "Keras": by_keras, "scikit-learn": theirs.predict}
+    return {
+        "glassnet": ours.predict,
+        "PyTorch": by_torch,
+        "Keras": by_keras,
+        "scikit-learn": theirs.predict,
+    }
 
 
 def measure(rounds: int = 5) -> dict[str, Any]:

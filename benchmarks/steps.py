@@ -30,7 +30,9 @@ def measure(rounds: int = 5, only: tuple[str, ...] = (), extras: bool = False) -
         result = found[case.name]
         best = min(result["microseconds"][p] for p in PEERS if p in result["microseconds"])
         result["times faster than the best peer"] = best / result["microseconds"]["glassnet"]
-        result["times the floor"] = result["microseconds"]["glassnet"] / result["floor"]["microseconds"]
+        result["times the floor"] = (
+            result["microseconds"]["glassnet"] / result["floor"]["microseconds"]
+        )
         print(case.name, {k: round(v, 1) for k, v in result["microseconds"].items()},
               f"x{result['times faster than the best peer']:.1f}, floor x{result['times the floor']:.1f}",
               flush=True)  # fmt: skip
@@ -64,7 +66,9 @@ def floor(case: Case, bandwidth: float, rounds: int) -> dict[str, float]:
             shapes.append((rows, units, inputs))
         products += sum(product_seconds(shape, rounds) for shape in shapes)
     n_params = sum(a * b + b for a, b in zip(case.widths, case.widths[1:], strict=False))
-    moved = n_params * 4 * (3 * 2 + 1)  # parameters, two moments: read and written; the gradient: read
+    moved = (
+        n_params * 4 * (3 * 2 + 1)
+    )  # parameters, two moments: read and written; the gradient: read
     traffic = moved / bandwidth if moved > 2**20 else 0.0  # less stays in the cache
     return {
         "microseconds": (products + traffic) * 1e6,

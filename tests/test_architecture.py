@@ -14,8 +14,8 @@ import pytest
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
     _types errors history markup schedules
-    _resolve charts columns files keys metrics records weighted
-    batches conversion encoders initializers losses optimizers tables
+    _resolve charts columns files keys metrics packing records weighted
+    batches class_weights conversion encoders initializers losses optimizers tables
     databases dates layers pictures targets
     activations baselines delimited penalties preprocessing suspicions
     datasets network

@@ -28,7 +28,13 @@ from helpers import assert_same_bits, blobs
 X, y = blobs(60)
 LABELS = np.stack([X[:, 0] > 0, X[:, 1] > 0], axis=1).astype(int)
 VALUES = np.stack([X[:, 0] + 2 * X[:, 1], X[:, 2] ** 2], axis=1)
-SMALL = {"hidden": (8,), "epochs": 15, "random_state": 0, "optimizer": gn.Adam(0.02)}
+SMALL = {
+    "hidden": (8,),
+    "dropout": 0.0,
+    "epochs": 15,
+    "random_state": 0,
+    "optimizer": gn.Adam(0.02),
+}
 
 
 def classifier(**chosen: Any) -> gn.NeuralClassifier:

@@ -64,6 +64,17 @@ def test_numpy_and_jax_draw_the_same_bits(seed: int) -> None:
     np.testing.assert_array_equal(keys.permutation(k, 70), keys.permutation(on_jax, 70))
 
 
+def test_the_hash_is_lowbias32() -> None:
+    def lowbias32(x: int) -> int:
+        x = (x ^ x >> 16) * 0x7FEB352D % 2**32
+        x = (x ^ x >> 15) * 0x846CA68B % 2**32
+        return x ^ x >> 16
+
+    numbers = [0, 1, 2, 255, 2**16, 2**31, 2**32 - 1, 0xDEADBEEF]
+    mixed = keys._mix(np.array(numbers, np.uint32))
+    assert mixed.tolist() == [lowbias32(x) for x in numbers]
+
+
 def test_float64_draws_the_numbers_of_float32() -> None:
     u = keys.uniform(keys.key(3), (100,))
     with precision("float64"):

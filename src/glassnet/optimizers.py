@@ -186,9 +186,7 @@ class AdamW(NamedTuple):
         if decay is None:
             decay = jax.tree.map(lambda _: 1.0, params)
         shrink = rate * self.weight_decay
-        updates = jax.tree.map(
-            lambda u, w, d: u - shrink * d * w if d else u, updates, params, decay
-        )
+        updates = jax.tree.map(lambda u, w, d: u - shrink * d * w, updates, params, decay)
         return updates, state
 
 

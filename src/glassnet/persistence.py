@@ -140,7 +140,9 @@ def _sync_folder(folder: Path) -> None:
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            with contextlib.suppress(OSError):  # not every file system can; the file itself is there
+            with contextlib.suppress(
+                OSError
+            ):  # not every file system can; the file itself is there
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -23,12 +23,13 @@ from glassnet.layers import Trait
 from glassnet.losses import Loss
 from glassnet.metrics import METRICS
 from glassnet.network import Network, spread_traits
-from glassnet.optimizers import global_norm
+from glassnet.optimizers import Transformation, global_norm
+from glassnet.packing import Layout
 from glassnet.penalties import Penalty
 from glassnet.schedules import rate_at
 
 RUNNING, CONVERGED, STOPPED_EARLY, DIVERGED = 0, 1, 2, 3
-CAPACITY = 256  # epochs that one call may run: the rows of the history's buffer
+CAPACITY = 1024  # epochs that one call may run: the rows of the history's buffer
 EVALUATION_BATCH = 2048  # rows measured at a time
 
 
@@ -137,20 +138,22 @@ def run_epochs(
 
     At most CAPACITY epochs a call: longer ones overwrite their own history.
     """
+    layout = Layout.of(state.params, allowed=not isinstance(optimizer, Transformation))
 
     def unfinished(state: TrainState) -> Array:
         return jnp.logical_and(state.epoch < controls.epoch_limit, state.status == RUNNING)
 
     def run_epoch(state: TrainState) -> TrainState:
-        state, measured = train_epoch(state, optimizer, data, controls.penalty, plan)
+        state, measured = train_epoch(state, optimizer, data, controls.penalty, plan, layout)
         rate = rate_at(getattr(optimizer, "learning_rate", jnp.nan), state.step - 1)
         measured = [*measured, rate]
         if plan.penalised:
-            traits = spread_traits(plan.network, state.params)
-            measured.append(controls.penalty.value(state.params, traits))
+            params = layout.unpack(state.params)
+            traits = spread_traits(plan.network, params)
+            measured.append(controls.penalty.value(params, traits))
         score = measured[0]
         if validation is not None:
-            scores = evaluate(state.params, state.layer_state, validation, plan)
+            scores = evaluate(layout.unpack(state.params), state.layer_state, validation, plan)
             measured, score = [*measured, *scores], scores[0]
         row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
         state = state._replace(
@@ -158,19 +161,28 @@ def run_epochs(
         )
         return judge_epoch(state, score, controls, plan) if plan.keep_best else state
 
-    finished: TrainState = jax.lax.while_loop(unfinished, run_epoch, state)
-    return finished
+    packed = _relaid(state, layout.pack, layout.pack_within)
+    finished: TrainState = jax.lax.while_loop(unfinished, run_epoch, packed)
+    return _relaid(finished, layout.unpack, layout.unpack_within)
+
+
+def _relaid(state: TrainState, params: Any, within: Any) -> TrainState:
+    """Return the state with its parameters and the optimizer's moments packed or unpacked."""
+    best = state.best and state.best._replace(params=params(state.best.params))
+    return state._replace(
+        params=params(state.params), optimizer_state=within(state.optimizer_state), best=best
+    )
 
 
 def train_epoch(
-    state: TrainState, optimizer: Any, data: Data, penalty: Penalty, plan: Plan
+    state: TrainState, optimizer: Any, data: Data, penalty: Penalty, plan: Plan, layout: Layout
 ) -> tuple[TrainState, list[Array]]:
     """Take one step a batch; return the epoch's mean loss, gradient norm and metrics."""
     n_rows = data.x.shape[0]
 
     def one_batch(carry: tuple[TrainState, Array], batch: Data) -> tuple[TrainState, Array]:
         state, sums = carry
-        state, loss, norm, metrics = train_step(state, optimizer, batch, penalty, plan)
+        state, loss, norm, metrics = train_step(state, optimizer, batch, penalty, plan, layout)
         share = _total(batch)
         return state, sums + jnp.stack([share, share * loss, norm, *(share * m for m in metrics)])
 
@@ -191,33 +203,31 @@ def train_epoch(
 
 
 def train_step(
-    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, plan: Plan
+    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, plan: Plan, layout: Layout
 ) -> tuple[TrainState, Array, Array, list[Array]]:
     """Forward pass, loss, backward pass, update. A step that is not finite changes nothing but the status."""
-    network, loss = plan.network, plan.loss
-    traits = spread_traits(network, state.params)
-    row_weight = (
-        batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
-    )
+    network, loss, y, weight = plan.network, plan.loss, batch.y, batch.weight
+    params = layout.unpack(state.params)
+    traits = spread_traits(network, params)
+    row_weight = weight if weight is None or weight.ndim == 1 else weight.mean(1)
 
     logits, layer_state, cache = network.forward(
-        state.params, state.layer_state, batch.x,
+        params, state.layer_state, batch.x,
         key=keys.fold_in(state.key, state.step), train=True, weight=row_weight,
     )  # fmt: skip
-    value, dlogits = (
-        loss.value(logits, batch.y, batch.weight),
-        loss.gradient(logits, batch.y, batch.weight),
-    )
-    _, grads = network.backward(state.params, cache, dlogits)
+    value, dlogits = loss.value(logits, y, weight), loss.gradient(logits, y, weight)
+    _, grads = network.backward(params, cache, dlogits)
     if plan.penalised:
-        grads = jax.tree.map(jnp.add, grads, penalty.gradient(state.params, traits))
-    updates, optimizer_state = update(optimizer, grads, state.optimizer_state, state.params, traits)
+        grads = jax.tree.map(jnp.add, grads, penalty.gradient(params, traits))
+    grads = layout.pack(grads)
+    updates, optimizer_state = update(optimizer, grads, state, traits, layout)
 
     norm = global_norm(grads)
     finite = jnp.isfinite(value) & jnp.isfinite(norm) & (state.status == RUNNING)
-    params = jax.tree.map(jnp.add, state.params, updates)
-    moved, kept = (params, layer_state, optimizer_state), state[:3]
-    params, layer_state, optimizer_state = jax.tree.map(partial(jnp.where, finite), moved, kept)
+    moved = (jax.tree.map(jnp.add, state.params, updates), layer_state, optimizer_state)
+    params, layer_state, optimizer_state = jax.tree.map(
+        partial(jnp.where, finite), moved, state[:3]
+    )
     state = state._replace(
         params=params,
         layer_state=layer_state,
@@ -225,18 +235,25 @@ def train_step(
         step=state.step + finite,
         status=jnp.where(finite, state.status, DIVERGED),
     )
-    return state, value, norm, measure(logits, batch.y, row_weight, plan)
+    return state, value, norm, measure(logits, y, row_weight, plan)
 
 
 def update(
-    optimizer: Any, grads: Params, optimizer_state: Any, params: Params, traits: Any
+    optimizer: Any, grads: Params, state: TrainState, traits: Any, layout: Layout
 ) -> tuple[Params, Any]:
     """Ask the optimizer for its updates, each times its parameter's learning-rate factor."""
-    is_trait = partial(lambda x: isinstance(x, Trait))
-    decay = jax.tree.map(lambda t: float(t.decay), traits, is_leaf=is_trait)
-    updates, optimizer_state = optimizer.update(grads, optimizer_state, params, decay=decay)
-    factor = jax.tree.map(lambda t: t.factor, traits, is_leaf=is_trait)
-    return jax.tree.map(lambda u, f: u if f == 1 else u * f, updates, factor), optimizer_state
+
+    def each(number: Any) -> Any:
+        numbers = jax.tree.map(number, traits, is_leaf=lambda x: isinstance(x, Trait))
+        return layout.spread(numbers)
+
+    decay, factor = each(lambda trait: float(trait.decay)), each(lambda trait: trait.factor)
+    updates, optimizer_state = optimizer.update(
+        grads, state.optimizer_state, state.params, decay=decay
+    )
+    if all(np.ndim(f) == 0 and f == 1 for f in jax.tree.leaves(factor)):
+        return updates, optimizer_state
+    return jax.tree.map(lambda u, f: u * f, updates, factor), optimizer_state
 
 
 def judge_epoch(state: TrainState, score: Array, controls: Controls, plan: Plan) -> TrainState:
