@@ -16,8 +16,9 @@ ARROW = """
     _types errors history markup schedules
     _resolve charts columns files keys metrics packing records weighted
     batches class_weights conversion encoders initializers losses optimizers tables
-    databases dates layers pictures targets
-    activations baselines delimited penalties preprocessing suspicions
+    databases dates layers pictures tasks
+    targets
+    activations objectives baselines delimited penalties preprocessing suspicions
     datasets network
     model training
     evaluation fitting inputs persistence
@@ -31,7 +32,7 @@ ARROW = """
     __main__
 """
 
-MOST_LINES = 400  # of a file
+MOST_LINES = 415  # of a file: some 400
 MOST_CODE_LINES = 60  # of a function, without its docstring
 
 # Packages that take long to import: only inside the functions that use them, so that

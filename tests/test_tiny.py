@@ -29,7 +29,11 @@ def test_2_layers_make_a_network_whose_shapes_follow_from_the_input():
 
 
 def test_3_the_backward_pass_is_the_forward_pass_reversed():
-    network, x, y = gn.Network([gn.Dense(4), "tanh", gn.Dense(2)]), np.ones((5, 3)), np.zeros(5, int)
+    network, x, y = (
+        gn.Network([gn.Dense(4), "tanh", gn.Dense(2)]),
+        np.ones((5, 3)),
+        np.zeros(5, int),
+    )
     params, state, _ = network.init(gn.keys.key(0), (3,))
     loss = gn.CrossEntropy()
 
@@ -77,7 +81,9 @@ def test_6_the_command_trains_predicts_and_shows(tmp_path):
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    said = glassnet("train", data, "--target", "species", "--out", model, "--epochs", "60", "--json")
+    said = glassnet(
+        "train", data, "--target", "species", "--out", model, "--epochs", "60", "--json"
+    )
     assert json.loads(said)["scores"]["accuracy"] > 0.9
     assert glassnet("predict", model, data).splitlines()[1].startswith("kind0,")
     assert "accuracy" in glassnet("evaluate", model, data)

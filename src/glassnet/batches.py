@@ -39,7 +39,8 @@ def epoch_rows(key: Key, epoch: Array, n_rows: int, batch_size: int) -> Array:
 
     The last batch is filled up with row 0 (see `padding`).
     """
-    order = keys.permutation(keys.fold_in(key, epoch), n_rows)
+    # counted down from -1, so that no epoch shares its key with a step
+    order = keys.permutation(keys.fold_in(key, -1 - epoch), n_rows)
     return _fill(order, n_rows, batch_size)
 
 

@@ -12,7 +12,7 @@ from glassnet.errors import ConfigurationError
 from glassnet.losses import LOSSES, Loss
 from glassnet.network import Network
 from glassnet.neural_estimator import NeuralEstimator
-from glassnet.run import resolve_loss
+from glassnet.objectives import resolve_loss
 from glassnet.targets import LabelsEncoder
 
 

@@ -22,7 +22,8 @@ from glassnet.model import Model
 from glassnet.preprocessing import split
 from glassnet.suspicions import Suspicion, suspicions
 from glassnet.tables import Table, no_such_column
-from glassnet.targets import LabelsEncoder, TargetScaler, sniff_task
+from glassnet.targets import LabelsEncoder, TargetScaler
+from glassnet.tasks import sniff_task
 
 Task = Literal["classification", "regression"]
 

@@ -16,7 +16,7 @@ from glassnet.losses import Loss
 from glassnet.network import Network
 from glassnet.preprocessing import TableEncoder
 from glassnet.tables import is_table
-from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
+from glassnet.targets import ClassEncoder, LabelsEncoder, Target, TargetScaler
 
 BUCKETS = (
     1,
@@ -25,8 +25,6 @@ BUCKETS = (
     1024,
     8192,
 )  # rows that one call predicts: five programs serve any number of rows
-
-Target = ClassEncoder | LabelsEncoder | TargetScaler | None
 
 
 @partial(jax.jit, static_argnames="network")

@@ -23,6 +23,7 @@ from glassnet.history import History
 from glassnet.losses import Loss
 from glassnet.model import Model, check_array
 from glassnet.network import Network
+from glassnet.objectives import as_target, check_output, encode_target, encoded, outputs_needed
 from glassnet.optimizers import as_optimizer
 from glassnet.penalties import Penalty
 from glassnet.persistence import save
@@ -36,18 +37,7 @@ from glassnet.recipes import (
     picture_front,
     recipe_for,
 )
-from glassnet.run import (
-    as_callbacks,
-    as_jax,
-    as_target,
-    check_output,
-    check_weights,
-    encode_target,
-    encoded,
-    finished_model,
-    make_plan,
-    outputs_needed,
-)
+from glassnet.run import as_callbacks, as_jax, check_weights, finished_model, make_plan
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder
 from glassnet.training import TrainState, continued

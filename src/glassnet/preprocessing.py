@@ -19,7 +19,8 @@ from glassnet.encoders import CategoryEncoder, NumericEncoder, Scaling, numbered
 from glassnet.errors import ConfigurationError, DataError, did_you_mean
 from glassnet.records import Fields, damaged
 from glassnet.tables import Column, Kind, Table, as_table, is_table, missing_in
-from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler, sniff_task
+from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
+from glassnet.tasks import sniff_task
 from glassnet.weighted import Floats, check_weight, counted_rows
 
 __all__ = [

@@ -20,7 +20,7 @@ from glassnet.columns import column_of, missing_in
 from glassnet.encoders import numbered
 from glassnet.errors import DataError
 from glassnet.tables import Column, Table, as_table, is_table
-from glassnet.targets import Task, sniff_task
+from glassnet.tasks import Task, sniff_task
 
 SAMPLE = 5000
 """Rows that the search for columns that give the target away looks at."""

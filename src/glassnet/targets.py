@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -19,6 +19,7 @@ from glassnet.columns import column_of, missing_in
 from glassnet.errors import DataError, did_you_mean
 from glassnet.records import Fields, is_finite_number, is_integer
 from glassnet.tables import Table
+from glassnet.tasks import as_array, as_numbers, is_indicator, target_columns
 from glassnet.weighted import (
     Floats,
     check_weight,
@@ -27,50 +28,12 @@ from glassnet.weighted import (
     mean_and_deviation,
 )
 
-Task = Literal["classification", "regression"]
 Label = str | int | float | bool
-
-MOST_CLASSES = 20
-ROWS_PER_CLASS = 10
 
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _FLOATS = ("float16", "float32", "float64")
 CLASS_DTYPES = ("bool", *_INTEGERS, *_FLOATS, "str", "object")
 """Types that classes can have; "object" is an array of Python texts, as data frames give it."""
-
-
-def sniff_task(y: Any) -> Task:
-    """Return what a target asks for, "classification" or "regression".
-
-    Text and booleans are classes. Whole numbers are classes if there are exactly two different
-    ones, or at most 20 and at least ten rows for each on average; all other numbers are values to
-    predict. Several targets are a classification (of labels) if all are 0 or 1. Missing values do
-    not count.
-
-    Raises `DataError` for dates.
-
-    >>> sniff_task(["no", "yes"]), sniff_task([0, 1, 1]), sniff_task([3, 1, 2])
-    ('classification', 'classification', 'regression')
-    """
-    columns = _target_columns(y)
-    if any(column.dtype.kind == "M" for column in columns):
-        raise DataError(
-            "The target holds dates, which are neither classes nor numbers: turn it into a number, "
-            "such as days since a fixed date."
-        )
-    if len(columns) > 1:
-        return (
-            "classification" if all(_is_indicator(column) for column in columns) else "regression"
-        )
-    (column,) = columns
-    if column.dtype.kind == "O":
-        return "classification"
-    there = column[~np.isnan(column)]
-    distinct = np.unique(there)
-    if not (np.isfinite(distinct).all() and (distinct == np.floor(distinct)).all()):
-        return "regression"
-    few = len(distinct) <= MOST_CLASSES and len(distinct) * ROWS_PER_CLASS <= len(there)
-    return "classification" if few or len(distinct) == 2 else "regression"
 
 
 @dataclass(frozen=True)
@@ -160,7 +123,7 @@ class LabelsEncoder:
     @classmethod
     def fit(cls, y: Any, names: Sequence[str] | None = None) -> LabelsEncoder:
         """Learn the labels' names (a Table has its own; else y0, y1, ...); raises `DataError`."""
-        columns = _target_columns(y)
+        columns = target_columns(y)
         if isinstance(y, Table):
             names = y.names
         encoder = cls(_target_names(len(columns), names))
@@ -169,19 +132,19 @@ class LabelsEncoder:
 
     def transform(self, y: Any, dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """Return y as 0 and 1 (rows, labels) of the dtype; raises `DataError` for anything else."""
-        columns = _target_columns(y)
+        columns = target_columns(y)
         if len(columns) != len(self.names):
             raise DataError(
                 f"The target has {len(columns)} columns, but the model has {len(self.names)} "
                 f"labels: {_some(self.names)}. Give one column of 0 and 1 for each."
             )
         for column, name in zip(columns, self.names, strict=True):
-            if not _is_indicator(column):
+            if not is_indicator(column):
                 raise DataError(
                     f"Label {name!r} holds something other than 0 and 1. With several targets a "
                     "classification needs columns of 0 (no) and 1 (yes)."
                 )
-        numbers: NDArray[Any] = np.stack([_as_numbers(column) for column in columns], axis=1)
+        numbers: NDArray[Any] = np.stack([as_numbers(column) for column in columns], axis=1)
         return numbers.astype(dtype)
 
     def inverse(self, indicator: NDArray[Any]) -> NDArray[np.int64]:
@@ -285,6 +248,9 @@ class TargetScaler:
         return scaler
 
 
+Target = ClassEncoder | LabelsEncoder | TargetScaler | None
+
+
 def _target_names(count: int, names: Sequence[str] | None) -> tuple[str, ...]:
     if names is None:
         return ("y",) if count == 1 else tuple(f"y{place}" for place in range(count))
@@ -295,43 +261,8 @@ def _target_names(count: int, names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _target_columns(y: Any) -> list[NDArray[Any]]:
-    """Return each target as a column in normal form."""
-    if isinstance(y, Table):
-        return [y[name] for name in y]
-    array = y if hasattr(y, "shape") else _as_array(y)
-    if len(array.shape) == 1:
-        return [column_of(y, name="the target")]
-    if len(array.shape) != 2 or array.shape[1] == 0:
-        raise DataError(
-            f"The target has shape {tuple(array.shape)}: give one value for each row, or a matrix "
-            "(rows, targets)."
-        )
-    array = np.asarray(array)
-    return [column_of(array[:, place], name=f"target {place}") for place in range(array.shape[1])]
-
-
-def _as_array(y: Any) -> NDArray[Any]:
-    try:
-        return np.asarray(y)
-    except ValueError:
-        raise DataError(
-            "The rows of the target have different lengths: give each as many."
-        ) from None
-
-
-def _is_indicator(column: NDArray[Any]) -> bool:
-    if column.dtype.kind == "O":
-        return set(column.tolist()) <= {"False", "True"}
-    return column.dtype.kind == "f" and bool(np.isin(column, (0.0, 1.0)).all())
-
-
-def _as_numbers(column: NDArray[Any]) -> Floats:
-    return np.asarray(column == "True" if column.dtype.kind == "O" else column, dtype=np.float64)
-
-
 def _finite_targets(y: Any) -> Floats:
-    columns = _target_columns(y)
+    columns = target_columns(y)
     for column in columns:
         if column.dtype.kind != "f":
             there = column[~missing_in(column)]
@@ -351,7 +282,7 @@ def _finite_targets(y: Any) -> Floats:
 
 def _labels_of(y: Any) -> tuple[list[Label], str, NDArray[np.intp]]:
     """Return the distinct labels as Python values, their type, and each row's place in them."""
-    array = np.stack(_target_columns(y), axis=1) if isinstance(y, Table) else _as_array(y)
+    array = np.stack(target_columns(y), axis=1) if isinstance(y, Table) else as_array(y)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
