@@ -31,6 +31,7 @@ from glassnet.objectives import (
 from glassnet.penalties import Penalty
 from glassnet.preprocessing import split
 from glassnet.progress import ProgressBar
+from glassnet.targets import Target
 from glassnet.training import Plan, TrainState
 
 
