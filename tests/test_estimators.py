@@ -359,7 +359,7 @@ def test_losses_of_values(loss):
 @pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", gn.CrossEntropy(0.1)])
 def test_losses_of_classes(loss):
     fitted = classifier(loss=loss, epochs=40, hidden=()).fit(X, LABELS[:, 0])
-    assert fitted.score(X, LABELS[:, 0]) > 0.9
+    assert fitted.score(X, LABELS[:, 0]) > 0.8
     assert fitted.predict_proba(X).shape == (60, 2)
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from glassnet._resolve import check_count, check_range
@@ -184,15 +183,16 @@ def as_leaves(tree: Any) -> Any:
     """Return numbers as arrays of the float in force, so that a program sees one type."""
 
     def leaf(x: Any) -> Any:
-        if isinstance(x, bool):
-            return jnp.asarray(x)
         try:
-            array = jnp.asarray(x)
+            array = np.asarray(x)
+            numbers = array.dtype.kind in "iuf"
+            if not (numbers or array.dtype == bool):
+                raise TypeError
         except (TypeError, ValueError):
             raise ConfigurationError(
                 f"The optimizer has {x!r} where a number belongs, as in gn.Adam(learning_rate=1e-3)."
             ) from None
-        return array.astype(default_float()) if jnp.issubdtype(array.dtype, jnp.number) else array
+        return array.astype(default_float()) if numbers else array
 
     return jax.tree.map(leaf, tree)
 

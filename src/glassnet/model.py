@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from glassnet._types import Array, Params, Shape, State, precision
@@ -27,9 +26,12 @@ BUCKETS = (
 )  # rows that one call predicts: five programs serve any number of rows
 
 
-@partial(jax.jit, static_argnames="network")
-def _logits(params: Params, layer_state: State, x: Array, *, network: Network) -> Array:
-    return network.forward(params, layer_state, x)[0]
+@partial(jax.jit, static_argnames=("network", "loss"))
+def _forward(
+    params: Params, layer_state: State, x: Array, *, network: Network, loss: Loss | None
+) -> Array:
+    logits = network.forward(params, layer_state, x)[0]
+    return logits if loss is None else loss.output(logits)
 
 
 @dataclass(frozen=True)
@@ -70,27 +72,29 @@ class Model:
 
     def logits(self, X: Any) -> np.ndarray:
         """Return what leaves the network, shape (n, outputs)."""
+        return self._by_batches(X, None)
+
+    def outputs(self, X: Any) -> np.ndarray:
+        """Return probabilities of classes or labels, or values before they get their own unit."""
+        return self._by_batches(X, self.loss)
+
+    def _by_batches(self, X: Any, loss: Loss | None) -> np.ndarray:
+        """Return logits, or the loss's outputs, computed in batches of a few fixed sizes."""
         x = self.inputs(X)
         n = x.shape[0]
         if n == 0:
             raise DataError("There is no row to predict: X is empty.")
-        parts, first = [], 0
+        parts, first, network = [], 0, self.network.skeleton()
         with precision(self.dtype):
             while first < n:
                 rows = x[first : first + BUCKETS[-1]]
                 size = next(b for b in BUCKETS if b >= len(rows))
                 if size > len(rows):
                     rows = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
-                out = _logits(self.params, self.layer_state, rows, network=self.network.skeleton())
+                out = _forward(self.params, self.layer_state, rows, network=network, loss=loss)
                 parts.append(np.asarray(out)[: n - first])
                 first += BUCKETS[-1]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
-
-    def outputs(self, X: Any) -> np.ndarray:
-        """Return probabilities of classes or labels, or values before they get their own unit."""
-        logits = self.logits(X)
-        with precision(self.dtype):
-            return np.asarray(self.loss.output(jnp.asarray(logits)))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of each row, its labels, or its value in the target's own unit."""

@@ -80,7 +80,7 @@ class Momentum(NamedTuple):
 
     def init(self, params: Params) -> MomentumState:
         """v = 0."""
-        return MomentumState(_zero(), jax.tree.map(jnp.zeros_like, params))
+        return MomentumState(_zero(), _zeros_like(params))
 
     def update(
         self, grads: Params, state: MomentumState, params: Params = None, *, decay: Params = None
@@ -114,7 +114,7 @@ class RMSprop(NamedTuple):
 
     def init(self, params: Params) -> RMSpropState:
         """s = 0."""
-        return RMSpropState(_zero(), jax.tree.map(jnp.zeros_like, params))
+        return RMSpropState(_zero(), _zeros_like(params))
 
     def update(
         self, grads: Params, state: RMSpropState, params: Params = None, *, decay: Params = None
@@ -268,12 +268,17 @@ def as_optimizer(given: Any) -> Any:
     )
 
 
-def _zero() -> Array:
-    return jnp.zeros((), jnp.int32)
+def _zero() -> Any:
+    return np.zeros((), np.int32)
+
+
+def _zeros_like(params: Params) -> Any:
+    """Return NumPy's zeros: JAX's would each be a little program to compile before the first step."""
+    return jax.tree.map(lambda p: np.zeros(p.shape, p.dtype), params)
 
 
 def _adam_init(params: Params) -> AdamState:
-    zeros = jax.tree.map(jnp.zeros_like, params)
+    zeros = _zeros_like(params)
     return AdamState(_zero(), zeros, zeros)
 
 

@@ -11,6 +11,7 @@ import math
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax.numpy as jnp
+import numpy as np
 
 Number: TypeAlias = Any  # float, or an array of one number (or of many: a sweep)
 
@@ -128,7 +129,7 @@ class WarmUp(NamedTuple):
         """Fill in what is left of the run's length after the warm-up."""
         if not isinstance(self.after, Schedule):
             return self
-        return self._replace(after=self.after.bind(jnp.maximum(total - self.warm_up, 1)))
+        return self._replace(after=self.after.bind(np.maximum(total - self.warm_up, 1)))
 
 
 class OneCycle(NamedTuple):

@@ -94,33 +94,40 @@ def initial_state(
 ) -> tuple[TrainState, Shape]:
     """Return the state before the first step, and the shape of the network's output."""
     params, layer_state, out_shape = network.init(keys.fold_in(key, 0), in_shape)
-    params, layer_state = jax.tree.map(jnp.asarray, (params, layer_state))
-    zero, dtype = jnp.zeros((), jnp.int32), default_float()
-    best = Best(params, layer_state, jnp.asarray(np.inf, dtype), zero) if plan.keep_best else None
+    params, layer_state = jax.device_put((params, layer_state))
+    best = Best(params, layer_state, _infinite(), _ZERO) if plan.keep_best else None
     state = TrainState(
         params=params,
         layer_state=layer_state,
         optimizer_state=optimizer.init(params),
-        step=zero,
-        epoch=zero,
+        step=_ZERO,
+        epoch=_ZERO,
         best=best,
-        stale=zero,
-        key=jnp.asarray(keys.fold_in(key, 1)),
-        status=zero,
-        rows=jnp.zeros((CAPACITY, len(plan.columns)), dtype),
+        stale=_ZERO,
+        key=keys.fold_in(key, 1),
+        status=_ZERO,
+        rows=_no_rows(plan),
     )
     return state, out_shape
 
 
+# NumPy's zeros, not JAX's, each of which would be a little program to compile before the first step
+_ZERO: Any = np.zeros((), np.int32)
+
+
+def _no_rows(plan: Plan) -> Any:
+    return np.zeros((CAPACITY, len(plan.columns)), default_float())
+
+
+def _infinite() -> Any:
+    return np.asarray(np.inf, default_float())
+
+
 def continued(state: TrainState, plan: Plan) -> TrainState:
     """Return a state to go on from under another plan: nothing is best yet, nothing has ended."""
-    zero, dtype = jnp.zeros((), jnp.int32), default_float()
-    best = Best(state.params, state.layer_state, jnp.asarray(np.inf, dtype), state.epoch)
+    best = Best(state.params, state.layer_state, _infinite(), state.epoch)
     return state._replace(
-        best=best if plan.keep_best else None,
-        stale=zero,
-        status=zero,
-        rows=jnp.zeros((CAPACITY, len(plan.columns)), dtype),
+        best=best if plan.keep_best else None, stale=_ZERO, status=_ZERO, rows=_no_rows(plan)
     )
 
 
