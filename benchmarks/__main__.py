@@ -1,4 +1,4 @@
-"""`python -m benchmarks [PART ...]`: measure, print, and write docs/benchmarks.json and docs/benchmarks.md."""
+"""`python -m benchmarks [PART ...]`: measure, print, and write docs/benchmarks.json."""
 
 from __future__ import annotations
 

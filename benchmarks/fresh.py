@@ -1,7 +1,7 @@
 """End to end in fresh processes: from the start of Python to fitted and scored; and `glassnet --help`.
 
-Each script is what a person would write. "cold" starts with an empty compilation cache, "warm" with the one that
-an earlier process of the same script left (glassnet and JAX alone have one).
+Each script is what a person would write. "cold" starts with an empty compilation cache, "warm" with
+the one that an earlier process of the same script left.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Microseconds a training step at six sizes, contestants alternating, and the floor that the machine sets.
 
-The floor of a size is the time of its matrix products alone at the best rate measured in the same run for
-products of these very shapes, plus the bytes of parameters and optimizer state that a step must move (read and
-written) over the measured memory bandwidth.
+The floor of a size is the time of its matrix products alone at the best rate measured in the same run
+for products of these very shapes, plus the bytes of parameters and optimizer state that a step must
+move (read and written) over the measured memory bandwidth.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def measure_case(case: Case, rounds: int, extras: bool) -> dict[str, Any]:
 
 
 def floor(case: Case, bandwidth: float, rounds: int) -> dict[str, float]:
-    """Return the microseconds of a step's matrix products and of its memory traffic, each at its best rate."""
+    """Return the microseconds of a step's matrix products and of its memory traffic."""
     products = 0.0
     for place, (inputs, units) in enumerate(zip(case.widths, case.widths[1:], strict=False)):
         rows = min(case.batch_size, case.n_rows)

@@ -278,7 +278,7 @@ def test_every_kind_of_table_gives_the_same(name):
     assert_same_bits(fitted.predict_proba(frame), plain.predict_proba(table()))
     assert fitted.feature_names_in_.tolist() == list(table())
     assert fitted.n_features_in_ == 5
-    assert fitted.score(frame, y) == 1.0  # the city gives the class away
+    assert fitted.score(frame, y) > 0.95  # the city gives the class away, but for a missing one
 
 
 def _normal(columns):

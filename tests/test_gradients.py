@@ -26,6 +26,7 @@ from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
 from glassnet.losses import LOSSES, CrossEntropy, CustomLoss, Huber, Loss
 from glassnet.network import LAYER_TYPES, Network, spread_traits
 from glassnet.optimizers import SGD
+from glassnet.packing import Layout
 from glassnet.penalties import Penalty
 from glassnet.training import Plan, initial_state, train_step
 from helpers import assert_close, central_differences, normal
@@ -374,7 +375,9 @@ def check_step(network: Network, loss: Loss, data: Data) -> None:
             return loss.value(logits, data.y, data.weight) + penalty.value(params, traits)
 
         def everything() -> Any:
-            after, value, norm, _ = train_step(state, SGD(1.0), data, penalty, plan)
+            after, value, norm, _ = train_step(
+                state, SGD(1.0), data, penalty, plan, Layout(None, None)
+            )
             moved = jax.tree.map(jnp.subtract, state.params, after.params)
             whole = value + penalty.value(state.params, traits)
             return (whole, moved), jax.value_and_grad(objective)(state.params), norm

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from glassnet.errors import DataError, ModelFormatError
 from glassnet.tables import as_table
-from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler, sniff_task
+from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
+from glassnet.tasks import sniff_task
 
 rng = np.random.default_rng(0)
 

@@ -23,7 +23,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     ----------
     hidden: the widths of the hidden layers, (128, 64); "auto" chooses by the data's size (`recipes`).
     activation: of the hidden layers, a name or an object. Default "silu".
-    dropout: the share of hidden neurons dropped while training. Default 0.1.
+    dropout: the share of hidden neurons dropped while training; "auto": 0.1 from 500 rows on, else 0.
     batch_norm: whether batch normalization stands before each activation. Default False.
     network: a network of your own in place of these four; its last layer is gn.Dense(classes).
     loss: "auto" (cross-entropy, binary cross-entropy for several labels), a loss, or its name.
@@ -60,7 +60,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         hidden: Any = "auto",
         *,
         activation: Any = "silu",
-        dropout: float = 0.1,
+        dropout: Any = "auto",
         batch_norm: bool = False,
         network: Network | None = None,
         loss: Any = "auto",
@@ -147,7 +147,7 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         hidden: Any = "auto",
         *,
         activation: Any = "silu",
-        dropout: float = 0.1,
+        dropout: Any = "auto",
         batch_norm: bool = False,
         network: Network | None = None,
         loss: Any = "auto",

@@ -139,7 +139,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     def _recipe(self, rows: _Rows, partial: bool, validation: Any) -> Recipe:
         """Return all choices of the run: the person's where there are any, else by size."""
         check_range("l2", self.l2, 0, np.inf)
-        check_range("dropout", self.dropout, 0, 1)
+        if not _is_auto(self.dropout):
+            check_range("dropout", self.dropout, 0, 1)
         for name in ("batch_norm", "warm_start"):
             _check_flag(name, getattr(self, name))
         n_inputs = int(np.prod(rows.X.shape[1:])) if isinstance(rows.X, np.ndarray) else 0
@@ -161,6 +162,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         check_count("epochs", epochs)
         return Recipe(
             hidden=auto.hidden if _is_auto(self.hidden) else _widths(self.hidden),
+            dropout=auto.dropout if _is_auto(self.dropout) else self.dropout,
             optimizer=auto.optimizer if _is_auto(self.optimizer) else self.optimizer,
             batch_size=auto.batch_size if _is_auto(self.batch_size) else self.batch_size,
             epochs=1 if partial else epochs,
@@ -202,7 +204,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         if network is None:
             outputs = outputs_needed(loss, target, t)
             blocks = build_network(
-                recipe.hidden, self.activation, self.dropout, self.batch_norm, outputs
+                recipe.hidden, self.activation, recipe.dropout, self.batch_norm, outputs
             )
             network = Network([*front, *blocks])
         elif not isinstance(network, Network):
@@ -293,7 +295,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                 self.n_features_in_ = int(np.prod(pictures.shape[1:]))
             return pictures
         checked = self._validated(
-            X, reset=reset, dtype="numeric", accept_sparse=True, ensure_all_finite="allow-nan"
+            X, reset=reset, dtype="numeric", accept_sparse="csr", ensure_all_finite="allow-nan"
         )
         return np.asarray(checked.toarray() if hasattr(checked, "toarray") else checked)
 
