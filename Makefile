@@ -14,7 +14,7 @@ demo: .venv/installed
 	@echo "Open demo/digits.html in a browser; the model is demo/digits.glassnet."
 
 test: lint types
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """The contestants: the same work, each written as its own best practice says.
 
-A contestant is a function (case, X, y) -> a function that trains `case.epochs` epochs on and returns the mean loss of its last epoch; what compiles has compiled before it returns. ReLU between layers,
-softmax cross-entropy (sigmoid and binary for one output), Adam with rate 1e-3, float32.
+A contestant is a function (case, X, y) -> a function that trains `case.epochs` epochs on and returns the
+mean loss of its last epoch; what compiles has compiled before it returns. ReLU between layers, softmax
+cross-entropy (sigmoid and binary for one output), Adam with rate 1e-3, float32.
 `extras` adds batch normalization and dropout of 0.1 to each hidden layer.
 """
 
