@@ -409,7 +409,9 @@ def test_the_progress_bar_shows_the_scores_and_ends_with_the_run(
     out, err = capfd.readouterr()
     assert out == "" and "loss" in err and "validation" in err and "accuracy" in err
     drawing = [t for t in threading.enumerate() if type(t).__module__.startswith("rich")]
-    assert not drawing  # no bar is left behind
+    for thread in drawing:  # told to end, which it does at its next tick
+        thread.join(timeout=10)
+    assert not any(thread.is_alive() for thread in drawing)  # no bar is left behind
 
 
 # --- bad input ------------------------------------------------------------------------------------

@@ -99,7 +99,10 @@ def print_result(result: Experiment) -> None:
 
 def print_scores(evaluation: Evaluation) -> None:
     """Print a table of scores, a line a model."""
-    models = {"network": evaluation.scores, **evaluation.baselines}
+    models = {"network": evaluation.scores}
+    for name, scores in evaluation.baselines.items():
+        fitted_on = f" (on {scores['fitted_on']:.0f} rows)" if "fitted_on" in scores else ""
+        models[name + fitted_on] = scores
     names = list(evaluation.scores)
     rows = [["test scores", *names]]
     rows += [
@@ -141,10 +144,11 @@ def print_model(model: Model) -> None:
         ]
     baselines = info.get("baselines")
     tests = {"network": info.get("scores"), **(baselines if isinstance(baselines, dict) else {})}
+    lines.append("")
     for name, scores in tests.items():
         if isinstance(scores, dict):
             numbers = ((k, v) for k, v in scores.items() if isinstance(v, int | float))
-            lines += ["", f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in numbers)]
+            lines.append(f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in numbers))
     typer.echo(plain("\n".join(lines)))
 
 
