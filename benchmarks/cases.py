@@ -33,7 +33,11 @@ CASES = (
 
 
 def data_for(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs (float32) and classes that can be learned: a random linear rule with noise."""
+    """Return inputs (float32) and classes that can be learned: XOR, or a random linear rule with noise."""
+    if case.name == "xor":
+        return np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.array(
+            [0, 1, 1, 0], np.int32
+        )
     rng = np.random.default_rng(0)
     X = rng.normal(size=(case.n_rows, case.widths[0])).astype(np.float32)
     n_classes = max(case.widths[-1], 2)
