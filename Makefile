@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types fast clean
+.PHONY: demo test lint types fast bench clean
 
 demo: .venv/installed
 	mkdir -p demo
@@ -37,6 +37,11 @@ fast: .venv/dev
 .venv/dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --group dev
 	touch $@
+
+# Beside PyTorch, Keras and scikit-learn; alone on the machine, some minutes: make bench PARTS=steps
+bench: .venv/dev
+	$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python -m benchmarks $(PARTS)
 
 clean:
 	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

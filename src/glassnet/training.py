@@ -227,14 +227,11 @@ def train_step(
     if plan.penalised:
         grads = jax.tree.map(jnp.add, grads, penalty.gradient(params, traits))
     grads = layout.pack(grads)
-    updates, optimizer_state = update(optimizer, grads, state, traits, layout)
-
     norm = global_norm(grads)
     finite = jnp.isfinite(value) & jnp.isfinite(norm) & (state.status == RUNNING)
-    moved = (jax.tree.map(jnp.add, state.params, updates), layer_state, optimizer_state)
-    params, layer_state, optimizer_state = jax.tree.map(
-        partial(jnp.where, finite), moved, state[:3]
-    )
+    updates, optimizer_state = update(optimizer, grads, state, finite, traits, layout)
+    moved = (jax.tree.map(jnp.add, state.params, updates), layer_state)
+    params, layer_state = jax.tree.map(partial(jnp.where, finite), moved, state[:2])
     state = state._replace(
         params=params,
         layer_state=layer_state,
@@ -246,7 +243,7 @@ def train_step(
 
 
 def update(
-    optimizer: Any, grads: Params, state: TrainState, traits: Any, layout: Layout
+    optimizer: Any, grads: Params, state: TrainState, finite: Array, traits: Any, layout: Layout
 ) -> tuple[Params, Any]:
     """Ask the optimizer for its updates, each times its parameter's learning-rate factor."""
 
@@ -256,7 +253,7 @@ def update(
 
     decay, factor = each(lambda trait: float(trait.decay)), each(lambda trait: trait.factor)
     updates, optimizer_state = optimizer.update(
-        grads, state.optimizer_state, state.params, decay=decay
+        grads, state.optimizer_state, state.params, decay=decay, ok=finite
     )
     if all(np.ndim(f) == 0 and f == 1 for f in jax.tree.leaves(factor)):
         return updates, optimizer_state
