@@ -1,7 +1,7 @@
 """scikit-learn's own checks of an estimator, on the defaults, with no failure expected.
 
-The checks of other array libraries run only where SCIPY_ARRAY_API=1 stood in the environment before Python
-started; glassnet claims no such support, so that none is lost without it.
+One check, of scikit-learn's array API with NumPy, runs only where SCIPY_ARRAY_API=1 stood in the environment
+before Python started, as `make test` does.
 """
 
 import pytest
