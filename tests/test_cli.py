@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -572,3 +573,8 @@ def test_a_terminal_of_another_encoding_is_no_error(home):
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert "R\\xb2" in out
+
+
+def test_version_is_the_packages():
+    result = CliRunner().invoke(cli.app, ["--version"])
+    assert result.exit_code == 0 and result.stdout == f"glassnet {version('glassnet')}\n"

@@ -139,3 +139,10 @@ def test_odd_data_pass_without_a_traceback():
 def test_lengths_that_differ_are_refused():
     with pytest.raises(DataError, match=r"2 rows, but y has 3"):
         suspicions({"a": [1, 2]}, [1, 2, 3])
+
+
+def test_many_classes_of_few_rows_warn_of_nothing_but_suspicions():
+    rng = np.random.default_rng(0)
+    table = as_table({"a": rng.normal(size=60), "b": rng.normal(size=60)})
+    labels = [f"class {place % 40}" for place in range(60)]
+    assert "leak" not in {s.kind for s in suspicions(table, labels, task="classification")}

@@ -89,8 +89,8 @@ def load(path: str | os.PathLike[str]) -> Model:
     data = _read(Path(path))
     try:
         return _model_of(data)
-    except ModelFormatError:
-        raise
+    except ModelFormatError as error:
+        raise ModelFormatError(f"{path}: {error}") from None
     except (
         GlassnetError,
         ValueError,
@@ -99,8 +99,9 @@ def load(path: str | os.PathLike[str]) -> Model:
         OverflowError,
         MemoryError,
         RecursionError,
-    ) as e:
-        _damaged(f"{type(e).__name__}: {str(e)[:200]}")
+    ) as error:
+        what = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ModelFormatError(f"{path}: {_unusable(what)}") from None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -220,8 +221,13 @@ def _read(path: Path) -> bytes:
 
 
 def _damaged(what: str) -> NoReturn:
-    raise ModelFormatError(
-        f"This is no usable glassnet model file ({what}). Use another copy of it, or train the model again."
+    raise ModelFormatError(_unusable(what))
+
+
+def _unusable(what: str) -> str:
+    return (
+        f"This is no usable glassnet model file ({what}). Use another copy of it, or train the model"
+        " again."
     )
 
 
