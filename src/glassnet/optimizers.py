@@ -317,7 +317,8 @@ def _settled(ok: Any, new: Any, old: Any) -> Any:
     """Return the new state, or the old one where the gradient is not finite.
 
     The barrier keeps what is computed from the new state from being computed from the old one again,
-    which would then have to be copied before it is overwritten (measured: an eighth to a sixth of a large step).
+    which would then have to be copied before it is overwritten (measured: an eighth to a sixth of a
+    large step).
     """
     if ok is None:
         return new
