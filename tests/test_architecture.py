@@ -22,7 +22,7 @@ ARROW = """
     datasets network
     model training
     evaluation fitting inputs persistence
-    mistakes progress recipes
+    jobs mistakes progress recipes
     report run
     neural_estimator
     estimators

@@ -26,11 +26,11 @@ def same(a, b):
 
 def test_unpack_undoes_pack():
     layout = Layout.of(PARAMS)
-    assert layout.pack(PARAMS).shape == (10,)
+    assert layout.pack(PARAMS).vector.shape == (10,)
     same(layout.unpack(layout.pack(PARAMS)), PARAMS)
-    assert layout.spread(jax.tree.map(lambda _: 2.0, PARAMS)) == 2.0
+    assert layout.spread(jax.tree.map(lambda _: 2.0, PARAMS)).vector == 2.0
     names = layout.spread(({"W": 1.0, "b": 0.0}, {}, {"W": 3.0}))
-    assert names.tolist() == [1] * 6 + [0] * 2 + [3] * 2
+    assert names.vector.tolist() == [1] * 6 + [0] * 2 + [3] * 2
 
 
 @pytest.mark.parametrize("optimizer", [gn.SGD(), gn.Adam(), gn.ClipByNorm(gn.Momentum())], ids=repr)

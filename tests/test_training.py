@@ -16,7 +16,7 @@ import pytest
 from glassnet import keys, training
 from glassnet._types import precision
 from glassnet.activations import Tanh
-from glassnet.batches import Data, epoch_rows, padding, take
+from glassnet.batches import Data, epoch_batches, padding, take
 from glassnet.errors import ConfigurationError, DataError, DivergenceError, GlassnetError
 from glassnet.fitting import CAPACITY, EarlyStopping
 from glassnet.history import History
@@ -150,9 +150,8 @@ def test_epochs_of_short_batches_are_those_of_numpy(weighted: bool) -> None:
         SMALL, X, Y, optimizer=SGD(0.3), batch_size=16, epochs=2, dtype="float64", seed=4,
         sample_weight=weight if weighted else None,
     )  # fmt: skip
-    orders = [
-        np.asarray(epoch_rows(run.state.key, jnp.asarray(e), 50, 16)).ravel()[:50] for e in (0, 1)
-    ]
+    batches = [epoch_batches(run.state.order, jnp.asarray(e), 50, 16) for e in (0, 1)]
+    orders = [np.asarray(each.rows).ravel()[:50] for each in batches if each]
     assert (orders[0] != orders[1]).any()  # shuffled anew
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), np.arange(50))  # no sample is dropped
@@ -202,8 +201,9 @@ def test_padding_fills_the_last_batch_with_rows_of_weight_0() -> None:
     present = padding(10, 4)
     assert present is not None and present.sum() == 10 and padding(8, 4) is None
     data = Data(jnp.asarray(X[:10]), jnp.asarray(Y[:10]), jnp.full(10, 0.5))
-    rows = epoch_rows(keys.key(0), 3, 10, 4)
-    last = take(data, rows[2], present[2])
+    batches = epoch_batches(keys.key(0), jnp.asarray(3), 10, 4)
+    assert batches is not None and batches.present is not None
+    last = take(data, batches.rows[2], batches.present[2])
     np.testing.assert_array_equal(last.weight, [0.5, 0.5, 0, 0])
 
 

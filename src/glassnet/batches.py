@@ -34,24 +34,32 @@ def batch_count(n_rows: int, batch_size: int) -> int:
     return math.ceil(n_rows / batch_size)
 
 
-def epoch_rows(key: Key, epoch: Array, n_rows: int, batch_size: int) -> Array:
-    """Return the rows of each batch of an epoch, shape (batches, batch_size), shuffled.
+class Batches(NamedTuple):
+    """Which rows each batch holds, shape (batches, batch_size), and which of them are there (None: all)."""
 
-    The last batch is filled up with row 0 (see `padding`).
-    """
+    rows: Array
+    present: Array | None
+
+
+def epoch_batches(order: Key, epoch: Array, n_rows: int, batch_size: int) -> Batches | None:
+    """Return the batches of an epoch, shuffled; None where one batch holds all rows as they stand."""
+    if batch_size >= n_rows:
+        return None
     # counted down from -1, so that no epoch shares its key with a step
-    order = keys.permutation(keys.fold_in(key, -1 - epoch), n_rows)
-    return _fill(order, n_rows, batch_size)
+    shuffled = keys.permutation(keys.fold_in(order, -1 - epoch), n_rows)
+    return _batches(shuffled, n_rows, batch_size)
 
 
-def rows_in_order(n_rows: int, batch_size: int) -> Array:
-    """Return the rows of each batch in order, shape (batches, batch_size)."""
-    return _fill(jnp.arange(n_rows, dtype=jnp.int32), n_rows, batch_size)
+def rows_in_order(n_rows: int, batch_size: int) -> Batches:
+    """Return the batches of all rows as they stand."""
+    return _batches(jnp.arange(n_rows, dtype=jnp.int32), n_rows, batch_size)
 
 
-def _fill(order: Array, n_rows: int, batch_size: int) -> Array:
+def _batches(rows: Array, n_rows: int, batch_size: int) -> Batches:
+    """Return rows as batches, the last one filled up with row 0 (see `padding`)."""
     missing = batch_count(n_rows, batch_size) * batch_size - n_rows
-    return jnp.pad(order, (0, missing)).reshape(-1, batch_size)
+    filled = jnp.pad(rows, (0, missing)).reshape(-1, batch_size)
+    return Batches(filled, padding(n_rows, batch_size))
 
 
 def padding(n_rows: int, batch_size: int) -> Array | None:

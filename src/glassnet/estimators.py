@@ -36,6 +36,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         of the rows, or the `validation` given to `fit`, and keeps the best epoch.
     class_weight: a dictionary {class: weight}, "balanced" (n / (classes · rows of the class)), or for several
         labels also a list of one such for each.
+    members: how many networks to train, at once and from other seeds; their mean predicts, and `spread` tells
+        how far they differ. Default 1.
     warm_start: whether `fit` goes on from the last fit's parameters.
     dtype: "float32", "float64", or "auto": float64 for a float64 array of at most 2 000 rows, else float32.
     random_state: a number for the same result each time.
@@ -43,8 +45,9 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
 
     Attributes
     ----------
-    model_: the `Model`, which predicts by itself and is what is saved. history_: one row an epoch.
-    state_: the `TrainState`. status_: "finished", "converged", "stopped early" or "interrupted".
+    model_: the `Model`, which predicts by itself and is what is saved. history_: one row an epoch, of many
+        members their mean; histories_: each member's. states_: each member's `TrainState`.
+    status_: "finished", "converged", "stopped early" or "interrupted"; of many members the first's.
     n_validation_: rows watched for early stopping.
     classes_, n_features_in_, feature_names_in_, n_iter_: scikit-learn's.
 
@@ -70,6 +73,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         epochs: Any = "auto",
         early_stopping: Any = "auto",
         class_weight: Any = None,
+        members: int = 1,
         warm_start: bool = False,
         dtype: str = "auto",
         random_state: Any = None,
@@ -87,6 +91,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.class_weight = class_weight
+        self.members = members
         self.warm_start = warm_start
         self.dtype = dtype
         self.random_state = random_state
@@ -156,6 +161,7 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         batch_size: Any = "auto",
         epochs: Any = "auto",
         early_stopping: Any = "auto",
+        members: int = 1,
         warm_start: bool = False,
         dtype: str = "auto",
         random_state: Any = None,
@@ -172,6 +178,7 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         self.batch_size = batch_size
         self.epochs = epochs
         self.early_stopping = early_stopping
+        self.members = members
         self.warm_start = warm_start
         self.dtype = dtype
         self.random_state = random_state

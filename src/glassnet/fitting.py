@@ -21,7 +21,7 @@ import numpy as np
 from glassnet._resolve import check_count, check_range
 from glassnet._types import Shape, default_float
 from glassnet.batches import Data, batch_count
-from glassnet.errors import ConfigurationError, DivergenceError
+from glassnet.errors import ConfigurationError
 from glassnet.history import History
 from glassnet.optimizers import ClipByNorm, as_optimizer, bind_schedules
 from glassnet.penalties import Penalty
@@ -74,9 +74,9 @@ class EarlyStopping:
 class Event(NamedTuple):
     """What a callback is told between two calls of the program."""
 
-    epoch: int  # epochs finished
+    epoch: int  # epochs finished; of many networks, by the one that is farthest
     epochs: int  # epochs asked for
-    history: History
+    history: History  # of many networks, their mean
     state: TrainState
     seconds: float  # since the start of this run
 
@@ -85,11 +85,14 @@ Callback = Callable[[Event], Any]
 
 
 class Fitted(NamedTuple):
-    """The end of a run: its state, its history, and how it ended (`STATUS`, or "interrupted")."""
+    """The end of a run: its state, and by network (mostly one) its history and how it ended.
+
+    An end is one of `STATUS`, or "interrupted".
+    """
 
     state: TrainState
-    history: History
-    status: str
+    histories: tuple[History, ...]
+    statuses: tuple[str, ...]
 
 
 def start(
@@ -99,70 +102,97 @@ def start(
     return initial_state(network, as_optimizer(optimizer), plan, in_shape, key)
 
 
+def stack(trees: Sequence[Any]) -> Any:
+    """Return many trees of the same form as one, each array with a first axis, one place a tree.
+
+    >>> stack([{"W": np.zeros(2)}, {"W": np.ones(2)}])["W"].tolist()
+    [[0.0, 0.0], [1.0, 1.0]]
+    """
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
+
+
 def fit(
     state: TrainState,
-    history: History,
+    histories: Sequence[History],
     *,
     plan: Plan,
-    optimizer: Any,
+    optimizers: Sequence[Any],
     data: Data,
     validation: Data | None = None,
     epochs: int,
-    penalty: Penalty = Penalty(),  # noqa: B008 - a NamedTuple of numbers: immutable
+    penalties: Sequence[Penalty] = (Penalty(),),
     early_stopping: EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),
     chunk: int | None = None,
 ) -> Fitted:
     """Train until `epochs` epochs are finished in all, or the run ends by itself.
 
+    histories, optimizers, penalties: one a network, where `plan.stacked`; else of one.
     chunk: epochs per call of the program. None: 1 where there are callbacks that did not say that
     fewer calls do (`callback.coarse`), else as many as take a moment.
-
-    Raises
-    ------
-    DivergenceError: loss or gradient became infinite or undefined.
     """
     check_count("epochs", epochs, 0)
     if chunk is not None:
         check_count("chunk", chunk)
     if chunk is None and any(not getattr(callback, "coarse", False) for callback in callbacks):
         chunk = 1
-    total_steps = float(max(epochs, 1) * batch_count(data.x.shape[0], plan.batch_size))
-    optimizer = as_leaves(bind_schedules(checked(as_optimizer(optimizer)), total_steps))
+    n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
+    total_steps = float(max(epochs, 1) * batch_count(n_rows, plan.batch_size))
+    moves = [as_leaves(bind_schedules(checked(as_optimizer(o)), total_steps)) for o in optimizers]
     stopping = early_stopping or EarlyStopping(math.inf)
     patience = int(min(stopping.patience, np.iinfo(np.int32).max))
-    controls = Controls(0, patience, float(stopping.min_delta), Penalty(*map(float, penalty)))
-    began, size = time.perf_counter(), chunk or 1
+    delta = float(stopping.min_delta)
+    waits = [
+        Controls(np.int32(0), np.int32(patience), delta, Penalty(*map(float, penalty)))
+        for penalty in penalties
+    ]
+    optimizer, controls = (stack(moves), stack(waits)) if plan.stacked else (moves[0], waits[0])
+    told, began, size = tuple(histories), time.perf_counter(), chunk or 1
     with interruptible() as interrupted, closing(callbacks):
-        while (
-            int(state.epoch) < epochs and int(state.status) == RUNNING and not interrupted.is_set()
-        ):
-            first, called = int(state.epoch), time.perf_counter()
-            limit = min(first + min(size, CAPACITY), epochs)
+        while unfinished(state, epochs).any() and not interrupted.is_set():
+            first, called = np.asarray(state.epoch), time.perf_counter()
+            limit = np.minimum(first + min(size, CAPACITY), epochs).astype(np.int32)
             state = run_epochs(
                 state, optimizer, data, validation, controls._replace(epoch_limit=limit), plan=plan
             )
-            history = history.extend(_rows(state, first, plan))
+            rows = _rows(state, first, plan)
+            told = tuple(h.extend(r) for h, r in zip(told, rows, strict=True))
             seconds = time.perf_counter() - called
             if chunk is None:
                 size = max(1, min(size * 8, int(size * SECONDS_PER_CALL / seconds), CAPACITY))
-            event = Event(int(state.epoch), epochs, history, state, time.perf_counter() - began)
-            if any([callback(event) for callback in callbacks]):  # all are told, then any may stop
-                break
+            if callbacks:
+                epoch, since = int(np.max(state.epoch)), time.perf_counter() - began
+                event = Event(epoch, epochs, History.mean(told), state, since)
+                if any(
+                    [callback(event) for callback in callbacks]
+                ):  # all are told, then any may stop
+                    break
         stopped = interrupted.is_set()
-    if int(state.status) == DIVERGED:
-        raise DivergenceError(_divergence(state, history))
-    return Fitted(state, history, "interrupted" if stopped else STATUS[int(state.status)])
+    names = STATUS | ({RUNNING: "interrupted"} if stopped else {})
+    codes = np.atleast_1d(np.asarray(state.status)).tolist()
+    return Fitted(state, told, tuple(names[code] for code in codes))
 
 
-def _rows(state: TrainState, first: int, plan: Plan) -> dict[str, np.ndarray]:
-    """Return the history's rows of the epochs after `first`, by column."""
-    epochs = np.arange(first, int(state.epoch))
-    rows = np.asarray(state.rows)[epochs % CAPACITY]
-    return {"epoch": epochs + 1} | {name: rows[:, i] for i, name in enumerate(plan.columns)}
+def unfinished(state: TrainState, epochs: int) -> np.ndarray:
+    """Return whether there is more to do, by network."""
+    return np.asarray((np.asarray(state.epoch) < epochs) & (np.asarray(state.status) == RUNNING))
 
 
-def _divergence(state: TrainState, history: History) -> str:
+def _rows(state: TrainState, first: np.ndarray, plan: Plan) -> list[dict[str, np.ndarray]]:
+    """Return by network the history's rows of the epochs after `first`, by column."""
+    every = np.asarray(state.rows).reshape(-1, CAPACITY, len(plan.columns))
+    found = []
+    for rows, begun, ended in zip(
+        every, np.atleast_1d(first), np.atleast_1d(np.asarray(state.epoch)), strict=True
+    ):
+        epochs = np.arange(begun, ended)
+        columns = rows[epochs % CAPACITY].T
+        found.append({"epoch": epochs + 1} | dict(zip(plan.columns, columns, strict=True)))
+    return found
+
+
+def divergence(state: TrainState, history: History) -> str:
+    """Return what to tell a person whose run diverged."""
     rate = history["learning_rate"][-1]
     return (
         f"Training diverged at step {int(state.step) + 1}, in epoch {int(state.epoch)}: the loss or its"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,28 @@ class History(Mapping[str, np.ndarray]):
         if not self.columns:
             return History(dict(rows))
         return History({name: np.concatenate([self.columns[name], rows[name]]) for name in rows})
+
+    @classmethod
+    def mean(cls, histories: Sequence[History]) -> History:
+        """Return the mean of many networks' histories; of each epoch over those that reached it.
+
+        >>> one, two = History({"epoch": np.array([1])}), History({"epoch": np.array([1, 2])})
+        >>> History.mean([one, two])["epoch"].tolist()
+        [1, 2]
+        """
+        longest = max(histories, key=lambda history: history.n_epochs)
+
+        def column(name: str) -> np.ndarray:
+            total = np.zeros(longest.n_epochs, np.float64)
+            count = np.zeros(longest.n_epochs)
+            for history in histories:
+                total[: history.n_epochs] += history[name]
+                count[: history.n_epochs] += 1
+            return (total / count).astype(longest[name].dtype)
+
+        if len(histories) == 1:
+            return longest
+        return cls({name: column(name) for name in longest})
 
     def to_dict(self) -> dict[str, list[float]]:
         """Return plain lists by name, for JSON or a data frame."""

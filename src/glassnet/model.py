@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -17,21 +18,36 @@ from glassnet.preprocessing import TableEncoder
 from glassnet.tables import is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder, Target, TargetScaler
 
-BUCKETS = (
-    1,
-    16,
-    128,
-    1024,
-    8192,
-)  # rows that one call predicts: five programs serve any number of rows
+BUCKETS = (1, 16, 128, 1024, 8192)  # rows a call predicts: five programs serve any number of rows
 
 
-@partial(jax.jit, static_argnames=("network", "loss"))
-def _forward(
-    params: Params, layer_state: State, x: Array, *, network: Network, loss: Loss | None
-) -> Array:
-    logits = network.forward(params, layer_state, x)[0]
-    return logits if loss is None else loss.output(logits)
+class _Program:
+    """What a prediction is compiled for; its hash is taken once, since each call asks for it."""
+
+    def __init__(self, network: Network, loss: Loss | None, members: bool) -> None:
+        self.network, self.loss, self.members = network.skeleton(), loss, members
+        self._hash = hash((self.network, loss, members))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, _Program)
+            and (self.network, self.loss, self.members)
+            == (other.network, other.loss, other.members)
+        )
+
+
+@partial(jax.jit, static_argnames="program")
+def _forward(params: Params, layer_state: State, x: Array, *, program: _Program) -> Array:
+    """Return logits, or the loss's outputs, shape (n, outputs); of members (members, n, outputs)."""
+
+    def run(params: Params, layer_state: State) -> Array:
+        logits = program.network.forward(params, layer_state, x)[0]
+        return logits if program.loss is None else program.loss.output(logits)
+
+    return jax.vmap(run)(params, layer_state) if program.members else run(params, layer_state)
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,8 @@ class Model:
     encoder: from a table or raw numbers to the network's input; None: the numbers as they are.
     target: from the network's output to classes, labels or the target's own unit; None: as it is.
     info: what a person wants to know later (name of the target, scores, versions); plain values.
+    members: how many networks predict together; of more than one every array in params and layer_state
+        has a first axis, one place a member, and the answer is their mean.
     """
 
     network: Network
@@ -58,6 +76,7 @@ class Model:
     encoder: TableEncoder | None = None
     target: Target = None
     info: dict[str, Any] = field(default_factory=dict)
+    members: int = 1
 
     def inputs(self, X: Any) -> np.ndarray:
         """Return rows as the network takes them, shape (n, *in_shape).
@@ -71,30 +90,70 @@ class Model:
         return check_array(X, self.in_shape, self.dtype)
 
     def logits(self, X: Any) -> np.ndarray:
-        """Return what leaves the network, shape (n, outputs)."""
-        return self._by_batches(X, None)
+        """Return what leaves the network, shape (n, outputs); of many members their mean."""
+        return self._by_batches(X, self._logits_program, _mean)
 
     def outputs(self, X: Any) -> np.ndarray:
-        """Return probabilities of classes or labels, or values before they get their own unit."""
-        return self._by_batches(X, self.loss)
+        """Return probabilities of classes or labels, or values before they get their own unit.
 
-    def _by_batches(self, X: Any, loss: Loss | None) -> np.ndarray:
-        """Return logits, or the loss's outputs, computed in batches of a few fixed sizes."""
+        Of many members it is the mean of theirs.
+        """
+        return self._by_batches(X, self._outputs_program, _mean)
+
+    def outputs_by_member(self, X: Any) -> np.ndarray:
+        """Return each member's `outputs`, shape (members, n, outputs)."""
+        return self._by_batches(X, self._outputs_program, lambda outputs: outputs)
+
+    def spread(self, X: Any) -> np.ndarray:
+        """Return how far the members differ: the standard deviation over them of what is predicted.
+
+        Of the probabilities of `predict_proba`, or of values in the target's own unit, in their shapes: large
+        where training from another seed could have led to another answer. 0 with a single member.
+        """
+        each = self.outputs_by_member(X)
+        if isinstance(self.target, TargetScaler):
+            return np.asarray(np.std([self.target.inverse(values) for values in each], axis=0))
+        spread = np.asarray(each.std(axis=0))
+        return np.concatenate([spread, spread], axis=1) if self._is_single(spread) else spread
+
+    @cached_property
+    def _logits_program(self) -> _Program:
+        return _Program(self.network, None, self.members > 1)
+
+    @cached_property
+    def _outputs_program(self) -> _Program:
+        return _Program(self.network, self.loss, self.members > 1)
+
+    @cached_property
+    def _arrays(self) -> tuple[Params, State]:
+        """Parameters and state where the program wants them, so that no call has to bring them there."""
+        with precision(self.dtype):
+            params, state = jax.device_put((self.params, self.layer_state))
+        return params, state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: a copy or a pickle makes its own programs and arrays."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def _by_batches(
+        self, X: Any, program: _Program, summary: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Return a summary over the members, computed in batches of a few fixed sizes."""
         x = self.inputs(X)
         n = x.shape[0]
         if n == 0:
             raise DataError("There is no row to predict: X is empty.")
-        parts, first, network = [], 0, self.network.skeleton()
+        parts, first = [], 0
         with precision(self.dtype):
             while first < n:
                 rows = x[first : first + BUCKETS[-1]]
                 size = next(b for b in BUCKETS if b >= len(rows))
                 if size > len(rows):
                     rows = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
-                out = _forward(self.params, self.layer_state, rows, network=network, loss=loss)
-                parts.append(np.asarray(out)[: n - first])
+                out = np.asarray(_forward(*self._arrays, rows, program=program))
+                parts.append(summary(out if self.members > 1 else out[None])[..., : n - first, :])
                 first += BUCKETS[-1]
-        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return np.concatenate(parts, axis=-2) if len(parts) > 1 else parts[0]
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of each row, its labels, or its value in the target's own unit."""
@@ -123,14 +182,24 @@ class Model:
                 "This model predicts values, which have no probabilities: use model.predict(X)."
             )
         outputs = self.outputs(X)
-        if outputs.shape[1] == 1 and not isinstance(self.target, LabelsEncoder):
-            return np.concatenate([1 - outputs, outputs], axis=1)
-        return outputs
+        return (
+            np.concatenate([1 - outputs, outputs], axis=1) if self._is_single(outputs) else outputs
+        )
+
+    def _is_single(self, outputs: np.ndarray) -> bool:
+        """Return whether one output stands for two classes."""
+        labels = isinstance(self.target, LabelsEncoder)
+        return self.loss.task != "regression" and outputs.shape[1] == 1 and not labels
 
     @property
     def classes(self) -> np.ndarray | None:
         """The classes in the order of `predict_proba`'s columns; None for regression."""
         return self.target.classes if isinstance(self.target, ClassEncoder) else None
+
+
+def _mean(outputs: np.ndarray) -> np.ndarray:
+    """Return the mean over the members."""
+    return np.asarray(outputs[0] if len(outputs) == 1 else outputs.mean(axis=0))
 
 
 def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:

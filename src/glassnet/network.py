@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from glassnet._resolve import resolve
 from glassnet._types import Array, Cache, Key, Params, Shape, State, default_float
 from glassnet.activations import ACTIVATIONS, Activation
 from glassnet.errors import ConfigurationError
+from glassnet.initializers import Zeros
 from glassnet.layers import LAYERS, BatchNorm, Dense, Dropout, Layer, Trait
 
 
@@ -113,6 +114,16 @@ class Network(Layer):
     def skeleton(self) -> Network:
         """Return the network of the layers' skeletons."""
         return Network([layer.skeleton() for layer in self.layers])
+
+    def blank(self) -> Network:
+        """Return the network with zeros for weights: `init` then gives its shapes, and nothing is drawn."""
+
+        def plain(layer: Layer) -> Layer:
+            if isinstance(layer, Network):
+                return layer.blank()
+            return replace(layer, initializer=Zeros()) if isinstance(layer, Dense) else layer
+
+        return Network([plain(layer) for layer in self])
 
     def summary(self, in_shape: Shape) -> str:
         """Return a table of layers, output shapes and parameter counts, for inputs of `in_shape`."""

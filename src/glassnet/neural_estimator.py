@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -18,8 +18,9 @@ from glassnet._types import precision
 from glassnet.batches import Data
 from glassnet.class_weights import class_weights
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.fitting import EarlyStopping, fit, start
+from glassnet.fitting import EarlyStopping, start
 from glassnet.history import History
+from glassnet.jobs import Finished, Job, finished_model, run_jobs
 from glassnet.losses import Loss
 from glassnet.model import Model, check_array
 from glassnet.network import Network
@@ -37,10 +38,10 @@ from glassnet.recipes import (
     picture_front,
     recipe_for,
 )
-from glassnet.run import as_callbacks, as_jax, check_weights, finished_model, make_plan
+from glassnet.run import as_callbacks, check_weights, make_plan
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder
-from glassnet.training import TrainState, continued
+from glassnet.training import Plan, TrainState, continued
 
 ROWS_IN_FLOAT64 = 2_000  # float64 numbers of so few rows are computed as such: it costs nothing
 
@@ -93,6 +94,18 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         check_is_fitted(self)
         return self.model_.predict(self._normal(X, reset=False))
 
+    def spread(self, X: Any) -> np.ndarray:
+        """Return the standard deviation over the members of what they predict; see `Model.spread`.
+
+        >>> import glassnet as gn
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0]
+        >>> regressor = gn.NeuralRegressor(members=4, epochs=5, random_state=0).fit(X, y)
+        >>> regressor.spread(X).shape
+        (4,)
+        """
+        check_is_fitted(self)
+        return self.model_.spread(self._normal(X, reset=False))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, for `gn.load` and the command; see `glassnet.persistence`."""
         check_is_fitted(self)
@@ -101,14 +114,22 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     def _train(
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
     ) -> Self:
-        """Set rows aside, encode, train, keep what came out."""
+        """Train the job of these rows and keep what came out."""
+        job = self._job(rows, validation, again, partial, classes)
+        return self._keep(job, run_jobs([job], as_callbacks(self.callbacks))[0])
+
+    def _job(
+        self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
+    ) -> Job:
+        """Set rows aside, encode, and decide all that there is to decide."""
+        check_count("members", self.members)
         seed = _seed(self.random_state)
         recipe = self._recipe(rows, partial, validation)
         if _is_auto(self.optimizer) and (again or partial):
             recipe = recipe._replace(optimizer=STEADY)
         rows, held = self._set_aside(rows, validation, recipe.early_stopping, partial, seed)
         model = self.model_ if again else self._blueprint(rows, recipe, classes)
-        done, history = (self.n_iter_, self.history_) if again else (0, History())
+        optimizer = as_optimizer(recipe.optimizer)
         with precision(model.dtype):
             data = self._encoded(model, rows, self._balanced(rows, model))
             watched = None if held is None else self._encoded(model, held, held.weight)
@@ -117,23 +138,50 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                 metrics=("accuracy",) if model.loss.task != "regression" else (),
                 stopping=recipe.early_stopping, held=watched, penalised=self.l2 > 0,
             )  # fmt: skip
-            optimizer = as_optimizer(recipe.optimizer)
             if again:
-                state = continued(as_jax(self.state_), plan)
+                states, done = self._states_to_go_on_from(plan), self.n_iter_
             else:
-                state, out = start(plan, model.network, optimizer, model.in_shape, keys.key(seed))
-                check_output(out, model.loss, model.target, data.y)
-            ended = fit(
-                state, history, plan=plan, optimizer=optimizer, data=as_jax(data),
-                validation=as_jax(watched), epochs=done + recipe.epochs, penalty=Penalty(0.0, self.l2),
-                early_stopping=recipe.early_stopping, callbacks=as_callbacks(self.callbacks),
-            )  # fmt: skip
-        self.state_: TrainState = jax.tree.map(np.asarray, ended.state)
-        self.history_: History = ended.history
-        self.n_iter_ = int(self.state_.epoch)
-        self.n_validation_ = 0 if held is None else len(held.y)
-        self.status_ = ended.status
-        self.model_: Model = finished_model(model, ended.state)
+                states, done = self._fresh_states(model, plan, optimizer, seed, data), 0
+        return Job(
+            model, plan, states, self.histories_ if again else (History(),) * len(states),
+            (optimizer,) * len(states), (Penalty(0.0, self.l2),) * len(states), data, watched,
+            done + recipe.epochs, recipe.early_stopping,
+        )  # fmt: skip
+
+    def _fresh_states(
+        self, model: Model, plan: Plan, optimizer: Any, seed: int, data: Data
+    ) -> tuple[TrainState, ...]:
+        """Return one state a member: each with weights and dropout of its own, all with one order of rows."""
+        key = keys.key(seed)
+        states = []
+        for member in range(self.members):
+            own = keys.fold_in(key, 1 + member) if member else key
+            state, out = start(plan, model.network, optimizer, model.in_shape, own)
+            states.append(state)
+        check_output(out, model.loss, model.target, data.y)
+        return tuple(state._replace(order=states[0].order) for state in states)
+
+    def _states_to_go_on_from(self, plan: Plan) -> tuple[TrainState, ...]:
+        """Return the last fit's states; members that had stopped before others count on from the last."""
+        if len(self.states_) != self.members:
+            raise ConfigurationError(
+                f"members is {self.members}, but the fit to go on from had {len(self.states_)}: leave it"
+                " as it was, or set warm_start=False."
+            )
+        epoch: Any = np.asarray(self.n_iter_, np.int32)
+        return tuple(continued(state._replace(epoch=epoch), plan) for state in self.states_)
+
+    def _keep(self, job: Job, finished: Sequence[Finished]) -> Self:
+        """Keep what came out as scikit-learn's attributes."""
+        self.model_: Model = finished_model(job.blueprint, finished)
+        self.states_: tuple[TrainState, ...] = tuple(
+            jax.tree.map(np.asarray, end.state) for end in finished
+        )
+        self.histories_: tuple[History, ...] = tuple(end.history for end in finished)
+        self.history_: History = History.mean(self.histories_)
+        self.n_iter_ = max(int(state.epoch) for state in self.states_)
+        self.n_validation_ = 0 if job.validation is None else len(job.validation.x)
+        self.status_ = finished[0].status
         return self
 
     def _recipe(self, rows: _Rows, partial: bool, validation: Any) -> Recipe:

@@ -353,8 +353,10 @@ def _adam_update(
     v = jax.tree.map(lambda v, g: o.beta2 * v + (1 - o.beta2) * g * g, state.v, grads)
     m, v = _settled(ok, (m, v), (state.m, state.v))
     t = (state.step + 1).astype(default_float())
-    bias1, bias2 = 1 - jnp.power(o.beta1, t), 1 - jnp.power(o.beta2, t)
-    updates = jax.tree.map(lambda m, v: -rate * (m / bias1) / (jnp.sqrt(v / bias2) + o.eps), m, v)
+    # factors, not divisors: a division a parameter costs more than the rest of the update
+    unbias1, unbias2 = 1 / (1 - jnp.power(o.beta1, t)), 1 / (1 - jnp.power(o.beta2, t))
+    step = -rate * unbias1
+    updates = jax.tree.map(lambda m, v: step * m / (jnp.sqrt(unbias2 * v) + o.eps), m, v)
     return updates, AdamState(_counted(ok, state.step), m, v)
 
 

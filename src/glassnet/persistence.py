@@ -31,7 +31,7 @@ from glassnet.errors import (
     ModelFormatError,
     did_you_mean,
 )
-from glassnet.initializers import INITIALIZERS, Zeros
+from glassnet.initializers import INITIALIZERS
 from glassnet.layers import Dense, Layer
 from glassnet.losses import LOSSES, Loss
 from glassnet.model import Model
@@ -172,6 +172,7 @@ def describe(model: Model) -> dict[str, Any]:
         "network": describe_layer(model.network),
         "loss": _describe_object(model.loss, LOSS_TYPES, "loss"),
         "in_shape": list(model.in_shape),
+        "members": model.members,
         "dtype": model.dtype,
         "encoder": None if model.encoder is None else model.encoder.to_spec(),
         "target": target,
@@ -278,6 +279,7 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
         "network",
         "loss",
         "in_shape",
+        "members",
         "dtype",
         "encoder",
         "target",
@@ -293,7 +295,10 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
     if not isinstance(network, Network):
         fields.refuse("network", "a network")
     dtype = fields.text("dtype", ("float32", "float64"))
-    params, state, out_shape = _arrays_of(network, tuple(in_shape), dtype, tensors)
+    members = record["members"]
+    if not isinstance(members, int) or isinstance(members, bool) or not 0 < members <= file_size:
+        fields.refuse("members", "the number of networks")
+    params, state, out_shape = _arrays_of(network, tuple(in_shape), dtype, members, tensors)
     loss = _object_of(record["loss"], LOSS_TYPES, "loss")
     encoder = None if record["encoder"] is None else TableEncoder.from_spec(record["encoder"])
     if encoder is not None and (encoder.n_features,) != tuple(in_shape):
@@ -302,7 +307,16 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
     if not isinstance(record["info"], dict):
         fields.refuse("info", "a record")
     return Model(
-        network, params, state, loss, tuple(in_shape), dtype, encoder, target, record["info"]
+        network,
+        params,
+        state,
+        loss,
+        tuple(in_shape),
+        dtype,
+        encoder,
+        target,
+        record["info"],
+        members,
     )
 
 
@@ -342,19 +356,24 @@ def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
 
 
 def _arrays_of(
-    network: Network, in_shape: tuple[int, ...], dtype: str, tensors: dict[str, np.ndarray]
+    network: Network,
+    in_shape: tuple[int, ...],
+    dtype: str,
+    members: int,
+    tensors: dict[str, np.ndarray],
 ) -> tuple[Any, Any, tuple[int, ...]]:
     """Return the parameters and the layers' state, each array of the shape that the architecture asks for."""
     with precision(dtype):
-        params, state, out_shape = _unfilled(network).init(keys.key(0), in_shape)
+        params, state, out_shape = network.blank().init(keys.key(0), in_shape)
     wanted = dict([*_flatten("params", params), *_flatten("state", state)])
     if set(wanted) != set(tensors):
         odd = sorted(set(wanted) ^ set(tensors))[0]
         _damaged(f"the array {odd[:50]!r} is {'missing' if odd in wanted else 'one too many'}")
     for name, array in wanted.items():
         found = tensors[name]
-        if found.shape != array.shape or found.dtype != np.dtype(dtype):
-            _damaged(f"{name} is {found.dtype}{found.shape}, but should be {dtype}{array.shape}")
+        shape = (members, *array.shape) if members > 1 else array.shape
+        if found.shape != shape or found.dtype != np.dtype(dtype):
+            _damaged(f"{name} is {found.dtype}{found.shape}, but should be {dtype}{shape}")
         if not np.isfinite(found).all():
             _damaged(f"{name} holds infinite or undefined numbers")
         if name.endswith("/variance") and (found < 0).any():
@@ -362,19 +381,6 @@ def _arrays_of(
         if name.endswith("/rate") and not ((found >= 0) & (found < 1)).all():
             _damaged(f"{name} is no share")
     return _filled("params", params, tensors), _filled("state", state, tensors), out_shape
-
-
-def _unfilled(network: Network) -> Network:
-    """Return the network with zeros for weights: its shapes, without drawing anything."""
-
-    def plain(layer: Layer) -> Layer:
-        if isinstance(layer, Network):
-            return _unfilled(layer)
-        if isinstance(layer, Dense):
-            return dataclasses.replace(layer, initializer=Zeros())
-        return layer
-
-    return Network([plain(layer) for layer in network])
 
 
 def _filled(name: str, tree: Any, tensors: dict[str, np.ndarray]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -14,8 +14,9 @@ from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import precision
 from glassnet.batches import Data
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.fitting import Callback, EarlyStopping, fit, start
+from glassnet.fitting import Callback, EarlyStopping, start
 from glassnet.history import History
+from glassnet.jobs import Finished, Job, finished_model, run_jobs
 from glassnet.losses import CustomLoss, Loss
 from glassnet.metrics import METRICS
 from glassnet.model import Model, check_array
@@ -114,6 +115,36 @@ def train(
     >>> run.model.predict(X).tolist()
     [0, 1, 1, 0]
     """
+    job = network_job(
+        network, X, y, loss=loss, optimizer=optimizer, batch_size=batch_size, epochs=epochs,
+        validation=validation, early_stopping=early_stopping, l1=l1, l2=l2, sample_weight=sample_weight,
+        metrics=metrics, seed=seed, dtype=dtype, state=state, history=history,
+    )  # fmt: skip
+    bar: list[Callback] = [ProgressBar()] if progress else []
+    return finished_run(job, run_jobs([job], [*as_callbacks(callbacks), *bar], chunk)[0][0])
+
+
+def network_job(
+    network: Network,
+    X: Any,
+    y: Any,
+    *,
+    loss: Loss | str | Any = "auto",
+    optimizer: Any = "adam",
+    batch_size: int | None = 32,
+    epochs: int = 100,
+    validation: Any = None,
+    early_stopping: EarlyStopping | bool = False,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    sample_weight: Any = None,
+    metrics: Sequence[str] = (),
+    seed: int = 0,
+    dtype: str = "float32",
+    state: TrainState | None = None,
+    history: History | None = None,
+) -> Job:
+    """Return what `train` is to do, all of it decided and checked."""
     check_range("l1", l1, 0, np.inf)
     check_range("l2", l2, 0, np.inf)
     check_settings(dtype, early_stopping, y)
@@ -129,18 +160,25 @@ def train(
             network, found, len(data.x), batch_size,
             metrics=metrics, stopping=stopping, held=held, penalised=l1 + l2 > 0,
         )  # fmt: skip
-        fresh, out_shape = start(plan, network, optimizer, x.shape[1:], keys.key(seed))
+        drawn = network if state is None else network.blank()  # only its shapes are asked for
+        fresh, out_shape = start(plan, drawn, optimizer, x.shape[1:], keys.key(seed))
         check_output(out_shape, found, target, t)
         state = fresh if state is None else check_state(state, fresh)
-        ended = fit(
-            as_jax(state), history or History(),
-            plan=plan, optimizer=optimizer, data=as_jax(data), validation=as_jax(held),
-            epochs=epochs, penalty=Penalty(l1, l2), early_stopping=stopping, chunk=chunk,
-            callbacks=[*as_callbacks(callbacks), *([ProgressBar()] if progress else [])],
-        )  # fmt: skip
     blueprint = Model(network, (), (), found, x.shape[1:], dtype, target=target)
-    model = finished_model(blueprint, ended.state)
-    return Run(model, ended.history, ended.state, ended.status)
+    return Job(
+        blueprint, plan, (state,), (history or History(),), (optimizer,), (Penalty(l1, l2),), data, held,
+        epochs, stopping,
+    )  # fmt: skip
+
+
+def finished_run(job: Job, ended: Finished) -> Run:
+    """Return the run of a network that has trained.
+
+    Raises
+    ------
+    DivergenceError: it diverged.
+    """
+    return Run(finished_model(job.blueprint, [ended]), ended.history, ended.state, ended.status)
 
 
 def check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
@@ -182,11 +220,6 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
                 f"The callback {callback!r} cannot be called: give a function of one Event."
             )
     return listed
-
-
-def as_jax(tree: Any) -> Any:
-    """Return a tree of arrays as JAX arrays."""
-    return jax.device_put(tree)  # unlike jnp.asarray, it compiles nothing
 
 
 def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
@@ -308,12 +341,3 @@ def make_plan(
         keep_best=stopping is not None,
         validated=held is not None,
     )
-
-
-def finished_model(blueprint: Model, state: TrainState) -> Model:
-    """Return the model with the parameters of the best epoch where that was kept, else of the last."""
-    params, layer_state = state.params, state.layer_state
-    if state.best is not None and np.isfinite(float(state.best.score)):
-        params, layer_state = state.best.params, state.best.layer_state
-    params, layer_state = jax.tree.map(np.asarray, (params, layer_state))
-    return replace(blueprint, params=params, layer_state=layer_state)

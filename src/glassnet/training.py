@@ -18,7 +18,7 @@ import numpy as np
 
 from glassnet import keys
 from glassnet._types import Array, Key, Params, Shape, State, default_float
-from glassnet.batches import Data, batch_count, epoch_rows, padding, rows_in_order, take
+from glassnet.batches import Batches, Data, batch_count, epoch_batches, rows_in_order, take
 from glassnet.layers import Trait
 from glassnet.losses import Loss
 from glassnet.metrics import METRICS
@@ -52,7 +52,8 @@ class TrainState(NamedTuple):
     epoch: Array  # epochs finished
     best: Best | None  # None: the last parameters are the result
     stale: Array  # epochs since the best
-    key: Key
+    key: Key  # of dropout
+    order: Key  # of the order of rows; one for all networks that train together
     status: Array  # RUNNING, CONVERGED, STOPPED_EARLY or DIVERGED
     rows: Array  # the last CAPACITY epochs' history, one row an epoch
 
@@ -68,6 +69,10 @@ class Plan:
     penalised: bool = False
     keep_best: bool = False
     validated: bool = False
+    stacked: bool = (
+        False  # many networks in one program: the state, the optimizer and the controls of each
+    )
+    own_rows: bool = False  # each of them has rows of its own
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -105,6 +110,7 @@ def initial_state(
         best=best,
         stale=_ZERO,
         key=keys.fold_in(key, 1),
+        order=keys.fold_in(key, 1),
         status=_ZERO,
         rows=_no_rows(plan),
     )
@@ -143,34 +149,82 @@ def run_epochs(
 ) -> TrainState:
     """Train until `controls.epoch_limit` epochs are finished, or the run ends by itself.
 
-    At most CAPACITY epochs a call: longer ones overwrite their own history.
+    At most CAPACITY epochs a call: longer ones overwrite their own history. With `plan.stacked` every array
+    of state (but `order`), optimizer and controls has a first axis, one place a network. Each network trains
+    as it would alone; they meet the rows in the same order, so that a product with all their weights is one.
     """
-    layout = Layout.of(state.params, allowed=not isinstance(optimizer, Transformation))
+    alone = jax.tree.map(lambda p: p[0], state.params) if plan.stacked else state.params
+    n_networks = state.epoch.size if plan.stacked else 1
+    layout = Layout.of(alone, n_networks, allowed=not isinstance(optimizer, Transformation))
+    n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
+    each = partial(jax.vmap, in_axes=(_EACH,), out_axes=_EACH) if plan.stacked else _as_it_is
+    epoch: Any = partial(run_epoch, plan=plan, layout=layout)
+    if plan.stacked:
+        rows = 0 if plan.own_rows else None
+        epoch = jax.vmap(epoch, in_axes=(_EACH, None, 0, rows, rows, 0), out_axes=_EACH)
 
-    def unfinished(state: TrainState) -> Array:
-        return jnp.logical_and(state.epoch < controls.epoch_limit, state.status == RUNNING)
+    def unfinished(state: TrainState) -> Any:
+        return (state.epoch < controls.epoch_limit) & (state.status == RUNNING)
 
-    def run_epoch(state: TrainState) -> TrainState:
-        state, measured = train_epoch(state, optimizer, data, controls.penalty, plan, layout)
-        rate = rate_at(getattr(optimizer, "learning_rate", jnp.nan), state.step - 1)
-        measured = [*measured, rate]
-        if plan.penalised:
-            params = layout.unpack(state.params)
-            traits = spread_traits(plan.network, params)
-            measured.append(controls.penalty.value(params, traits))
-        score = measured[0]
-        if validation is not None:
-            scores = evaluate(layout.unpack(state.params), state.layer_state, validation, plan)
-            measured, score = [*measured, *scores], scores[0]
-        row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
-        state = state._replace(
-            epoch=state.epoch + 1, rows=state.rows.at[state.epoch % CAPACITY].set(row)
-        )
-        return judge_epoch(state, score, controls, plan) if plan.keep_best else state
+    def run_next(state: TrainState) -> TrainState:
+        running = unfinished(state)
+        number = jnp.max(jnp.where(running, state.epoch, 0))  # the same for all that are running
+        batches = epoch_batches(state.order, number, n_rows, plan.batch_size)
+        later: TrainState = epoch(state, batches, optimizer, data, validation, controls)
+        return _where_each(running, later, state) if plan.stacked else later
 
-    packed = _relaid(state, layout.pack, layout.pack_within)
-    finished: TrainState = jax.lax.while_loop(unfinished, run_epoch, packed)
-    return _relaid(finished, layout.unpack, layout.unpack_within)
+    packed = each(partial(_relaid, params=layout.pack, within=layout.pack_within))(state)
+    finished = jax.lax.while_loop(lambda s: unfinished(s).any(), run_next, packed)
+    unpacked: TrainState = each(
+        partial(_relaid, params=layout.unpack, within=layout.unpack_within)
+    )(finished)
+    return unpacked
+
+
+# the axes of a state of many networks: all that it holds is stacked, but the order of rows
+_EACH: Any = TrainState(*[0] * len(TrainState._fields))._replace(order=None)  # type: ignore[arg-type]  # axes, not arrays
+
+
+def _as_it_is(function: Any) -> Any:
+    return function
+
+
+def _where_each(chosen: Array, new: TrainState, old: TrainState) -> TrainState:
+    """Return the new state of the networks chosen, the old one of the others."""
+
+    def select(new: Array, old: Array) -> Array:
+        return jnp.where(chosen.reshape(chosen.shape + (1,) * (new.ndim - 1)), new, old)
+
+    kept = jax.tree.map(select, new._replace(order=()), old._replace(order=()))
+    return new._replace(**(kept._asdict() | {"order": new.order}))
+
+
+def run_epoch(
+    state: TrainState,
+    batches: Batches | None,
+    optimizer: Any,
+    data: Data,
+    validation: Data | None,
+    controls: Controls,
+    *,
+    plan: Plan,
+    layout: Layout,
+) -> TrainState:
+    """Train one epoch, measure, note, and judge."""
+    state, measured = train_epoch(state, batches, optimizer, data, controls.penalty, plan, layout)
+    measured = [*measured, rate_at(getattr(optimizer, "learning_rate", jnp.nan), state.step - 1)]
+    if plan.penalised:
+        params = layout.unpack(state.params)
+        measured.append(controls.penalty.value(params, spread_traits(plan.network, params)))
+    score = measured[0]
+    if validation is not None:
+        scores = evaluate(layout.unpack(state.params), state.layer_state, validation, plan)
+        measured, score = [*measured, *scores], scores[0]
+    row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
+    state = state._replace(
+        epoch=state.epoch + 1, rows=state.rows.at[state.epoch % CAPACITY].set(row)
+    )
+    return judge_epoch(state, score, controls, plan) if plan.keep_best else state
 
 
 def _relaid(state: TrainState, params: Any, within: Any) -> TrainState:
@@ -182,10 +236,15 @@ def _relaid(state: TrainState, params: Any, within: Any) -> TrainState:
 
 
 def train_epoch(
-    state: TrainState, optimizer: Any, data: Data, penalty: Penalty, plan: Plan, layout: Layout
+    state: TrainState,
+    batches: Batches | None,
+    optimizer: Any,
+    data: Data,
+    penalty: Penalty,
+    plan: Plan,
+    layout: Layout,
 ) -> tuple[TrainState, list[Array]]:
     """Take one step a batch; return the epoch's mean loss, gradient norm and metrics."""
-    n_rows = data.x.shape[0]
 
     def one_batch(carry: tuple[TrainState, Array], batch: Data) -> tuple[TrainState, Array]:
         state, sums = carry
@@ -194,18 +253,14 @@ def train_epoch(
         return state, sums + jnp.stack([share, share * loss, norm, *(share * m for m in metrics)])
 
     sums = jnp.zeros(3 + len(plan.metrics), state.rows.dtype)
-    if plan.batch_size >= n_rows:
+    if batches is None:
         state, sums = one_batch((state, sums), data)
     else:
-        rows = epoch_rows(state.key, state.epoch, n_rows, plan.batch_size)
-        present = padding(n_rows, plan.batch_size)
         (state, sums), _ = jax.lax.scan(
-            lambda carry, at: (one_batch(carry, take(data, *at)), None),
-            (state, sums),
-            (rows, present),
+            lambda carry, at: (one_batch(carry, take(data, *at)), None), (state, sums), batches
         )
     weight = jnp.where(sums[0] > 0, sums[0], jnp.ones_like(sums[0]))
-    n_batches = batch_count(n_rows, plan.batch_size)
+    n_batches = batch_count(data.x.shape[0], plan.batch_size)
     return state, [sums[1] / weight, sums[2] / n_batches, *(sums[3:] / weight)]
 
 
@@ -290,7 +345,7 @@ def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list
         return sums + share * jnp.stack([*means, jnp.ones_like(means[0])]), None
 
     zeros = jnp.zeros(2 + len(plan.metrics), default_float())
-    places = (rows_in_order(n_rows, size), padding(n_rows, size))
+    places = rows_in_order(n_rows, size)
     sums, _ = jax.lax.scan(one_batch, zeros, places)
     return list(sums[:-1] / jnp.where(sums[-1] > 0, sums[-1], jnp.ones_like(sums[-1])))
 

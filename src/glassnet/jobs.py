@@ -1,0 +1,178 @@
+"""Jobs: trainings with everything decided, run one by one or many networks in one program.
+
+A job is what a door (`train`, an estimator, a sweep, folds) has made of a person's choices; what comes out
+is one `Finished` a network. Networks whose programs would be the same train together.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from glassnet._types import precision
+from glassnet.batches import Data
+from glassnet.errors import DataWarning, DivergenceError
+from glassnet.fitting import Callback, EarlyStopping, divergence, fit, stack
+from glassnet.history import History
+from glassnet.model import Model
+from glassnet.penalties import Penalty
+from glassnet.training import Plan, TrainState
+
+MOST_PARAMETERS = (
+    20_000_000  # that train together: some 400 MB with gradients, moments and the best
+)
+MOST_NUMBERS = 200_000_000  # of rows that are stacked, where each network has its own: 800 MB
+
+
+class Job(NamedTuple):
+    """One training, or that of an ensemble's members: `states` and the three after it hold one a network."""
+
+    blueprint: Model  # encodings, network and loss; no parameters yet
+    plan: Plan
+    states: tuple[TrainState, ...]
+    histories: tuple[History, ...]
+    optimizers: tuple[Any, ...]
+    penalties: tuple[Penalty, ...]
+    data: Data
+    validation: Data | None
+    epochs: int
+    early_stopping: EarlyStopping | None
+
+
+class Finished(NamedTuple):
+    """The end of one network's training."""
+
+    state: TrainState
+    history: History
+    status: str
+
+
+def run_jobs(
+    jobs: Sequence[Job], callbacks: Sequence[Callback] = (), chunk: int | None = None
+) -> list[list[Finished]]:
+    """Train the networks of all jobs and return by job what became of each of its networks."""
+    lanes = [(job, place) for job in jobs for place in range(len(job.states))]
+    groups: dict[Any, list[int]] = {}
+    for number, (job, place) in enumerate(lanes):
+        groups.setdefault(_form(job, place), []).append(number)
+    found: dict[int, Finished] = {}
+    for numbers in groups.values():
+        most = _most_together([lanes[n] for n in numbers])
+        for first in range(0, len(numbers), most):
+            some = numbers[first : first + most]
+            ended = _run_together([lanes[n] for n in some], callbacks, chunk)
+            found.update(zip(some, ended, strict=True))
+    by_job: dict[int, list[Finished]] = {id(job): [] for job in jobs}
+    for number, (job, _) in enumerate(lanes):
+        by_job[id(job)].append(found[number])
+    return [by_job[id(job)] for job in jobs]
+
+
+def _form(job: Job, place: int) -> Any:
+    """Return what must be the same for networks to train together."""
+
+    def shapes(tree: Any) -> Any:
+        leaves, structure = jax.tree.flatten(tree)
+        return structure, tuple((np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves)
+
+    state, optimizer = job.states[place], job.optimizers[place]
+    together = (int(state.epoch), np.asarray(state.order).tobytes(), job.epochs, job.early_stopping)
+    data = (shapes(job.data), shapes(job.validation), job.blueprint.dtype)
+    return job.plan, together, data, shapes(state), jax.tree.structure(optimizer)
+
+
+def _most_together(lanes: Sequence[tuple[Job, int]]) -> int:
+    """Return how many networks one program takes, for what they need in memory."""
+    job = lanes[0][0]
+    most = MOST_PARAMETERS // max(1, _size(job.states[0].params))
+    if _own_rows(lanes):
+        most = min(most, MOST_NUMBERS // max(1, _size((job.data, job.validation))))
+    return max(1, most)
+
+
+def _size(tree: Any) -> int:
+    return sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(tree))
+
+
+def _own_rows(lanes: Sequence[tuple[Job, int]]) -> bool:
+    return any(job.data is not lanes[0][0].data for job, _ in lanes)
+
+
+def _run_together(
+    lanes: Sequence[tuple[Job, int]], callbacks: Sequence[Callback], chunk: int | None
+) -> list[Finished]:
+    """Train networks of one form in one program."""
+    job = lanes[0][0]
+    states = [job.states[place] for job, place in lanes]
+    data, validation, plan = job.data, job.validation, job.plan
+    with precision(job.blueprint.dtype):
+        if len(lanes) == 1:
+            state = states[0]
+        else:
+            plan = replace(plan, stacked=True, own_rows=_own_rows(lanes))
+            if plan.own_rows:
+                data, validation = stack([(job.data, job.validation) for job, _ in lanes])
+            stacked = stack([state._replace(order=()) for state in states])
+            state = stacked._replace(order=states[0].order)
+        ended = fit(
+            jax.device_put(state),
+            [job.histories[place] for job, place in lanes],
+            plan=plan,
+            optimizers=[job.optimizers[place] for job, place in lanes],
+            data=jax.device_put(data),
+            validation=jax.device_put(validation),
+            epochs=job.epochs,
+            penalties=[job.penalties[place] for job, place in lanes],
+            early_stopping=job.early_stopping,
+            callbacks=callbacks,
+            chunk=chunk,
+        )
+    if len(lanes) == 1:
+        return [Finished(ended.state, ended.histories[0], ended.statuses[0])]
+    arrays = jax.tree.map(np.asarray, ended.state)
+    each = [
+        jax.tree.map(lambda leaf, k=k: leaf[k], arrays._replace(order=()))
+        for k in range(len(lanes))
+    ]
+    return [
+        Finished(state._replace(order=arrays.order), history, status)
+        for state, history, status in zip(each, ended.histories, ended.statuses, strict=True)
+    ]
+
+
+def finished_model(blueprint: Model, finished: Sequence[Finished]) -> Model:
+    """Return the model of a job's networks, each with the parameters of its best epoch where that was kept.
+
+    Members of an ensemble that diverged are left out, with a `DataWarning`.
+
+    Raises
+    ------
+    DivergenceError: all of them diverged.
+    """
+    healthy = [end for end in finished if end.status != "diverged"]
+    if not healthy:
+        raise DivergenceError(divergence(finished[0].state, finished[0].history))
+    if len(healthy) < len(finished):
+        lost = divergence(*next((e.state, e.history) for e in finished if e.status == "diverged"))
+        warnings.warn(
+            f"{len(finished) - len(healthy)} of {len(finished)} members diverged and are left out. {lost}",
+            DataWarning,
+            stacklevel=2,
+        )
+    arrays = [jax.tree.map(np.asarray, _best(end.state)) for end in healthy]
+    params, layer_state = arrays[0] if len(arrays) == 1 else stack(arrays)
+    return replace(blueprint, params=params, layer_state=layer_state, members=len(arrays))
+
+
+def _best(state: TrainState) -> Any:
+    """Return the parameters and the layers' state of the best epoch, or of the last."""
+    best = state.best
+    if best is not None and np.isfinite(float(best.score)):
+        return best.params, best.layer_state
+    return state.params, state.layer_state
