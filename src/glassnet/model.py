@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from glassnet._types import Array, Params, Shape, State, precision
@@ -21,33 +21,39 @@ from glassnet.targets import ClassEncoder, LabelsEncoder, Target, TargetScaler
 BUCKETS = (1, 16, 128, 1024, 8192)  # rows a call predicts: five programs serve any number of rows
 
 
+@dataclass(frozen=True)
 class _Program:
-    """What a prediction is compiled for; its hash is taken once, since each call asks for it."""
+    """What a prediction is compiled for.
 
-    def __init__(self, network: Network, loss: Loss | None, members: bool) -> None:
-        self.network, self.loss, self.members = network.skeleton(), loss, members
-        self._hash = hash((self.network, loss, members))
+    loss: None: logits. members: whether there are many. answer: "mean" of the members, what "each" says, or
+    the likeliest "class" by their mean.
+    """
 
-    def __hash__(self) -> int:
+    network: Network  # a skeleton
+    loss: Loss | None
+    members: bool
+    answer: str
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.network, self.loss, self.members, self.answer))
+
+    def __hash__(self) -> int:  # taken once: each call asks for it
         return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, _Program)
-            and (self.network, self.loss, self.members)
-            == (other.network, other.loss, other.members)
-        )
 
 
 @partial(jax.jit, static_argnames="program")
 def _forward(params: Params, layer_state: State, x: Array, *, program: _Program) -> Array:
-    """Return logits, or the loss's outputs, shape (n, outputs); of members (members, n, outputs)."""
+    """Return what the program answers: (n, outputs), (members, n, outputs), or a class a row."""
 
     def run(params: Params, layer_state: State) -> Array:
         logits = program.network.forward(params, layer_state, x)[0]
         return logits if program.loss is None else program.loss.output(logits)
 
-    return jax.vmap(run)(params, layer_state) if program.members else run(params, layer_state)
+    outputs = jax.vmap(run)(params, layer_state) if program.members else run(params, layer_state)
+    if program.members and program.answer != "each":
+        outputs = outputs.mean(axis=0)
+    return jnp.argmax(outputs, axis=1) if program.answer == "class" else outputs
 
 
 @dataclass(frozen=True)
@@ -91,18 +97,19 @@ class Model:
 
     def logits(self, X: Any) -> np.ndarray:
         """Return what leaves the network, shape (n, outputs); of many members their mean."""
-        return self._by_batches(X, self._logits_program, _mean)
+        return self._answer(X, "mean", None)
 
     def outputs(self, X: Any) -> np.ndarray:
         """Return probabilities of classes or labels, or values before they get their own unit.
 
         Of many members it is the mean of theirs.
         """
-        return self._by_batches(X, self._outputs_program, _mean)
+        return self._answer(X, "mean", self.loss)
 
     def outputs_by_member(self, X: Any) -> np.ndarray:
         """Return each member's `outputs`, shape (members, n, outputs)."""
-        return self._by_batches(X, self._outputs_program, lambda outputs: outputs)
+        outputs = self._answer(X, "each", self.loss)
+        return outputs if self.members > 1 else outputs[None]
 
     def spread(self, X: Any) -> np.ndarray:
         """Return how far the members differ: the standard deviation over them of what is predicted.
@@ -116,47 +123,50 @@ class Model:
         spread = np.asarray(each.std(axis=0))
         return np.concatenate([spread, spread], axis=1) if self._is_single(spread) else spread
 
-    @cached_property
-    def _logits_program(self) -> _Program:
-        return _Program(self.network, None, self.members > 1)
-
-    @cached_property
-    def _outputs_program(self) -> _Program:
-        return _Program(self.network, self.loss, self.members > 1)
-
-    @cached_property
-    def _arrays(self) -> tuple[Params, State]:
-        """Parameters and state where the program wants them, so that no call has to bring them there."""
-        with precision(self.dtype):
-            params, state = jax.device_put((self.params, self.layer_state))
-        return params, state
-
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: a copy or a pickle makes its own programs and arrays."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def _by_batches(
-        self, X: Any, program: _Program, summary: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
-        """Return a summary over the members, computed in batches of a few fixed sizes."""
-        x = self.inputs(X)
-        n = x.shape[0]
+    @cached_property
+    def _arrays(self) -> tuple[Params, State]:
+        """Parameters and state where the program wants them, so that no call has to bring them there."""
+        params, state = jax.device_put((self.params, self.layer_state))
+        return params, state
+
+    @cached_property
+    def _programs(self) -> dict[tuple[str, bool], _Program]:
+        return {}
+
+    def _program(self, answer: str, loss: Loss | None) -> _Program:
+        kind = (answer, loss is None)
+        if kind not in self._programs:
+            network = self.network.skeleton()
+            self._programs[kind] = _Program(network, loss, self.members > 1, answer)
+        return self._programs[kind]
+
+    def _answer(self, X: Any, answer: str, loss: Loss | None) -> np.ndarray:
+        """Return what a program answers, computed in batches of a few fixed sizes."""
+        x, program = self.inputs(X), self._program(answer, loss)
+        n, parts = x.shape[0], []
         if n == 0:
             raise DataError("There is no row to predict: X is empty.")
-        parts, first = [], 0
         with precision(self.dtype):
-            while first < n:
+            for first in range(0, n, BUCKETS[-1]):
                 rows = x[first : first + BUCKETS[-1]]
                 size = next(b for b in BUCKETS if b >= len(rows))
                 if size > len(rows):
                     rows = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
-                out = np.asarray(_forward(*self._arrays, rows, program=program))
-                parts.append(summary(out if self.members > 1 else out[None])[..., : n - first, :])
-                first += BUCKETS[-1]
-        return np.concatenate(parts, axis=-2) if len(parts) > 1 else parts[0]
+                parts.append(_forward(*self._arrays, rows, program=program))
+        axis = 1 if parts[0].ndim == 3 else 0  # that of the rows
+        found = [np.asarray(part) for part in parts]  # only now: the calls overlap
+        whole = found[0] if len(found) == 1 else np.concatenate(found, axis=axis)
+        return np.asarray(whole[:, :n] if axis else whole[:n])
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of each row, its labels, or its value in the target's own unit."""
+        if self.loss.task == "classification":
+            codes = self._answer(X, "class", self.loss)
+            return self.target.inverse(codes) if isinstance(self.target, ClassEncoder) else codes
         outputs = self.outputs(X)
         if self.loss.task == "regression":
             return (
@@ -164,10 +174,9 @@ class Model:
             )
         if isinstance(self.target, LabelsEncoder):
             return self.target.inverse((outputs > 0.5).astype(np.int32))
-        single = outputs.shape[1] == 1
-        codes = (outputs[:, 0] > 0.5).astype(np.int32) if single else outputs.argmax(axis=1)
-        if self.loss.task == "labels" and not single:
+        if outputs.shape[1] > 1:
             return (outputs > 0.5).astype(np.int32)
+        codes = (outputs[:, 0] > 0.5).astype(np.int32)
         return self.target.inverse(codes) if isinstance(self.target, ClassEncoder) else codes
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -195,11 +204,6 @@ class Model:
     def classes(self) -> np.ndarray | None:
         """The classes in the order of `predict_proba`'s columns; None for regression."""
         return self.target.classes if isinstance(self.target, ClassEncoder) else None
-
-
-def _mean(outputs: np.ndarray) -> np.ndarray:
-    """Return the mean over the members."""
-    return np.asarray(outputs[0] if len(outputs) == 1 else outputs.mean(axis=0))
 
 
 def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:
