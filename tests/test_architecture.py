@@ -21,11 +21,11 @@ ARROW = """
     activations objectives baselines delimited penalties preprocessing suspicions
     datasets network
     model training
-    evaluation fitting inputs persistence
+    choices evaluation fitting inputs persistence
     jobs mistakes progress recipes
-    report run
+    report run variations
     neural_estimator
-    estimators
+    cross_validation estimators sweeps
     experiment
     console
     cli
@@ -44,7 +44,7 @@ HEAVY: dict[str, set[str]] = {
     "PIL": set(),
     "rich": set(),
     "safetensors": set(),
-    "sklearn": {"neural_estimator", "estimators"},
+    "sklearn": {"cross_validation", "neural_estimator", "estimators"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
 PRINTING = {"cli", "console"}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from glassnet.activations import SiLU as SiLU
     from glassnet.activations import Softplus as Softplus
     from glassnet.activations import Tanh as Tanh
+    from glassnet.cross_validation import CrossValidation as CrossValidation
+    from glassnet.cross_validation import cross_validate as cross_validate
     from glassnet.datasets import read as read
     from glassnet.errors import ConfigurationError as ConfigurationError
     from glassnet.errors import DataError as DataError
@@ -71,12 +73,18 @@ if TYPE_CHECKING:
     from glassnet.schedules import OneCycle as OneCycle
     from glassnet.schedules import Step as Step
     from glassnet.schedules import WarmUp as WarmUp
+    from glassnet.sweeps import LearningRates as LearningRates
+    from glassnet.sweeps import Sweep as Sweep
+    from glassnet.sweeps import Trial as Trial
+    from glassnet.sweeps import find_learning_rate as find_learning_rate
+    from glassnet.sweeps import sweep as sweep
     from glassnet.tables import Table as Table
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "activations": "GELU SELU Identity LeakyReLU Mish ReLU Sigmoid SiLU Softplus Tanh",
+    "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",
     "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
     "estimators": "NeuralClassifier NeuralRegressor",
@@ -93,6 +101,7 @@ _HOMES = {
     "progress": "ProgressBar",
     "run": "Run train",
     "schedules": "Constant Cosine Exponential OneCycle Step WarmUp",
+    "sweeps": "LearningRates Sweep Trial find_learning_rate sweep",
     "tables": "Table",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from glassnet._types import precision
+from glassnet._types import Key, precision
 from glassnet.batches import Data
 from glassnet.errors import DataWarning, DivergenceError
 from glassnet.fitting import Callback, EarlyStopping, divergence, fit, stack
@@ -31,10 +31,11 @@ MOST_NUMBERS = 200_000_000  # of rows that are stacked, where each network has i
 
 
 class Job(NamedTuple):
-    """One training, or that of an ensemble's members: `states` and the three after it hold one a network."""
+    """One training, or that of an ensemble's members: what is a tuple holds one a network."""
 
     blueprint: Model  # encodings, network and loss; no parameters yet
     plan: Plan
+    keys: tuple[Key, ...]  # what its weights and dropout are drawn by
     states: tuple[TrainState, ...]
     histories: tuple[History, ...]
     optimizers: tuple[Any, ...]

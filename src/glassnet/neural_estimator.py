@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
@@ -9,13 +10,13 @@ from typing import Any, NamedTuple, Self
 import jax
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from glassnet import keys
 from glassnet._resolve import check_count, check_range
-from glassnet._types import precision
+from glassnet._types import Key, precision
 from glassnet.batches import Data
+from glassnet.choices import as_array, check_flag, is_auto, seed_of, targets_of, widths_of
 from glassnet.class_weights import class_weights
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.fitting import EarlyStopping, start
@@ -42,6 +43,7 @@ from glassnet.run import as_callbacks, check_weights, make_plan
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder
 from glassnet.training import Plan, TrainState, continued
+from glassnet.variations import member_keys
 
 ROWS_IN_FLOAT64 = 2_000  # float64 numbers of so few rows are computed as such: it costs nothing
 
@@ -123,9 +125,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     ) -> Job:
         """Set rows aside, encode, and decide all that there is to decide."""
         check_count("members", self.members)
-        seed = _seed(self.random_state)
+        seed = seed_of(self.random_state)
         recipe = self._recipe(rows, partial, validation)
-        if _is_auto(self.optimizer) and (again or partial):
+        if is_auto(self.optimizer) and (again or partial):
             recipe = recipe._replace(optimizer=STEADY)
         rows, held = self._set_aside(rows, validation, recipe.early_stopping, partial, seed)
         model = self.model_ if again else self._blueprint(rows, recipe, classes)
@@ -138,28 +140,25 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                 metrics=("accuracy",) if model.loss.task != "regression" else (),
                 stopping=recipe.early_stopping, held=watched, penalised=self.l2 > 0,
             )  # fmt: skip
+            drawn = member_keys(keys.key(seed), self.members)
             if again:
                 states, done = self._states_to_go_on_from(plan), self.n_iter_
             else:
-                states, done = self._fresh_states(model, plan, optimizer, seed, data), 0
+                states, done = self._fresh_states(model, plan, optimizer, drawn, data), 0
         return Job(
-            model, plan, states, self.histories_ if again else (History(),) * len(states),
+            model, plan, drawn, states, self.histories_ if again else (History(),) * len(states),
             (optimizer,) * len(states), (Penalty(0.0, self.l2),) * len(states), data, watched,
             done + recipe.epochs, recipe.early_stopping,
         )  # fmt: skip
 
     def _fresh_states(
-        self, model: Model, plan: Plan, optimizer: Any, seed: int, data: Data
+        self, model: Model, plan: Plan, optimizer: Any, drawn: Sequence[Key], data: Data
     ) -> tuple[TrainState, ...]:
         """Return one state a member: each with weights and dropout of its own, all with one order of rows."""
-        key = keys.key(seed)
-        states = []
-        for member in range(self.members):
-            own = keys.fold_in(key, 1 + member) if member else key
-            state, out = start(plan, model.network, optimizer, model.in_shape, own)
-            states.append(state)
-        check_output(out, model.loss, model.target, data.y)
-        return tuple(state._replace(order=states[0].order) for state in states)
+        started = [start(plan, model.network, optimizer, model.in_shape, key) for key in drawn]
+        first, outputs = started[0]
+        check_output(outputs, model.loss, model.target, data.y)
+        return tuple(state._replace(order=first.order) for state, _ in started)
 
     def _states_to_go_on_from(self, plan: Plan) -> tuple[TrainState, ...]:
         """Return the last fit's states; members that had stopped before others count on from the last."""
@@ -187,14 +186,14 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     def _recipe(self, rows: _Rows, partial: bool, validation: Any) -> Recipe:
         """Return all choices of the run: the person's where there are any, else by size."""
         check_range("l2", self.l2, 0, np.inf)
-        if not _is_auto(self.dropout):
+        if not is_auto(self.dropout):
             check_range("dropout", self.dropout, 0, 1)
         for name in ("batch_norm", "warm_start"):
-            _check_flag(name, getattr(self, name))
+            check_flag(name, getattr(self, name))
         n_inputs = int(np.prod(rows.X.shape[1:])) if isinstance(rows.X, np.ndarray) else 0
         auto = recipe_for(len(rows.y), n_inputs)
         stopping = self.early_stopping
-        if _is_auto(stopping):
+        if is_auto(stopping):
             own = isinstance(validation, tuple | list)
             stopping = auto.early_stopping or (
                 EarlyStopping(max(10, auto.epochs // 3)) if own else None
@@ -206,13 +205,13 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                 f"early_stopping is {stopping!r}, but it must be 'auto', True, False, or"
                 " gn.EarlyStopping(patience=...)."
             )
-        epochs = auto.epochs if _is_auto(self.epochs) else self.epochs
+        epochs = auto.epochs if is_auto(self.epochs) else self.epochs
         check_count("epochs", epochs)
         return Recipe(
-            hidden=auto.hidden if _is_auto(self.hidden) else _widths(self.hidden),
-            dropout=auto.dropout if _is_auto(self.dropout) else self.dropout,
-            optimizer=auto.optimizer if _is_auto(self.optimizer) else self.optimizer,
-            batch_size=auto.batch_size if _is_auto(self.batch_size) else self.batch_size,
+            hidden=auto.hidden if is_auto(self.hidden) else widths_of(self.hidden),
+            dropout=auto.dropout if is_auto(self.dropout) else self.dropout,
+            optimizer=auto.optimizer if is_auto(self.optimizer) else self.optimizer,
+            batch_size=auto.batch_size if is_auto(self.batch_size) else self.batch_size,
             epochs=1 if partial else epochs,
             early_stopping=None if partial else stopping,
         )  # fmt: skip
@@ -310,7 +309,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             raise DataError(
                 "Found array with 0 sample(s): X is empty, there is nothing to learn from."
             )
-        y = _targets(y)
+        y = targets_of(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if len(X) != len(y):
@@ -326,7 +325,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
 
     def _normal(self, X: Any, *, reset: bool) -> Table | np.ndarray:
         """Return X as a table or an array, names and number of its features checked or learned."""
-        if isinstance(X, list | tuple) and _as_array("X", X).ndim > 2:
+        if isinstance(X, list | tuple) and as_array("X", X).ndim > 2:
             X = np.asarray(X)
         if isinstance(X, Table | Mapping) and not hasattr(X, "toarray"):
             table = as_table(X)
@@ -364,51 +363,22 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         return tags
 
 
-def _is_auto(choice: Any) -> bool:
-    return isinstance(choice, str) and choice == "auto"
+def job_of(
+    estimator: NeuralEstimator, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
+) -> Job:
+    """Return what `estimator.fit(X, y, ...)` would do, all decided; the estimator learns its features."""
+    rows = estimator._checked(X, y, sample_weight, reset=True)
+    return estimator._job(rows, validation, again=False)
 
 
-def _widths(hidden: Any) -> tuple[int, ...]:
-    """Return the widths of hidden layers, checked."""
-    single = isinstance(hidden, str) or not hasattr(hidden, "__iter__")
-    widths = (hidden,) if single else tuple(hidden)
-    for units in widths:
-        check_count("each width in hidden", units)
-    return tuple(int(units) for units in widths)
+def fitted(estimator: NeuralEstimator, job: Job, ended: Sequence[Finished], **changed: Any) -> Any:
+    """Return a copy of the estimator, other parameters set, as it would be after this job.
 
-
-def _seed(random_state: Any) -> int:
-    """Return the seed of the run for a number, a RandomState, or None."""
-    try:
-        return int(check_random_state(random_state).randint(2**31 - 1))
-    except ValueError as error:
-        raise ConfigurationError(
-            f"random_state is {random_state!r}: {error}. Give a whole number such as 0, or None."
-        ) from None
-
-
-def _check_flag(name: str, value: Any) -> None:
-    """Raise unless the value is True or False: any text would count as True."""
-    if not isinstance(value, bool | np.bool_):
-        raise ConfigurationError(f"{name} is {value!r}, but it must be True or False.")
-
-
-def _as_array(name: str, rows: Any) -> np.ndarray:
-    """Return what a list, a Series or a data frame holds."""
-    try:
-        return np.asarray(rows)
-    except ValueError:
-        raise DataError(
-            f"The rows of {name} have different lengths: give each row as many numbers."
-        ) from None
-
-
-def _targets(y: Any) -> np.ndarray:
-    """Return targets as an array."""
-    array = _as_array("y", y)
-    if array.ndim == 0:
-        raise DataError(
-            f"y is of type {type(y).__name__}, but it must be a column of targets, or several: a list,"
-            " an array, or a data frame."
-        )
-    return array
+    Raises
+    ------
+    DivergenceError: all of its networks diverged.
+    """
+    model = copy.copy(estimator)
+    for name, value in changed.items():
+        setattr(model, name, value)
+    return model._keep(job, ended)

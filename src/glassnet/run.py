@@ -160,14 +160,15 @@ def network_job(
             network, found, len(data.x), batch_size,
             metrics=metrics, stopping=stopping, held=held, penalised=l1 + l2 > 0,
         )  # fmt: skip
+        key = keys.key(seed)
         drawn = network if state is None else network.blank()  # only its shapes are asked for
-        fresh, out_shape = start(plan, drawn, optimizer, x.shape[1:], keys.key(seed))
+        fresh, out_shape = start(plan, drawn, optimizer, x.shape[1:], key)
         check_output(out_shape, found, target, t)
         state = fresh if state is None else check_state(state, fresh)
     blueprint = Model(network, (), (), found, x.shape[1:], dtype, target=target)
     return Job(
-        blueprint, plan, (state,), (history or History(),), (optimizer,), (Penalty(l1, l2),), data, held,
-        epochs, stopping,
+        blueprint, plan, (key,), (state,), (history or History(),), (optimizer,), (Penalty(l1, l2),), data,
+        held, epochs, stopping,
     )  # fmt: skip
 
 
