@@ -14,7 +14,7 @@ import pytest
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
     _types errors history markup schedules
-    _resolve charts columns files keys metrics packing records weighted
+    _resolve charts columns compilation files keys metrics packing records weighted
     batches class_weights conversion encoders initializers losses optimizers tables
     databases dates layers pictures tasks
     targets
@@ -28,6 +28,7 @@ ARROW = """
     cross_validation estimators sweeps
     experiment
     console
+    exits
     cli
     __main__
 """
@@ -47,7 +48,7 @@ HEAVY: dict[str, set[str]] = {
     "sklearn": {"cross_validation", "neural_estimator", "estimators"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "console"}
+PRINTING = {"cli", "console", "exits"}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]

@@ -263,8 +263,9 @@ def test_members_go_on_together():
 
 def test_members_that_stopped_before_others_go_on_with_them():
     y = RNG.normal(size=90)  # noise: they stop soon, each at its own time
+    stopping = gn.EarlyStopping(4)
     model = gn.NeuralRegressor((8,), epochs=60, members=4, random_state=1, warm_start=True,
-                               optimizer=gn.Adam(0.02), early_stopping=gn.EarlyStopping(4)).fit(X, y)  # fmt: skip
+                               optimizer=gn.Adam(0.02), early_stopping=stopping).fit(X, y)  # fmt: skip
     lengths = {history.n_epochs for history in model.histories_}
     assert len(lengths) > 1
     before = model.n_iter_

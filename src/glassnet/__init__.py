@@ -5,6 +5,7 @@ Names are imported when they are first used: `import glassnet` by itself costs n
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from glassnet.activations import SiLU as SiLU
     from glassnet.activations import Softplus as Softplus
     from glassnet.activations import Tanh as Tanh
+    from glassnet.compilation import use_cache as use_cache
     from glassnet.cross_validation import CrossValidation as CrossValidation
     from glassnet.cross_validation import cross_validate as cross_validate
     from glassnet.datasets import read as read
@@ -84,6 +86,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "activations": "GELU SELU Identity LeakyReLU Mish ReLU Sigmoid SiLU Softplus Tanh",
+    "compilation": "use_cache",
     "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",
     "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
@@ -115,9 +118,17 @@ def __getattr__(name: str) -> Any:
         return import_module("glassnet.keys")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'glassnet' has no attribute '{name}'")
-    value = getattr(import_module(f"glassnet.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    from glassnet.compilation import collection_paused, use_cache_if_asked
+
+    with collection_paused():
+        module = import_module(f"glassnet.{_HOME_OF[name]}")
+    if "jax" in sys.modules and not _asked:
+        _asked.append(True)
+        use_cache_if_asked()
+    return globals().setdefault(name, getattr(module, name))
+
+
+_asked: list[bool] = []  # whether the environment was asked for a cache of compiled programs
 
 
 def __dir__() -> list[str]:

@@ -8,11 +8,10 @@ model so far is saved).
 # Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -32,19 +31,11 @@ from glassnet.console import (
     target_names,
     warn,
 )
-from glassnet.errors import (
-    ConfigurationError,
-    DataError,
-    DivergenceError,
-    GlassnetError,
-    ModelFormatError,
-)
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.exits import INTERRUPTED, told
 
 if TYPE_CHECKING:
     from glassnet.experiment import Experiment
-
-EXIT_CODES = {ModelFormatError: 4, DivergenceError: 5, DataError: 3, ConfigurationError: 2}
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="glassnet",
@@ -264,45 +255,6 @@ def inspect(model: ModelFile, as_json: AsJson = False) -> None:
 # --- between the command line and the library ---------------------------------------------------------
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """Turn each known error into one sentence and its exit code."""
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # what a person should know is said by suspicions and notes
-            yield
-            sys.stdout.flush()  # here, where a reader that has gone is no surprise
-    except GlassnetError as error:
-        fail(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
-    except MemoryError:
-        fail(
-            "There is not enough memory for these data. Use fewer rows (a --query) or --drop columns.",
-            3,
-        )
-    except KeyboardInterrupt:
-        fail("Interrupted; nothing was written.", INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        silence()
-    except OSError as error:  # a full disk behind the standard output, for example
-        silence()
-        fail(f"{error.strerror or error}.", 1)
-
-
-def silence() -> None:
-    """Send what is left of the output nowhere, so that Python's end does not try it again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def fail(message: str, code: int) -> None:
-    """Say what is wrong and end with a code."""
-    typer.echo(f"Error: {plain(message)}", err=True)
-    raise typer.Exit(code)
-
-
 def check_writable(path: Path | None, source: str, *suffixes: str) -> None:
     """Raise before the work begins if its result could not be written, or would replace what it reads."""
     if path is None:
@@ -410,4 +362,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # a console of another encoding shows escapes instead of ending the command
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    app()
+    try:
+        app()
+    finally:
+        gc.freeze()  # the system takes the memory back: looking for garbage at the end would take a while
