@@ -1,4 +1,7 @@
-"""`python -m benchmarks [PART ...]`: measure, print, and write docs/benchmarks.json."""
+"""`python -m benchmarks [PART ...]`: measure, print, and write docs/benchmarks.json and its page.
+
+`python -m benchmarks page` writes the page alone.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fresh, growth, prediction, steps
+from benchmarks import fresh, growth, many, page, prediction, steps, targets
 
 PARTS = {
     "steps": steps.measure,
     "steps with batch norm and dropout": lambda: steps.measure(rounds=3, extras=True),
     "fresh": fresh.measure,
+    "many": many.measure,
     "prediction": prediction.measure,
     "growth": growth.measure,
 }
@@ -29,19 +33,35 @@ def main(names: list[str]) -> None:
     path = DOCS / "benchmarks.json"
     known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for name in names or PARTS:
+        if name == "page":
+            continue
         print(f"--- {name}", flush=True)
         known[name] = PARTS[name]() | {"machine": machine()}
         path.write_text(json.dumps(known, indent=1) + "\n")
+    page.write(known, DOCS)
+    for words, number, bound, met in targets.verdicts(known):
+        print(f"{'met   ' if met else 'MISSED'} {words}: {number:.3g}, {bound}", flush=True)
 
 
 def machine() -> dict[str, str]:
     """Return what the figures depend on: processor, cores, versions, date."""
     return {
-        "processor": f"{platform.machine()}, {os.cpu_count()} cores",
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         **{name: _version(name) for name in ("jax", "torch", "keras", "scikit-learn", "optax")},
     }
+
+
+def _processor() -> str:
+    """Return the processor's name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return (
+                next(line for line in file if line.startswith("model name")).split(":")[1].strip()
+            )
+    except (OSError, StopIteration):
+        return platform.machine()
 
 
 def _version(name: str) -> str:

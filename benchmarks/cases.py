@@ -45,3 +45,13 @@ def data_for(case: Case) -> tuple[np.ndarray, np.ndarray]:
         size=(case.n_rows, n_classes)
     )
     return X, scores.argmax(axis=1).astype(np.int32)
+
+
+def peak_mebibytes() -> float:
+    """Return the most memory that this process has had in use, in MiB (Linux).
+
+    Not `ru_maxrss`, which a process inherits from the one that started it.
+    """
+    with open("/proc/self/status", encoding="utf-8") as file:
+        line = next(line for line in file if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024

@@ -1,7 +1,9 @@
 """End to end in fresh processes: from the start of Python to fitted and scored; and `glassnet --help`.
 
-Each script is what a person would write. "cold" starts with JAX's compilation cache empty,
-"warm" with what an earlier process of the same script left there.
+Each script is what a person would write; it reads its rows from a .npz file, so that no one pays for another's
+loader, and tells the clock when it has its score. "cold" starts with an empty cache of compiled programs,
+"warm" with what an earlier process of the same script left there (glassnet's own cache, and JAX's for Keras).
+Fashion-MNIST also tells how long the fit alone took, and the process's peak memory.
 """
 
 from __future__ import annotations
@@ -13,98 +15,200 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-IRIS = "from sklearn.datasets import load_iris as load\nX, y = load(return_X_y=True)\nX = X.astype('float32')\n"
-DIGITS = IRIS.replace("iris", "digits")
+import numpy as np
+
+from benchmarks.fashion import pictures
+
+
+class Script(NamedTuple):
+    """A contestant's script: what it imports, how it fits, how it scores; and the cache's variables, if any."""
+
+    imports: str
+    fit: str
+    score: str
+    cache: str = ""
+
+
 SMALL = {
-    "glassnet train": """
-import numpy as np, glassnet as gn
+    "glassnet train": Script(
+        "import glassnet as gn",
+        """
 net = gn.Network([gn.Dense({hidden}), gn.ReLU(), gn.Dense({classes})])
 run = gn.train(net, X, y, batch_size={batch}, epochs={epochs})
-score = (run.model.predict(X) == y).mean()
 """,
-    "glassnet estimator": """
-import glassnet as gn
+        "score = (run.model.predict(Xt) == yt).mean()",
+        "GLASSNET_CACHE",
+    ),
+    "glassnet estimator": Script(
+        "import glassnet as gn",
+        """
 model = gn.NeuralClassifier(({hidden},), batch_size={batch}, epochs={epochs}, optimizer="adam",
                             early_stopping=False, dropout=0.0).fit(X, y)
-score = model.score(X, y)
 """,
-    "scikit-learn": """
+        "score = model.score(Xt, yt)",
+        "GLASSNET_CACHE",
+    ),
+    "scikit-learn": Script(
+        """
 import warnings; warnings.simplefilter("ignore")
 from sklearn.neural_network import MLPClassifier
-model = MLPClassifier(({hidden},), batch_size={batch}, max_iter={epochs}, tol=0, n_iter_no_change=10**9).fit(X, y)
-score = model.score(X, y)
 """,
-    "PyTorch": """
-import torch
+        """
+model = MLPClassifier(({hidden},), batch_size={batch}, max_iter={epochs}, tol=0, n_iter_no_change=10**9)
+model.fit(X, y)
+""",
+        "score = model.score(Xt, yt)",
+    ),
+    "PyTorch": Script(
+        "import torch",
+        """
 net = torch.nn.Sequential(torch.nn.Linear(X.shape[1], {hidden}), torch.nn.ReLU(), torch.nn.Linear({hidden}, {classes}))
 optimizer, loss = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True), torch.nn.CrossEntropyLoss()
-Xt, yt = torch.from_numpy(X), torch.from_numpy(y.astype('int64'))
+Xf, yf = torch.from_numpy(X), torch.from_numpy(y.astype("int64"))
 for epoch in range({epochs}):
     order = torch.randperm(len(X))
     for first in range(0, len(X), {batch}):
         rows = order[first:first + {batch}]
         optimizer.zero_grad(set_to_none=True)
-        loss(net(Xt[rows]), yt[rows]).backward()
+        loss(net(Xf[rows]), yf[rows]).backward()
         optimizer.step()
-with torch.no_grad():
-    score = (net(Xt).argmax(1) == yt).float().mean().item()
 """,
-    "Keras": """
-import os; os.environ["KERAS_BACKEND"] = "jax"
-import keras
+        """
+with torch.inference_mode():
+    score = (net(torch.from_numpy(Xt)).argmax(1).numpy() == yt).mean()
+""",
+    ),
+    "Keras": Script(
+        'import os; os.environ["KERAS_BACKEND"] = "jax"\nimport keras',
+        """
 net = keras.Sequential([keras.Input((X.shape[1],)), keras.layers.Dense({hidden}, "relu"), keras.layers.Dense({classes})])
 net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=True)
 net.fit(X, y, batch_size={batch}, epochs={epochs}, verbose=0)
-score = (net.predict(X, verbose=0).argmax(1) == y).mean()
 """,
+        "score = (net.predict(Xt, verbose=0).argmax(1) == yt).mean()",
+        "JAX_COMPILATION_CACHE_DIR",
+    ),
+}
+# pictures stay bytes until the batch where a library can have it so, and are floats in memory where not
+FLOATS = "X, Xt = (a.reshape(len(a), -1).astype('float32') / 255 for a in (X, Xt))\n"
+PICTURES = {
+    "glassnet train": Script(
+        "import glassnet as gn",
+        """
+net = gn.Network([gn.Rescale(1 / 255), gn.Flatten(), gn.Dense({hidden}), gn.ReLU(), gn.Dense({classes})])
+run = gn.train(net, X, y, batch_size={batch}, epochs={epochs})
+""",
+        "score = (run.model.predict(Xt) == yt).mean()",
+        "GLASSNET_CACHE",
+    ),
+    **{
+        name: SMALL[name]._replace(fit=FLOATS + SMALL[name].fit)
+        for name in ("scikit-learn", "PyTorch", "Keras")
+    },
 }
 TASKS = {
-    "iris": (IRIS, {"hidden": 16, "classes": 3, "batch": 16, "epochs": 50}),
-    "digits": (DIGITS, {"hidden": 64, "classes": 10, "batch": 32, "epochs": 20}),
+    "iris": {"hidden": 16, "classes": 3, "batch": 16, "epochs": 50},
+    "digits": {"hidden": 64, "classes": 10, "batch": 32, "epochs": 20},
+    "Fashion-MNIST": {"hidden": 128, "classes": 10, "batch": 128, "epochs": 10},
 }
-CACHE = {
+JAX_KEEPS_ALL = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
-CACHED = ("glassnet train", "glassnet estimator")
+WHOLE = """
+import numpy as np
+data = np.load({path!r}); X, y, Xt, yt = (data[name] for name in ("X", "y", "Xt", "yt"))
+{imports}
+import time; began = time.time()
+{fit}
+fitted = time.time()
+{score}
+scored = time.time()
+from benchmarks.cases import peak_mebibytes
+assert score > 0.6, score
+print(scored, fitted - began, peak_mebibytes(), score)
+"""
 
 
-def measure(rounds: int = 5) -> dict[str, Any]:
-    """Return by task: median seconds of a whole process for each contestant."""
+def measure(rounds: int = 5, tasks: tuple[str, ...] = tuple(TASKS)) -> dict[str, Any]:
+    """Return by task and contestant the medians of: seconds till scored, of the fit alone, MiB, score."""
     found: dict[str, Any] = {}
-    for task, (load, sizes) in TASKS.items():
-        scripts = {
-            name: load + body.format(**sizes) + "assert score > 0.6, score\n"
-            for name, body in SMALL.items()
-        }
-        found[task] = alternate(scripts, rounds)
-        print(task, {k: round(v, 2) for k, v in found[task].items()}, flush=True)
+    for task in tasks:
+        data = _data(task)
+        if data is None:
+            print(f"{task}: the data are not there, nothing measured", flush=True)
+            continue
+        large = task == "Fashion-MNIST"
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(Path(folder) / "data.npz")
+            np.savez(path, X=data[0], y=data[1], Xt=data[2], yt=data[3])
+            scripts = PICTURES if large else SMALL
+            found[task] = _alternate(
+                scripts, TASKS[task], path, max(1, rounds // 2 if large else rounds)
+            )
+        for name, result in found[task].items():
+            print(task, name, {k: round(v, 3) for k, v in result.items()}, flush=True)
     command = [str(Path(sys.executable).with_name("glassnet")), "--help"]
-    found["glassnet --help"] = statistics.median(seconds_of(command, {}) for _ in range(rounds))
-    print("glassnet --help", round(found["glassnet --help"], 3), flush=True)
+    helped = []
+    for _ in range(rounds):
+        began = time.time()
+        subprocess.run(command, check=True, capture_output=True)
+        helped.append(time.time() - began)
+    found["glassnet --help"] = {"seconds": statistics.median(helped)}
+    print("glassnet --help", found["glassnet --help"], flush=True)
     return found
 
 
-def alternate(scripts: dict[str, str], rounds: int) -> dict[str, float]:
-    """Return median seconds by contestant, they taking turns; cold and warm where there is a cache."""
-    times: dict[str, list[float]] = {}
+def _data(task: str) -> tuple[np.ndarray, ...] | None:
+    """Return training and test rows."""
+    if task == "Fashion-MNIST":
+        return pictures()
+    from sklearn import datasets
+
+    X, y = getattr(datasets, f"load_{task}")(return_X_y=True)
+    X = X.astype(np.float32)
+    return X, y, X, y
+
+
+def _alternate(
+    scripts: dict[str, Script], sizes: dict[str, int], path: str, rounds: int
+) -> dict[str, dict[str, float]]:
+    """Return medians by contestant, they taking turns; cold and warm where there is a cache."""
+    seen: dict[str, list[tuple[float, ...]]] = {}
     with tempfile.TemporaryDirectory() as caches:
         for turn in range(rounds):
             for name, script in scripts.items():
-                command = [sys.executable, "-c", script]
-                if name in CACHED:
-                    cold = CACHE | {"JAX_COMPILATION_CACHE_DIR": f"{caches}/{name}-{turn}"}
-                    times.setdefault(f"{name}, cold", []).append(seconds_of(command, cold))
-                    times.setdefault(f"{name}, warm", []).append(seconds_of(command, cold))
-                else:
-                    times.setdefault(name, []).append(seconds_of(command, {}))
-    return {name: statistics.median(values) for name, values in times.items()}
+                code = WHOLE.format(
+                    path=path,
+                    imports=script.imports,
+                    score=script.score,
+                    fit=script.fit.format(**sizes),
+                )
+                if not script.cache:
+                    seen.setdefault(name, []).append(_run(code, {}))
+                    continue
+                extra = JAX_KEEPS_ALL if script.cache.startswith("JAX") else {}
+                extra = extra | {script.cache: f"{caches}/{name.replace(' ', '-')}-{turn}"}
+                for state in ("cold", "warm"):
+                    seen.setdefault(f"{name}, {state}", []).append(_run(code, extra))
+    names = ("seconds", "fit seconds", "MiB", "score")
+    return {
+        contestant: {
+            name: statistics.median(values)
+            for name, values in zip(names, zip(*runs, strict=True), strict=True)
+        }
+        for contestant, runs in seen.items()
+    }
 
 
-def seconds_of(command: list[str], extra: dict[str, str]) -> float:
-    """Return the seconds that a command takes; it must succeed."""
-    began = time.perf_counter()
-    subprocess.run(command, env=os.environ | extra, check=True, capture_output=True)
-    return time.perf_counter() - began
+def _run(code: str, extra: dict[str, str]) -> tuple[float, ...]:
+    """Return seconds till scored, seconds of the fit, peak memory in MiB, and the score."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "GLASSNET_"))}
+    began = time.time()
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env | extra, check=True, capture_output=True, text=True
+    )
+    scored, fit, mebibytes, score = map(float, done.stdout.split()[-4:])
+    return scored - began, fit, mebibytes, score

@@ -14,7 +14,7 @@ import pytest
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
     _types errors history markup schedules
-    _resolve charts columns compilation files keys metrics packing records weighted
+    _resolve charts columns compilation files keys metrics packing programs records weighted
     batches class_weights conversion encoders initializers losses optimizers tables
     databases dates layers pictures tasks
     targets

@@ -16,7 +16,7 @@ def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     names: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, page.name, "exec"), names)
-    assert blocks
+    assert blocks or page.name == "benchmarks.md"  # a page of figures, written by a command
 
 
 def test_the_links_of_a_page_lead_somewhere():

@@ -9,7 +9,6 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GroupKFold, StratifiedKFold
-from tests.helpers import assert_same_bits
 
 import glassnet as gn
 from glassnet import jobs
@@ -18,6 +17,7 @@ from glassnet.history import History
 from glassnet.jobs import run_jobs
 from glassnet.run import network_job
 from glassnet.variations import grid, vary, with_number
+from helpers import assert_same_bits
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 5)).astype(np.float32)

@@ -11,7 +11,6 @@ import glassnet as gn
 from glassnet import packing
 from glassnet.layers import Layer, Trait
 from glassnet.packing import Layout
-from glassnet.training import run_epochs
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(60, 3)).astype(np.float32), RNG.integers(0, 2, 60)
@@ -75,9 +74,9 @@ def trained(factor, optimizer=None):
 def test_packed_and_unpacked_runs_agree(factor, monkeypatch):
     packed = trained(factor)
     monkeypatch.setattr(packing, "LARGEST", 0)
-    run_epochs.clear_cache()
+    jax.clear_caches()
     unpacked = trained(factor)
-    run_epochs.clear_cache()
+    jax.clear_caches()
     for a, b in zip(jax.tree.leaves(packed.state), jax.tree.leaves(unpacked.state), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
@@ -85,9 +84,9 @@ def test_packed_and_unpacked_runs_agree(factor, monkeypatch):
 def test_a_factor_slows_or_stops_one_parameter(monkeypatch):
     for largest in (packing.LARGEST, 0):
         monkeypatch.setattr(packing, "LARGEST", largest)
-        run_epochs.clear_cache()
+        jax.clear_caches()
         moved = [
             abs(trained(f, gn.SGD(0.1)).state.params[0]["s"] - 1).max() for f in (0.0, 0.5, 1.0)
         ]
         assert moved[0] == 0 and 0 < moved[1] < moved[2]
-    run_epochs.clear_cache()
+    jax.clear_caches()

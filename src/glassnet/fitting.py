@@ -147,7 +147,8 @@ def fit(
         for penalty in penalties
     ]
     optimizer, controls = (stack(moves), stack(waits)) if plan.stacked else (moves[0], waits[0])
-    told, began, size = tuple(histories), time.perf_counter(), chunk or 1
+    size = chunk or _first_chunk(state, n_rows, plan)
+    told, began = tuple(histories), time.perf_counter()
     with interruptible() as interrupted, closing(callbacks):
         while unfinished(state, epochs).any() and not interrupted.is_set():
             first, called = np.asarray(state.epoch), time.perf_counter()
@@ -171,6 +172,14 @@ def fit(
     names = STATUS | ({RUNNING: "interrupted"} if stopped else {})
     codes = np.atleast_1d(np.asarray(state.status)).tolist()
     return Fitted(state, told, tuple(names[code] for code in codes))
+
+
+def _first_chunk(state: TrainState, n_rows: int, plan: Plan) -> int:
+    """Return a cautious guess of how many epochs take a moment; the first call tells better."""
+    n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
+    a_step = 1e-5 + 6 * n_parameters * plan.batch_size / 1e10  # products at a modest rate
+    an_epoch = a_step * batch_count(n_rows, plan.batch_size)
+    return int(np.clip(SECONDS_PER_CALL / an_epoch / 4, 1, CAPACITY))
 
 
 def unfinished(state: TrainState, epochs: int) -> np.ndarray:

@@ -8,6 +8,7 @@ Status is a value inside the program; what it means for the person is decided ou
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,8 +25,9 @@ from glassnet.losses import Loss
 from glassnet.metrics import METRICS
 from glassnet.network import Network, spread_traits
 from glassnet.optimizers import Transformation, global_norm
-from glassnet.packing import Layout
+from glassnet.packing import LARGEST, Layout
 from glassnet.penalties import Penalty
+from glassnet.programs import compiled
 from glassnet.schedules import rate_at
 
 RUNNING, CONVERGED, STOPPED_EARLY, DIVERGED = 0, 1, 2, 3
@@ -137,7 +139,6 @@ def continued(state: TrainState, plan: Plan) -> TrainState:
     )
 
 
-@partial(jax.jit, static_argnames="plan")
 def run_epochs(
     state: TrainState,
     optimizer: Any,
@@ -153,6 +154,22 @@ def run_epochs(
     of state (but `order`), optimizer and controls has a first axis, one place a network. Each network trains
     as it would alone; they meet the rows in the same order, so that a product with all their weights is one.
     """
+    n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
+    program = compiled(_run_epochs, "plan", few_numbers=n_parameters <= LARGEST)
+    finished: TrainState = program(state, optimizer, data, validation, controls, plan=plan)
+    return finished
+
+
+def _run_epochs(
+    state: TrainState,
+    optimizer: Any,
+    data: Data,
+    validation: Data | None,
+    controls: Controls,
+    *,
+    plan: Plan,
+) -> TrainState:
+    """What `run_epochs` compiles."""
     alone = jax.tree.map(lambda p: p[0], state.params) if plan.stacked else state.params
     n_networks = state.epoch.size if plan.stacked else 1
     layout = Layout.of(alone, n_networks, allowed=not isinstance(optimizer, Transformation))

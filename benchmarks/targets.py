@@ -1,0 +1,127 @@
+"""What was promised, and where its number stands in benchmarks.json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+PEERS = ("PyTorch", "Keras", "scikit-learn")
+
+
+class Target(NamedTuple):
+    """A promise: its words, its number from all that was measured, and the bound; `at_least` or at most."""
+
+    words: str
+    number: Callable[[dict[str, Any]], float]
+    bound: float
+    at_least: bool
+
+
+def faster(case: str) -> Callable[[dict[str, Any]], float]:
+    """Return how many times faster than the best peer a step is."""
+    return lambda known: float(known["steps"][case]["times faster than the best peer"])
+
+
+def floors(case: str) -> Callable[[dict[str, Any]], float]:
+    """Return how many times its floor a step takes."""
+    return lambda known: float(known["steps"][case]["times the floor"])
+
+
+def against(case: str, peer: str) -> Callable[[dict[str, Any]], float]:
+    """Return how many times faster than one peer a step is."""
+
+    def number(known: dict[str, Any]) -> float:
+        times = known["steps"][case]["microseconds"]
+        return float(times[peer] / times["glassnet"])
+
+    return number
+
+
+def scored(name: str, *others: str) -> Callable[[dict[str, Any]], float]:
+    """Return seconds from the start of Python to scored iris over the lowest of others' seconds."""
+
+    def number(known: dict[str, Any]) -> float:
+        iris = known["fresh"]["iris"]
+        return float(iris[name]["seconds"] / min(iris[other]["seconds"] for other in others))
+
+    return number
+
+
+def fashion(what: str) -> Callable[[dict[str, Any]], float]:
+    """Return PyTorch's seconds of the fit, or its memory, over ours."""
+
+    def number(known: dict[str, Any]) -> float:
+        found = known["fresh"]["Fashion-MNIST"]
+        return float(found["PyTorch"][what] / found["glassnet train, warm"][what])
+
+    return number
+
+
+def predicted(n_rows: str, *others: str) -> Callable[[dict[str, Any]], float]:
+    """Return our time of a prediction over the lowest of others'."""
+
+    def number(known: dict[str, Any]) -> float:
+        found = known["prediction"][n_rows]
+        return float(found["glassnet"] / min(found[other] for other in others))
+
+    return number
+
+
+KERAS = ("Keras, cold", "Keras, warm")
+TARGETS = (
+    Target("step, xor: times faster than the best peer", faster("xor"), 15, True),
+    Target("step, iris: times faster than the best peer", faster("iris"), 15, True),
+    Target("step, digits: times faster than the best peer", faster("digits"), 8, True),
+    Target("step, digits: times its floor", floors("digits"), 2, False),
+    Target("step, mnist: times faster than the best peer", faster("mnist"), 2.5, True),
+    Target("step, deep: times faster than the best peer", faster("deep"), 1.8, True),
+    Target("step, wide: times faster than PyTorch", against("wide", "PyTorch"), 1.9, True),
+    Target("step, wide: times faster than Keras", against("wide", "Keras"), 1, True),
+    Target("step, wide: times its floor", floors("wide"), 1 / 0.85, False),
+    Target("Fashion-MNIST, fit: times faster than PyTorch", fashion("fit seconds"), 1.8, True),
+    Target("Fashion-MNIST: PyTorch's peak memory over ours", fashion("MiB"), 1, True),
+    Target(
+        "iris from a cold start, gn.train warm, over scikit-learn's time",
+        scored("glassnet train, warm", "scikit-learn"), 1, False,
+    ),
+    Target(
+        "iris from a cold start, estimator warm, over scikit-learn's time",
+        scored("glassnet estimator, warm", "scikit-learn"), 1.5, False,
+    ),
+    Target(
+        "iris from a cold start, gn.train cold, over the best of PyTorch and Keras",
+        scored("glassnet train, cold", "PyTorch", *KERAS), 1, False,
+    ),
+    Target(
+        "iris from a cold start, estimator cold, over the best of PyTorch and Keras",
+        scored("glassnet estimator, cold", "PyTorch", *KERAS), 1, False,
+    ),
+    Target(
+        "glassnet --help, seconds", lambda known: float(known["fresh"]["glassnet --help"]["seconds"]),
+        0.3, False,
+    ),
+    Target(
+        "32 iris networks over one", lambda known: float(known["many"]["iris"]["32"]["times one"]), 5, False
+    ),
+    Target(
+        "32 digits networks over one", lambda known: float(known["many"]["digits"]["32"]["times one"]),
+        10, False,
+    ),
+    Target("predict one row, over scikit-learn's time", predicted("1", "scikit-learn"), 1, False),
+    Target("predict a million rows, over the best peer's time", predicted("1000000", *PEERS), 1, False),
+    Target("growth in rows, exponent", lambda known: float(known["growth"]["rows"]["exponent"]), 1.05, False),
+)  # fmt: skip
+
+
+def verdicts(known: dict[str, Any]) -> list[tuple[str, float, str, bool]]:
+    """Return for each target that was measured its words, number and bound, and whether it is met."""
+    found = []
+    for target in TARGETS:
+        try:
+            number = target.number(known)
+        except KeyError:
+            continue  # that part was not measured
+        bound = f"{'at least' if target.at_least else 'at most'} {target.bound:.3g}"
+        met = number >= target.bound if target.at_least else number <= target.bound
+        found.append((target.words, number, bound, met))
+    return found
