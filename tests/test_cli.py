@@ -241,6 +241,7 @@ class ReachedError(Exception):
      (["--activation", "tanh"], {"activation": "tanh"}),
      (["--dropout", "0.3"], {"dropout": 0.3}),
      (["--batch-norm"], {"batch_norm": True}),
+    (["--members", "3"], {"members": 3}),
      (["--optimizer", "momentum"], {"optimizer": gn.Momentum()}),
      (["--optimizer", "sgd", "--learning-rate", "0.5"], {"optimizer": gn.SGD(0.5)}),
      (["--learning-rate", "0.5"], {"optimizer": gn.AdamW(0.5)}),

@@ -132,6 +132,9 @@ def train(
     patience: Annotated[
         Optional[int], typer.Option(help="Epochs without improvement before stopping.")
     ] = None,
+    members: Annotated[
+        Optional[int], typer.Option(help="Networks to train at once; their mean predicts.")
+    ] = None,
     class_weight: Annotated[
         Optional[str], typer.Option(help="balanced: rare classes count as much.")
     ] = None,
@@ -152,7 +155,7 @@ def train(
         parameters = estimator_parameters(
             hidden, optimizer, learning_rate, patience,
             activation=activation, dropout=dropout, batch_norm=batch_norm or None, batch_size=batch_size,
-            epochs=epochs, l2=l2, class_weight=class_weight,
+            epochs=epochs, l2=l2, members=members, class_weight=class_weight,
         )  # fmt: skip
         plan = Plan(checked_task(task), test, seed, parameters)
         for note in found.notes:

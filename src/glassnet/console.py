@@ -130,6 +130,8 @@ def print_model(model: Model) -> None:
         lines.append(f"trained on {info['data']}{count}")
     if model.classes is not None:
         lines.append(f"classes: {', '.join(map(str, model.classes[:50]))}")
+    if model.members > 1:
+        lines.append(f"{model.members} networks, whose mean predicts, each of these layers:")
     lines += ["", model.network.summary(model.in_shape)]
     if model.encoder is not None and model.encoder.kind == "table":
         lines += ["", "columns:"]
