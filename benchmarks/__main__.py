@@ -18,7 +18,7 @@ from benchmarks import fresh, growth, many, page, prediction, steps, targets
 
 PARTS = {
     "steps": steps.measure,
-    "steps with batch norm and dropout": lambda: steps.measure(rounds=3, extras=True),
+    "steps with batch norm and dropout": lambda: steps.measure(rounds=5, extras=True),
     "fresh": fresh.measure,
     "many": many.measure,
     "prediction": prediction.measure,

@@ -57,6 +57,9 @@ class Trait(NamedTuple):
     decay: bool = False
 
 
+SMALL_PRODUCT = 8192  # weights of a layer whose gradient is a small product
+
+
 class Layer(ABC):
     """One step of the forward pass, with its derivative. The contract is this module's docstring.
 
@@ -186,7 +189,7 @@ class Dense(Layer):
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
         """dA = dZ W; dW = dZᵀ A; db = the sum of dZ over the rows."""
         a = cache
-        dparams = {"W": dy.T @ a}
+        dparams = {"W": _transposed(dy, a.shape[1]) @ a}
         if self.bias:
             dparams["b"] = dy.sum(axis=0)
         return dy @ params["W"], dparams
@@ -194,6 +197,18 @@ class Dense(Layer):
     def traits(self) -> Mapping[str, Any]:
         """Weights decay and are penalised; biases are not."""
         return {"W": Trait(decay=True)}
+
+
+def _transposed(dy: Array, inputs: int) -> Array:
+    """Return dyᵀ, written out if it is the factor of a small product.
+
+    XLA's small products take a third to two thirds less time then (measured: 10 x 64 over 32 rows 0.6
+    instead of 1.1 µs, 32 of 3 x 16 at once 5 instead of 18); its large ones would take a third more.
+    """
+    if dy.shape[1] * inputs > SMALL_PRODUCT:
+        return dy.T
+    written: Array = jax.lax.optimization_barrier(dy.T)  # type: ignore[no-untyped-call]  # JAX's own is untyped
+    return written
 
 
 @dataclass(frozen=True)
