@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from benchmarks import page, steps
 from benchmarks.cases import Case, data_for
 from benchmarks.contestants import CONTESTANTS, PEERS
