@@ -74,8 +74,8 @@ def section(part: str, found: dict[str, Any]) -> str:
             [words, f"{number:.4g}", bound, "yes" if met else "**no**"]
             for words, number, bound, met in verdicts(found, ACCURACY)
         ]
-        blocks.append(table(["what", "measured", "target", "met"], rows))
-    keys = [key for key in COLUMNS if key not in ("rank", "seconds")]
+        blocks += [table(["what", "measured", "target", "met"], rows)] if rows else []
+    keys = [key for key in COLUMNS if key != "rank"]
     return "\n".join([*blocks, *(b for key in keys if (b := _by_table(found["rows"], key)))])
 
 

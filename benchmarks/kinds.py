@@ -188,8 +188,8 @@ def curved(rng: np.random.Generator, n: int) -> Made:
 
 
 def wrong_entries(rng: np.random.Generator, X: pd.DataFrame, y: np.ndarray) -> Made:
-    """One target in fifty is a slip of the pen, of the training rows alone."""
-    return X, np.where(rng.random(len(y)) < 0.02, y * rng.choice([-30, 10, 100], len(y)), y)
+    """One target in fifty has a slip of its sign or its decimal point."""
+    return X, np.where(rng.random(len(y)) < 0.02, y * rng.choice([-1, 10], len(y)), y)
 
 
 def few_values(rng: np.random.Generator, n: int) -> Made:
@@ -229,7 +229,7 @@ def imbalanced(rng: np.random.Generator, n: int) -> Made:
     """Three in a hundred are "yes"."""
     X = rng.normal(size=(n, 10))
     logits = 2 * X[:, 0] + 1.5 * X[:, 1] * X[:, 2] - np.abs(X[:, 3])
-    return frame(X), drawn(rng, logits - 5.5)
+    return frame(X), drawn(rng, logits - 5.1)
 
 
 def many_classes(rng: np.random.Generator, n: int) -> Made:

@@ -38,10 +38,14 @@ def _numbers_and_flags() -> Any:
 
 
 class _Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Text columns as pandas' categories, the most frequent ones; all others count as missing."""
+    """Text columns as pandas' categories, the most frequent ones; all others count as missing.
+
+    Columns with nothing in them are left out: gradient boosting refuses them.
+    """
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
-        texts = X.select_dtypes(exclude="number")
+        self.columns_ = X.columns[X.notna().any()]
+        texts = X[self.columns_].select_dtypes(exclude="number")
         self.levels_ = {name: texts[name].value_counts().index[:MOST_LEVELS] for name in texts}
         return self
 
@@ -50,7 +54,7 @@ class _Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sci
             name: pd.Categorical(X[name].where(X[name].isin(levels)), categories=levels)
             for name, levels in self.levels_.items()
         }
-        return X.assign(**columns)
+        return X[self.columns_].assign(**columns)
 
 
 def _guess(task: str, seed: int) -> Any:
