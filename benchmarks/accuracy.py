@@ -23,6 +23,7 @@ from benchmarks.kinds import KINDS, Table
 from benchmarks.peers import PEERS, Maker
 from benchmarks.scores import Row
 
+Source = Callable[[int], Table]  # a seed -> a table
 BESIDE = Path(__file__).parent.parent.parent / "shared"
 STORED = {"realmlp": "RealMLP-TD", "catboost": "CatBoost"}  # never run here, unlike the others
 TEST_SEED = 20_000  # of the made tables in the final measure; inner seeds are small numbers
@@ -58,19 +59,16 @@ USUAL = ("glassnet", "linear", "mlp", "hgb")
 def main(arguments: Sequence[str], docs: Path, machine: dict[str, str]) -> None:
     """Measure what the arguments ask for, print each line as it comes, and write what is asked for."""
     asked = _parser().parse_args(arguments)
-    shared = _shared(asked.shared)
-    if shared is None and not asked.kinds:
-        print(
-            "The real tables are not here (name their folder with --shared or in GLASSNET_SHARED): "
-            "only the made ones are measured."
-        )
-    made = asked.kinds or shared is None
+    shared = None if asked.kinds else _shared(asked.shared)
+    made = shared is None
+    sources: Mapping[str, Source] = KINDS
+    anchors: dict[str, Any] = {}
+    if shared is not None:
+        sources, anchors = _real(shared)
     usual = ("glassnet", *ABLATIONS) if asked.ablation else (*USUAL, *["guess"] * made)
     models = {name: MODELS[name] for name in _names(asked.models, usual, MODELS, "model")}
-    sources = KINDS if made else _real(shared)
     names = _names(asked.tables, tuple(sources), sources, "table")
     tables = _tables({name: sources[name] for name in names}, made, asked.inner, asked.test)
-    anchors = {} if made else json.loads((shared / "anchors.json").read_text(encoding="utf-8"))
     rows = measure(tables, models, asked.seed, anchors if asked.test else {})
     found = result(rows, anchors, on_test_rows=asked.test) | {"asked": " ".join(arguments)}
     part = f"{'kinds' if made else 'tables'}{', ablation' if asked.ablation else ''}"
@@ -91,16 +89,17 @@ def measure(
     rows = []
     for label, name, table in tables:
         task, X, _, X_test, _ = table
-        about = {"task": task, "rows": len(X), "columns": X.shape[1], "best": _best(name)}
+        best = KINDS[name].best if name in KINDS else None
+        about = {
+            "table": label,
+            "source": name,
+            "task": task,
+            "rows": len(X),
+            "columns": X.shape[1],
+        }
         print(f"{label}: {task}, {len(X)} x {X.shape[1]}, {len(X_test)} to score", flush=True)
         for model, make in models.items():
-            row = {
-                "table": label,
-                "source": name,
-                "model": model,
-                **about,
-                **_one(make, table, seed),
-            }
+            row = {"model": model, **about, "best": best, **_one(make, table, seed)}
             rows.append(row)
             stored = (anchors or {}).get(f"{name}/{model}")
             print(f"  {model:18}{_line(row)}{_stored_note(stored)}", flush=True)
@@ -167,7 +166,7 @@ def result(rows: list[Row], anchors: Mapping[str, Any], on_test_rows: bool) -> d
 
 
 def _tables(
-    sources: Mapping[str, Callable[[int], Table]], made: bool, inner: list[int], test: bool
+    sources: Mapping[str, Source], made: bool, inner: list[int], test: bool
 ) -> Iterator[tuple[str, str, Table]]:
     """Yield label, name and table; made tables are drawn anew for each seed, real ones are split anew."""
     for name, source in sources.items():
@@ -194,27 +193,32 @@ def inner_split(table: Table, seed: int) -> Table:
 
 
 def _shared(given: str | None) -> Path | None:
-    """Return the folder of the real tables, or None if it is not here."""
+    """Return the folder of the real tables, or None, and say so, if it is not here."""
     named = given or os.environ.get("GLASSNET_SHARED")
     folder = Path(named or BESIDE)
     if (folder / "tables.py").exists():
         return folder
     if named:
         raise SystemExit(f"{folder} has no tables.py: name the folder of the real tables.")
+    print(
+        "The real tables are not here (name their folder with --shared or in GLASSNET_SHARED): "
+        "only the made ones are measured."
+    )
     return None
 
 
-def _real(shared: Path) -> dict[str, Callable[[int], Table]]:
-    """Return the loaders of the real tables by name; their split is fixed, whatever the seed."""
+def _real(shared: Path) -> tuple[dict[str, Source], dict[str, Any]]:
+    """Return the loaders of the real tables by name, and the stored scores by "table/model"."""
     spec = importlib.util.spec_from_file_location("tables", shared / "tables.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return {name: lambda _, name=name: module.load(name) for name in module.TABLES}
 
+    def loader(name: str) -> Source:
+        return lambda seed: module.load(name)  # one fixed split, whatever the seed
 
-def _best(name: str) -> float | None:
-    return KINDS[name].best if name in KINDS else None
+    anchors = json.loads((shared / "anchors.json").read_text(encoding="utf-8"))
+    return {name: loader(name) for name in module.TABLES}, anchors
 
 
 def _names(

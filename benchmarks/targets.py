@@ -115,12 +115,12 @@ def mean_of(score: str) -> Callable[[dict[str, Any]], float]:
 
 def worst_calibration(found: dict[str, Any]) -> float:
     """Return the network's largest calibration error on the tables of more than 5 000 rows."""
-    return max(row["ece"] for row in _ours(found, "ece") if row["rows"] > 5000)
+    return max(float(row["ece"]) for row in _ours(found, "ece") if row["rows"] > 5000)
 
 
 def worst_coverage(found: dict[str, Any]) -> float:
     """Return how far the coverage of the network's intervals is from 90 % at most."""
-    return max(abs(row["coverage"] - 0.9) for row in _ours(found, "coverage"))
+    return max(abs(float(row["coverage"]) - 0.9) for row in _ours(found, "coverage"))
 
 
 def _ours(found: dict[str, Any], score: str) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def _ours(found: dict[str, Any], score: str) -> list[dict[str, Any]]:
 
 def best_rank(found: dict[str, Any]) -> float:
     """Return the network's mean rank less the lowest of the others'."""
-    ranks = {model: mine["rank"] for model, mine in found["summary"].items()}
+    ranks = {model: float(mine["rank"]) for model, mine in found["summary"].items()}
     return ranks.pop("glassnet") - min(ranks.values())
 
 
