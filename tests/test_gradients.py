@@ -22,6 +22,7 @@ from glassnet import keys
 from glassnet._types import precision
 from glassnet.activations import ACTIVATIONS, LeakyReLU, Tanh
 from glassnet.batches import Data
+from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
 from glassnet.losses import LOSSES, CrossEntropy, CustomLoss, Huber, Loss
 from glassnet.network import LAYER_TYPES, Network, spread_traits
@@ -41,6 +42,9 @@ EXAMPLES: dict[str, list[Layer]] = {  # of layers that need arguments, or have o
     "Dropout": [Dropout(0.4), Dropout(0.0)],
     "BatchNorm": [BatchNorm(), BatchNorm(momentum=0.5, eps=0.1)],
     "Rescale": [Rescale(1 / 255, -0.5)],
+    "Scale": [Scale(), Scale(factor=1.0)],
+    "Periodic": [Periodic(columns=4), Periodic(columns=1, waves=3, outputs=2, frequency=2.0)],
+    "Embedding": [Embedding(places=(3,)), Embedding(places=(5, 2), size=3)],
     "LeakyReLU": [LeakyReLU(), LeakyReLU(slope=0.3)],
     "Network": [
         Network(

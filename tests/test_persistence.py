@@ -19,6 +19,7 @@ from safetensors.numpy import save as to_bytes
 from glassnet import keys
 from glassnet._types import precision
 from glassnet.activations import ACTIVATIONS, LeakyReLU
+from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.errors import ConfigurationError, DataError, GlassnetError, ModelFormatError
 from glassnet.initializers import INITIALIZERS, Normal
 from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
@@ -40,6 +41,9 @@ EVERYTHING = Network(
         LeakyReLU(0.2),
         Dropout(0.25),
         Network([*ACTIVATIONS.values()]),
+        Scale(2.0),
+        Periodic(2, waves=3, outputs=1, frequency=0.5),
+        Embedding((2, 3), size=4),
         Dense(3, "glorot", bias=False),
     ]
 )
@@ -408,6 +412,20 @@ DAMAGE = {
     "units of float": (dense(units=3.0), "units"),
     "units true": (dense(units=True), "units"),
     "far too many units": (dense(units=10**15), "units in so small a file"),
+    "far too many places": (layers({"type": "Embedding", "places": [10**9], "size": 10**6}), "small a file"),
+    "places of text": (layers({"type": "Embedding", "places": ["3"], "size": 2}), "places"),
+    "places no list": (layers({"type": "Embedding", "places": 3, "size": 2}), "places"),
+    "far too many waves": (
+        layers({"type": "Periodic", "columns": 10**5, "waves": 10**5, "outputs": 1, "frequency": 1.0}),
+        "small a file",
+    ),
+    "temperature": (changed(temperature=[0.0]), "temperature"),
+    "temperatures": (changed(temperature=[1.0, 1.0]), "temperature"),
+    "errors for classes": (with_tensors(errors=np.zeros((1, 3, 2))[:, :2]), "errors"),
+    "errors out of order": (with_tensors(errors=-np.arange(6.0).reshape(1, 3, 2)), "order"),
+    "errors of float32": (with_tensors(errors=np.zeros((1, 3, 2), np.float32)), "float32"),
+    "errors of too many": (with_tensors(errors=np.zeros((2, 3, 2))), "groups"),
+    "no errors": (with_tensors(errors=np.zeros((1, 3, 0))), "groups"),
     "bias of text": (dense(bias="yes"), "bias"),
     "bias of an object": (dense(bias={"type": "He"}), "bias"),
     "no scale": (layers({"type": "Rescale", "scale": 1e308 * 10, "shift": 0.0}), "Infinity"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from glassnet.cross_validation import CrossValidation as CrossValidation
     from glassnet.cross_validation import cross_validate as cross_validate
     from glassnet.datasets import read as read
+    from glassnet.embeddings import Embedding as Embedding
     from glassnet.embeddings import Periodic as Periodic
     from glassnet.embeddings import Scale as Scale
     from glassnet.errors import ConfigurationError as ConfigurationError
@@ -92,7 +93,7 @@ _HOMES = {
     "compilation": "use_cache",
     "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",
-    "embeddings": "Periodic Scale",
+    "embeddings": "Embedding Periodic Scale",
     "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
     "estimators": "NeuralClassifier NeuralRegressor",
     "evaluation": "evaluate",

@@ -63,73 +63,161 @@ class Scale(Layer):
 
 @dataclass(frozen=True)
 class Periodic(Layer):
-    """Waves of the first `columns` inputs, behind all inputs: y = [x, cos(2π f x + φ)].
+    """Waves of the first `columns` inputs, mixed, behind all inputs: y = [x, W cos(2π f x + φ) + b].
 
-    A number becomes many features that differ from place to place, so that a network can bend a column's
-    effect as often as a tree can. Frequencies f and phases φ are learned.
-    Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022.
+    A number becomes features that differ from place to place, so that a network can bend a column's effect
+    often. Frequencies f, phases φ, mixtures W and b are learned; no two columns share any.
+    Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022;
+    linear mixtures beside the plain input: Holzmüller et al., "Better by Default", 2024.
 
     Parameters
     ----------
     columns: how many inputs, from the first, get waves.
     waves: waves a column. Default 16.
-    frequency: the deviation of the frequencies at the start, in waves per unit of x. Default 0.25.
+    outputs: mixtures of its waves a column. Default 3.
+    frequency: the deviation of the frequencies at the start, in waves per unit of x. Default 0.3.
 
     Raises
     ------
     ConfigurationError: there are fewer inputs than `columns`, or the input is not one vector a row.
 
-    >>> layer = Periodic(columns=2, waves=3)
-    >>> layer.init(keys.key(0), (5,))[2]
+    >>> layer = Periodic(columns=2)
+    >>> layer.init(keys.key(0), (5,))[2]  # 5 inputs, and 3 more for each of the first two
     (11,)
     """
 
     columns: int
     waves: int = 16
-    frequency: float = 0.25
+    outputs: int = 3
+    frequency: float = 0.3
 
     def __post_init__(self) -> None:
-        check_count("columns", self.columns)
-        check_count("waves", self.waves)
+        for name in ("columns", "waves", "outputs"):
+            check_count(name, getattr(self, name))
         check_range("Periodic's frequency", self.frequency, 0, math.inf, open_low=True)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """f from a normal distribution, φ evenly from [-π, π)."""
+        """f from a normal distribution, φ evenly from [-π, π), W and b evenly from ±1 / √waves."""
         if len(in_shape) != 1 or in_shape[0] < self.columns:
             raise ConfigurationError(
                 f"Periodic makes waves of {self.columns} columns, but each row has shape {in_shape}:"
                 " give columns= at most the number of inputs."
             )
-        shape, dtype = (self.columns, self.waves), default_float()
+        shape, reach = (self.columns, self.waves), 1 / math.sqrt(self.waves)
+
+        def even(number: int, shape: Shape, reach: float) -> np.ndarray:
+            drawn = keys.uniform(keys.fold_in(key, number), shape)
+            return np.asarray((drawn - 0.5) * 2 * reach, default_float())
+
+        f = keys.normal(keys.fold_in(key, 0), shape) * self.frequency
         params = {
-            "f": np.asarray(keys.normal(keys.fold_in(key, 0), shape) * self.frequency, dtype),
-            "phase": np.asarray(
-                (keys.uniform(keys.fold_in(key, 1), shape) - 0.5) * 2 * math.pi, dtype
-            ),
+            "f": np.asarray(f, default_float()),
+            "phase": even(1, shape, math.pi),
+            "W": even(2, (self.columns, self.outputs, self.waves), reach),
+            "b": even(3, (self.columns, self.outputs), reach),
         }
-        return params, {}, (in_shape[0] + self.columns * self.waves,)
+        return params, {}, (in_shape[0] + self.columns * self.outputs,)
 
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
     ) -> tuple[Array, State, Cache]:
-        """y = [x, cos(2π f x + φ)], column after column."""
+        """y = [x, W cos(2π f x + φ) + b], column after column."""
         first = x[:, : self.columns]
         angle = 2 * math.pi * params["f"] * first[:, :, None] + params["phase"]
-        waves = jnp.cos(angle).reshape(x.shape[0], -1)
-        return jnp.concatenate([x, waves], axis=1), state, (first, angle)
+        waves = jnp.cos(angle)
+        mixed = jnp.einsum("ncw,cow->nco", waves, params["W"]) + params["b"]
+        y = jnp.concatenate([x, mixed.reshape(x.shape[0], -1)], axis=1)
+        return y, state, (first, angle, waves)
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        """dangle = -sin(angle) dy; df = Σ 2π x dangle, dφ = Σ dangle over the rows; dx = 2π f dangle."""
-        first, angle = cache
-        inputs = dy.shape[1] - self.columns * self.waves
-        dangle = -jnp.sin(angle) * dy[:, inputs:].reshape(angle.shape)
+        """dW = Σ dm waves and db = Σ dm, m the mixtures; dangle = -sin(angle) Wᵀ dm; Σ over the rows.
+
+        df = Σ 2π x dangle, dφ = Σ dangle; dx = dy of the plain input, plus 2π f dangle.
+        """
+        first, angle, waves = cache
+        inputs = dy.shape[1] - self.columns * self.outputs
+        dmixed = dy[:, inputs:].reshape(-1, self.columns, self.outputs)
+        dangle = -jnp.sin(angle) * jnp.einsum("nco,cow->ncw", dmixed, params["W"])
         dx = 2 * math.pi * (params["f"] * dangle).sum(axis=2)
-        dx = dy[:, :inputs].at[:, : self.columns].add(dx)
-        df = 2 * math.pi * (first[:, :, None] * dangle).sum(axis=0)
-        return dx, {"f": df, "phase": dangle.sum(axis=0)}
+        dparams = {
+            "f": 2 * math.pi * (first[:, :, None] * dangle).sum(axis=0),
+            "phase": dangle.sum(axis=0),
+            "W": jnp.einsum("nco,ncw->cow", dmixed, waves),
+            "b": dmixed.sum(axis=0),
+        }
+        return dy[:, :inputs].at[:, : self.columns].add(dx), dparams
+
+
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """Look codes up in a table that is learned: y = [x, E₁[code₁], E₂[code₂], ...], x the inputs before them.
+
+    The LAST inputs are the codes, whole numbers from 0; each gives way to `size` numbers of its place. A
+    category of thousands of levels, which would need as many inputs, becomes a few.
+    Guo and Berkhahn, "Entity Embeddings of Categorical Variables", 2016.
+
+    Parameters
+    ----------
+    places: for each code how many values it has, in the order of the inputs.
+    size: numbers for each code. Default 8.
+
+    Raises
+    ------
+    ConfigurationError: there are fewer inputs than codes, or the input is not one vector a row.
+
+    >>> layer = Embedding(places=(10,), size=2)
+    >>> params, _, out_shape = layer.init(keys.key(0), (3,))
+    >>> params["E"].shape, out_shape
+    ((10, 2), (4,))
+    """
+
+    places: tuple[int, ...]
+    size: int = 8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", tuple(self.places))
+        for count in self.places:
+            check_count("each number of places", count)
+        check_count("size", self.size)
+
+    def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
+        """E from a normal distribution of deviation 0.1: what is not learned yet says little."""
+        if len(in_shape) != 1 or in_shape[0] < len(self.places):
+            raise ConfigurationError(
+                f"Embedding looks up {len(self.places)} codes, but each row has shape {in_shape}:"
+                " give at most as many numbers of places as there are inputs."
+            )
+        table = keys.normal(key, (sum(self.places), self.size)) * 0.1
+        plain = in_shape[0] - len(self.places)
+        out_shape = (plain + len(self.places) * self.size,)
+        return {"E": np.asarray(table, default_float())}, {}, out_shape
+
+    def forward(
+        self, params: Params, state: State, x: Array, **context: Unpack[Context]
+    ) -> tuple[Array, State, Cache]:
+        """y = [x, E₁[code₁], ...]; the tables stand one below the other. A code too large is its last."""
+        plain = x.shape[1] - len(self.places)
+        most = np.array(self.places)
+        codes = jnp.clip(x[:, plain:].astype(jnp.int32), 0, most - 1) + (np.cumsum(most) - most)
+        found = params["E"][codes].reshape(x.shape[0], -1)
+        return jnp.concatenate([x[:, :plain], found], axis=1), state, codes
+
+    def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
+        """dE[code] = Σ dy over the rows that have the code; codes are no numbers to have a gradient: 0."""
+        codes = cache
+        plain = dy.shape[1] - len(self.places) * self.size
+        each = dy[:, plain:].reshape(*codes.shape, self.size)
+        dE = jnp.zeros_like(params["E"]).at[codes].add(each)
+        dx = jnp.concatenate([dy[:, :plain], jnp.zeros(codes.shape, dy.dtype)], axis=1)
+        return dx, {"E": dE}
+
+    def traits(self) -> Mapping[str, Any]:
+        """What few rows ask for decays."""
+        return {"E": Trait(decay=True)}
 
 
 EMBEDDINGS: dict[str, type[Layer]] = {
     "Scale": Scale,
     "Periodic": Periodic,
+    "Embedding": Embedding,
 }

@@ -31,6 +31,7 @@ from glassnet.weighted import (
 Scaling = Literal["robust", "standard", "none"]
 BLOCK = 1 << 20
 """Numbers worked on at once: the float64 copies stay small whatever the size of the data."""
+RARE = 3  # rows: what so few of them have in common is not told from chance
 FAR = 1e150
 """Beyond this the smooth clip is 3 to the last bit; its square is still finite."""
 
@@ -204,6 +205,9 @@ class CategoryEncoder:
       values. A level unseen in training is 0 everywhere.
     - More than `max_levels` (default 64): the most frequent have a place of their own, the rarer
       share one for "other", and a level unseen in training goes there too.
+    - `coded` (more than `code_above` levels, if that is asked for): one feature, the number of the level's
+      place, for `embeddings.Embedding`. Place 0 is for missing, place 1 for levels that are unseen or rarer
+      than RARE rows.
 
     >>> encoder = CategoryEncoder.fit(np.array(["b", "a", "b", "c", None], object), name="city")
     >>> encoder.feature_names
@@ -216,6 +220,7 @@ class CategoryEncoder:
     levels: tuple[str, ...]
     missing: bool
     other: bool
+    coded: bool = False
 
     @classmethod
     def fit(
@@ -225,6 +230,7 @@ class CategoryEncoder:
         *,
         name: str = "x0",
         max_levels: int = 64,
+        code_above: int | None = None,
     ) -> CategoryEncoder:
         """Learn the levels of a column of texts, None for missing.
 
@@ -241,8 +247,16 @@ class CategoryEncoder:
         frequency = {value: totals[code] for value, code in places.items() if totals[code] > 0}
         missing = bool(frequency.pop(None, 0) > 0)
         ranked = sorted(frequency, key=lambda level: (-frequency[level], str(level)))
+        if code_above is not None and len(ranked) > code_above:
+            often = tuple(str(level) for level in ranked if frequency[level] >= RARE)
+            return cls(name, often, missing=True, other=True, coded=True)
         levels = tuple(str(level) for level in ranked[:max_levels])
         return cls(name, levels, missing, other=len(ranked) > max_levels)
+
+    @property
+    def places(self) -> int:
+        """The number of places that a `coded` feature counts."""
+        return len(self.levels) + 2
 
     @property
     def _signed(self) -> bool:
@@ -251,6 +265,8 @@ class CategoryEncoder:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The names of the columns that `transform` returns; two levels are named by the first."""
+        if self.coded:
+            return (f"{self.name}: code",)
         if self._signed:
             return (f"{self.name}={self.levels[0]}",)
         names = [f"{self.name}={level}" for level in self.levels]
@@ -259,6 +275,10 @@ class CategoryEncoder:
 
     def transform(self, column: NDArray[np.object_], dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """Return the places of a column of texts, None for missing: (rows, features)."""
+        if self.coded:
+            numbers = {level: code + 2 for code, level in enumerate(self.levels)}
+            found = [0 if v is None else numbers.get(v, 1) for v in column]
+            return np.array(found, dtype).reshape(-1, 1)
         codes = {level: code for code, level in enumerate(self.levels)}
         nowhere = len(self.levels) + self.other + self.missing
         unseen = len(self.levels) if self.other else nowhere
@@ -280,17 +300,19 @@ class CategoryEncoder:
             "levels": list(self.levels),
             "missing": self.missing,
             "other": self.other,
+            "coded": self.coded,
         }
 
     @classmethod
     def from_spec(cls, spec: object) -> CategoryEncoder:
         """Return the encoder that `to_spec` described; raises `ModelFormatError`."""
-        fields = Fields.of(spec, "category", ("name", "levels", "missing", "other"))
+        fields = Fields.of(spec, "category", ("name", "levels", "missing", "other", "coded"))
         return cls(
             fields.text("name"),
             fields.texts("levels"),
             fields.flag("missing"),
             fields.flag("other"),
+            fields.flag("coded"),
         )
 
 

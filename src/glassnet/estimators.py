@@ -196,6 +196,25 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         """Train one epoch on these rows, on from the last call; the first settles the encoding."""
         return self._one_epoch(X, y, sample_weight)
 
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """Return for each row an interval that holds its value with probability `coverage`, (n, 2).
+
+        From the errors that the members made on rows they had not seen (`intervals`): it holds for rows drawn
+        as the training rows were. For several targets (n, targets, 2), each target by itself.
+
+        Raises
+        ------
+        ConfigurationError: no rows were held out. DataError: too few were for so large a coverage.
+
+        >>> from sklearn.datasets import load_diabetes
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> regressor = NeuralRegressor((16,), members=2, epochs=10, random_state=0).fit(X, y)
+        >>> regressor.predict_interval(X[:2], coverage=0.8).shape
+        (2, 2)
+        """
+        check_is_fitted(self)
+        return self.model_.predict_interval(self._normal(X, reset=False), coverage)
+
     def _loss(self, y: np.ndarray) -> Loss:
         if isinstance(self.loss, str) and self.loss == "auto":
             return LOSSES["squared_error"]

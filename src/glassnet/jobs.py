@@ -20,6 +20,7 @@ from glassnet.batches import Data
 from glassnet.errors import DataWarning, DivergenceError
 from glassnet.fitting import Callback, EarlyStopping, divergence, fit, stack
 from glassnet.history import History
+from glassnet.intervals import kept_errors
 from glassnet.model import Model
 from glassnet.penalties import Penalty
 from glassnet.training import Plan, TrainState, predicting
@@ -184,3 +185,18 @@ def _best(state: TrainState) -> Any:
     if best is not None and np.isfinite(float(best.score)):
         return best.params, best.layer_state, best.temperature
     return *predicting(state), np.ones(())
+
+
+def with_errors(model: Model, job: Job, finished: Sequence[Finished]) -> Model:
+    """Return a model of values with its errors on the rows held out, by member where each had its own."""
+    ended = zip(job.validation, finished, strict=True)
+    held = [rows for rows, end in ended if end.status != "diverged" and rows is not None]
+    if not held or model.loss.task != "regression":
+        return model
+    own = any(rows is not held[0] for rows in held)
+    rows = stack(held if own else held[:1])
+    each = model.outputs_apart(rows.x) if own else model.outputs_encoded(rows.x[0])[None]
+    errors = rows.y.reshape(each.shape) - each
+    weights = [None] * len(errors) if rows.weight is None else rows.weight
+    kept = [kept_errors(*group) for group in zip(errors, weights, strict=True)]
+    return replace(model, errors=np.stack(kept))

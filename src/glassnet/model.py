@@ -12,6 +12,7 @@ import numpy as np
 
 from glassnet._types import Array, Params, Shape, State, precision
 from glassnet.errors import ConfigurationError, DataError
+from glassnet.intervals import interval
 from glassnet.losses import Loss
 from glassnet.network import Network
 from glassnet.preprocessing import TableEncoder
@@ -42,18 +43,31 @@ class _Program:
         return self._hash
 
 
+def _run(
+    program: _Program, params: Params, layer_state: State, temperature: Array, x: Array
+) -> Array:
+    """Return one network's logits, or what its loss makes of them."""
+    logits = temperature * program.network.forward(params, layer_state, x)[0]
+    return logits if program.loss is None else program.loss.output(logits)
+
+
+@partial(jax.jit, static_argnames="program")
+def _forward_apart(
+    params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
+) -> Array:
+    """Return what each of many networks says of rows of its own, (members, n, outputs)."""
+    return jax.vmap(partial(_run, program))(params, layer_state, temperature, x)
+
+
 @partial(jax.jit, static_argnames="program")
 def _forward(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
 ) -> Array:
     """Return what the program answers: (n, outputs), (members, n, outputs), or a class a row."""
 
-    def run(params: Params, layer_state: State, temperature: Array) -> Array:
-        logits = temperature * program.network.forward(params, layer_state, x)[0]
-        return logits if program.loss is None else program.loss.output(logits)
-
-    arrays = (params, layer_state, temperature)
-    outputs = jax.vmap(run)(*arrays) if program.members else run(*arrays)
+    run = partial(_run, program)
+    each = jax.vmap(run, in_axes=(0, 0, 0, None)) if program.members else run
+    outputs = each(params, layer_state, temperature, x)
     if program.members and program.answer != "each":
         outputs = outputs.mean(axis=0)
     return jnp.argmax(outputs, axis=1) if program.answer == "class" else outputs
@@ -75,6 +89,8 @@ class Model:
     members: how many networks predict together; of more than one every array in params and layer_state
         has a first axis, one place a member, and the answer is their mean.
     temperature: what the logits are multiplied by, one number a member; (): by 1. See `EarlyStopping`.
+    errors: on held-out rows, in the network's unit: (groups, targets, count), see `intervals`. There is one
+        group for each member with rows of its own, or one for the mean of all; None: no rows were held out.
     """
 
     network: Network
@@ -88,6 +104,7 @@ class Model:
     info: dict[str, Any] = field(default_factory=dict)
     members: int = 1
     temperature: tuple[float, ...] = ()
+    errors: np.ndarray | None = None
 
     def inputs(self, X: Any) -> np.ndarray:
         """Return rows as the network takes them, shape (n, *in_shape).
@@ -115,6 +132,16 @@ class Model:
         """Return each member's `outputs`, shape (members, n, outputs)."""
         outputs = self._answer(X, "each", self.loss)
         return outputs if self.members > 1 else outputs[None]
+
+    def outputs_encoded(self, x: np.ndarray) -> np.ndarray:
+        """Return the `outputs` of rows as the network takes them."""
+        return self._computed(x, "mean", self.loss)
+
+    def outputs_apart(self, x: np.ndarray) -> np.ndarray:
+        """Return each member's outputs, (members, n, outputs), of rows of its own, x (members, n, ...)."""
+        with precision(self.dtype):
+            program = self._program("each", self.loss)
+            return np.asarray(_forward_apart(*self._arrays, x, program=program))
 
     def spread(self, X: Any) -> np.ndarray:
         """Return how far the members differ: the standard deviation over them of what is predicted.
@@ -155,7 +182,11 @@ class Model:
 
     def _answer(self, X: Any, answer: str, loss: Loss | None) -> np.ndarray:
         """Return what a program answers, computed in batches of a few fixed sizes."""
-        x, program = self.inputs(X), self._program(answer, loss)
+        return self._computed(self.inputs(X), answer, loss)
+
+    def _computed(self, x: np.ndarray, answer: str, loss: Loss | None) -> np.ndarray:
+        """Return what a program answers to rows as the network takes them."""
+        program = self._program(answer, loss)
         n, parts = x.shape[0], []
         if n == 0:
             raise DataError("There is no row to predict: X is empty.")
@@ -187,6 +218,31 @@ class Model:
             return (outputs > 0.5).astype(np.int32)
         codes = (outputs[:, 0] > 0.5).astype(np.int32)
         return self.target.inverse(codes) if isinstance(self.target, ClassEncoder) else codes
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """Return for each row an interval that holds the value with probability `coverage`, (n, 2).
+
+        For several targets (n, targets, 2), each by itself. See `intervals`.
+
+        Raises
+        ------
+        ConfigurationError: the model predicts classes, or no rows were held out in training.
+        DataError: too few rows were held out for so large a coverage.
+        """
+        if self.loss.task != "regression" or not isinstance(self.target, TargetScaler):
+            raise ConfigurationError(
+                "Intervals are for values of a NeuralRegressor: for classes use model.predict_proba(X)."
+            )
+        if self.errors is None:
+            raise ConfigurationError(
+                "This model was trained on all its rows, so that nothing tells how far it errs on new ones:"
+                " train with early_stopping=True, or fit(X, y, validation=0.2)."
+            )
+        each = self.outputs_by_member(X)
+        answers = each if len(self.errors) > 1 else each.mean(axis=0, keepdims=True)
+        found = interval(answers.astype(np.float64), self.errors, coverage)
+        ends = [self.target.inverse(found[:, :, end]) for end in (0, 1)]
+        return np.stack(ends, axis=-1)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class (n, classes), each row summing to 1, or of each label.

@@ -21,7 +21,7 @@ from glassnet.class_weights import class_weights
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.fitting import EarlyStopping, TimeLimit, start
 from glassnet.history import History
-from glassnet.jobs import Finished, Job, finished_model, run_jobs
+from glassnet.jobs import Finished, Job, finished_model, run_jobs, with_errors
 from glassnet.losses import Loss
 from glassnet.model import Model, check_array
 from glassnet.network import Network
@@ -31,6 +31,7 @@ from glassnet.persistence import save
 from glassnet.preprocessing import TableEncoder
 from glassnet.recipes import (
     FOLDS,
+    MOST_LEVELS_ONE_HOT,
     MOST_ROWS_IN_FOLDS,
     STEADY,
     VALIDATION_SHARE,
@@ -184,7 +185,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
 
     def _keep(self, job: Job, finished: Sequence[Finished]) -> Self:
         """Keep what came out as scikit-learn's attributes."""
-        self.model_: Model = finished_model(job.blueprint, finished)
+        self.model_: Model = with_errors(finished_model(job.blueprint, finished), job, finished)
         self.states_: tuple[TrainState, ...] = tuple(
             jax.tree.map(np.asarray, end.state) for end in finished
         )
@@ -274,9 +275,10 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         if isinstance(rows.X, np.ndarray) and is_pictures(rows.X.shape):
             encoder, in_shape, front = None, rows.X.shape[1:], picture_front(rows.X)
         else:
-            encoder = TableEncoder.fit(rows.X, rows.weight)
+            codes = MOST_LEVELS_ONE_HOT if self.network is None else None
+            encoder = TableEncoder.fit(rows.X, rows.weight, code_above=codes)
             in_shape = (encoder.n_features,)
-            front = embedding_front(self.embedding, len(encoder.numeric.names))
+            front = embedding_front(self.embedding, len(encoder.numeric.names), encoder.places)
         network = self.network
         if network is None:
             outputs = outputs_needed(loss, target, t)

@@ -24,6 +24,7 @@ import numpy as np
 
 from glassnet import keys
 from glassnet._types import precision
+from glassnet.embeddings import Embedding, Periodic
 from glassnet.errors import (
     ConfigurationError,
     DataError,
@@ -37,7 +38,7 @@ from glassnet.losses import LOSSES, Loss
 from glassnet.model import Model
 from glassnet.network import LAYER_TYPES, Network
 from glassnet.preprocessing import TableEncoder
-from glassnet.records import Fields, is_finite_number
+from glassnet.records import Fields, is_finite_number, is_integer
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
 
 FORMAT = 1
@@ -68,6 +69,8 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         for part, tree in (("params", model.params), ("state", model.layer_state))
         for name, array in _flatten(part, tree)
     }
+    if model.errors is not None:
+        tensors["errors"] = np.asarray(model.errors, np.float64, order="C")
     try:
         record = json.dumps(describe(model), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -303,12 +306,14 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
     temperature = fields.numbers("temperature", at_least=0.0)
     if len(temperature) not in (0, members) or not all(temperature):
         fields.refuse("temperature", "a positive number a member")
+    errors = tensors.pop("errors", None)
     params, state, out_shape = _arrays_of(network, tuple(in_shape), dtype, members, tensors)
     loss = _object_of(record["loss"], LOSS_TYPES, "loss")
     encoder = None if record["encoder"] is None else TableEncoder.from_spec(record["encoder"])
     if encoder is not None and (encoder.n_features,) != tuple(in_shape):
         _damaged(f"{encoder.n_features} features for a network of inputs {in_shape}")
     target = _target_of(record["target"], out_shape, loss)
+    _check_errors(errors, members, out_shape)
     if not isinstance(record["info"], dict):
         fields.refuse("info", "a record")
     return Model(
@@ -323,6 +328,7 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
         record["info"],
         members,
         temperature,
+        errors,
     )
 
 
@@ -334,9 +340,20 @@ def _layer_of(record: Any, most: int, depth: int) -> Layer:
         parts = Fields.of(record, "network", ("type", "layers")).items("layers")
         return Network([_layer_of(part, most, depth + 1) for part in parts])
     layer: Layer = _object_of(record, LAYER_TYPES, "layer")
-    if isinstance(layer, Dense) and layer.units > most:
-        _damaged(f"a layer of {layer.units} units in so small a file")
+    for what, count in _sizes(layer):
+        if count > most:
+            _damaged(f"a layer of {count} {what} in so small a file")
     return layer
+
+
+def _sizes(layer: Layer) -> Iterator[tuple[str, int]]:
+    """Yield what the record of a layer says of its size; the file holds at least as many numbers."""
+    if isinstance(layer, Dense):
+        yield "units", layer.units
+    if isinstance(layer, Embedding):
+        yield "numbers", sum(layer.places) * layer.size
+    if isinstance(layer, Periodic):
+        yield "waves", layer.columns * layer.waves * layer.outputs
 
 
 def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
@@ -348,7 +365,12 @@ def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
     Fields.of(record, what, ("type", *expected))
     values = {name: record[name] for name in expected}
     for name, value in values.items():
-        if isinstance(value, dict) and "Initializer" in str(expected[name].type):
+        if str(expected[name].type) == "tuple[int, ...]":
+            sizes = Fields(record, what).items(name)
+            if not all(is_integer(size) and size > 0 for size in sizes):
+                _damaged(f"{what}.{name}")
+            values[name] = tuple(sizes)
+        elif isinstance(value, dict) and "Initializer" in str(expected[name].type):
             values[name] = _object_of(value, INITIALIZER_TYPES, "initializer")
         elif (
             not isinstance(value, str | int | float | bool)
@@ -387,6 +409,18 @@ def _arrays_of(
         if name.endswith("/rate") and not ((found >= 0) & (found < 1)).all():
             _damaged(f"{name} is no share")
     return _filled("params", params, tensors), _filled("state", state, tensors), out_shape
+
+
+def _check_errors(errors: np.ndarray | None, members: int, out_shape: tuple[int, ...]) -> None:
+    """Raise unless errors on held-out rows are what a model has of them."""
+    if errors is None:
+        return
+    if errors.ndim != 3 or errors.dtype != np.float64 or errors.shape[1:2] != out_shape:
+        _damaged(f"errors are {errors.dtype}{errors.shape} for outputs of shape {out_shape}")
+    if errors.shape[0] not in (1, members) or not errors.shape[2]:
+        _damaged(f"errors of {errors.shape[0]} groups for {members} members")
+    if not np.isfinite(errors).all() or (np.diff(errors) < 0).any():
+        _damaged("errors are infinite, undefined, or not in order")
 
 
 def _filled(name: str, tree: Any, tensors: dict[str, np.ndarray]) -> Any:

@@ -44,7 +44,8 @@ class TableEncoder:
     """The encoding of a table or an array of numbers: what a fitted model knows of its inputs.
 
     Features come in this order: numbers, their "missing" indicators, then categories and dates in
-    the order of their columns. Of a table, these columns are dropped:
+    the order of their columns, at the end those that are coded (more than `code_above` levels). Of a
+    table, these columns are dropped:
 
     - every value is missing, or every value is the same and none is missing;
     - text with more than 20 levels of which more than half of the rows have one of their own: it
@@ -77,6 +78,7 @@ class TableEncoder:
         scaling: Scaling = "robust",
         clip: bool = True,
         max_levels: int = 64,
+        code_above: int | None = None,
     ) -> TableEncoder:
         """Learn the encoding of X: a table, or numbers of shape (rows, columns).
 
@@ -101,7 +103,9 @@ class TableEncoder:
         others: list[CategoryEncoder | DateEncoder] = []
         for name in used:
             if used.kind(name) == "category":
-                category = CategoryEncoder.fit(used[name], weight, name=name, max_levels=max_levels)
+                category = CategoryEncoder.fit(
+                    used[name], weight, name=name, max_levels=max_levels, code_above=code_above
+                )
                 others.append(category)
             elif used.kind(name) == "date":
                 others.append(
@@ -114,9 +118,19 @@ class TableEncoder:
     def feature_names(self) -> tuple[str, ...]:
         """The names of the features that `transform` returns."""
         names = self.numeric.feature_names
-        for encoder in self.others:
+        for encoder in self._in_order:
             names += encoder.feature_names
         return names or ("constant",)
+
+    @property
+    def _in_order(self) -> list[CategoryEncoder | DateEncoder]:
+        return sorted(self.others, key=lambda encoder: getattr(encoder, "coded", False))
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """How many places each of the coded features, the last ones, counts."""
+        coded = (e for e in self.others if isinstance(e, CategoryEncoder) and e.coded)
+        return tuple(encoder.places for encoder in coded)
 
     @property
     def n_features(self) -> int:
@@ -148,7 +162,7 @@ class TableEncoder:
             }
         )
         parts = [self.numeric.transform(_matrix(used, self.numeric.names, len(X)), dtype)]
-        parts += [encoder.transform(used[encoder.name], dtype) for encoder in self.others]
+        parts += [encoder.transform(used[encoder.name], dtype) for encoder in self._in_order]
         features = np.concatenate(parts, axis=1)
         return features if features.shape[1] else np.zeros((len(X), 1), dtype)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glassnet._types import Shape
-from glassnet.embeddings import Periodic, Scale
+from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.errors import ConfigurationError
 from glassnet.fitting import EarlyStopping
 from glassnet.layers import Dense, Flatten, Layer, Rescale
@@ -23,9 +23,8 @@ FEW_ROWS = 100  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
 FOLDS = 8  # each member watches one of them, where there are not more members than that
 MOST_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
-WAVES = 16  # a column, of Periodic
-MOST_WAVES = 1024  # of all columns together
-FREQUENCY = 0.3
+MOST_COLUMNS_OF_WAVES = 256
+MOST_LEVELS_ONE_HOT = 64  # a category of more is looked up in a table
 
 
 class Recipe(NamedTuple):
@@ -70,15 +69,15 @@ def _by_rows(n_rows: int, steps: tuple[tuple[int, int], ...], beyond: int) -> in
     return next((value for most, value in steps if n_rows <= most), beyond)
 
 
-def embedding_front(embedding: Any, n_numbers: int) -> list[Layer]:
+def embedding_front(embedding: Any, n_numbers: int, places: tuple[int, ...] = ()) -> list[Layer]:
     """Return the layers before the first layer of neurons, for a table of so many columns of numbers.
 
-    embedding: "auto" ("periodic" where all columns together get at most 1 024 waves and each at least 4, else
-    "scale"), "periodic" (a learned scale for each input, and waves of the numbers), "scale" (the scale
-    alone), "none", or a layer of one's own.
+    places: of the features that are codes (`TableEncoder.places`), which are looked up before all else.
+    embedding: "auto" ("periodic" for up to 256 columns of numbers, else "scale"), "periodic" (a learned scale
+    for each input, and waves of the numbers), "scale" (the scale alone), "none", or a layer of one's own.
 
-    >>> embedding_front("auto", 3)
-    [Scale(factor=6.0), Periodic(columns=3, waves=16, frequency=0.3)]
+    >>> [type(layer).__name__ for layer in embedding_front("auto", 3)]
+    ['Scale', 'Periodic']
     >>> embedding_front("auto", 2_000)
     [Scale(factor=6.0)]
     """
@@ -89,12 +88,13 @@ def embedding_front(embedding: Any, n_numbers: int) -> list[Layer]:
             f"embedding is {embedding!r}, but it must be 'auto', 'periodic', 'scale', 'none', or a layer"
             " such as gn.Periodic(columns=3)."
         )
-    waves = min(WAVES, max(MOST_WAVES // max(n_numbers, 1), 1))
+    looked_up: list[Layer] = [Embedding(places)] if places else []
     if embedding == "none":
-        return []
-    if n_numbers == 0 or embedding == "scale" or (embedding == "auto" and waves < 4):
-        return [Scale()]
-    return [Scale(), Periodic(n_numbers, waves, FREQUENCY)]
+        return looked_up
+    many = embedding == "auto" and n_numbers > MOST_COLUMNS_OF_WAVES
+    if n_numbers == 0 or embedding == "scale" or many:
+        return [*looked_up, Scale()]
+    return [*looked_up, Scale(), Periodic(n_numbers)]
 
 
 def build_network(
