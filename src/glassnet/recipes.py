@@ -43,7 +43,7 @@ def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
     """Return the choices for so many training rows, each made on inner splits of many tables.
 
     - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
-    - hidden: three layers of 256 neurons.
+    - hidden: three layers of 128 neurons.
     - dropout: 0.1 from 100 rows on; with fewer, each row counts, and a row of weight 2 equals two rows.
     - batch_size: 32 up to 2 000 rows, 64 up to 5 000, 128 up to 20 000, 256 up to 100 000, else 512.
     - early stopping from 100 rows on: a patience of 16 epochs, fewer the more steps they have, at least 3.
@@ -55,7 +55,7 @@ def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
     few = n_rows < FEW_ROWS
     patience = round(float(np.clip(16 * math.sqrt(10_000 / max(n_rows, 1)), 3, 16)))
     return Recipe(
-        hidden=(256, 256, 256),
+        hidden=(128, 128, 128),
         dropout=0.0 if few else 0.1,
         optimizer=STEADY,
         batch_size=_by_rows(n_rows, ((2_000, 32), (5_000, 64), (20_000, 128), (100_000, 256)), 512),
