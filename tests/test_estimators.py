@@ -34,6 +34,8 @@ SMALL = {
     "epochs": 15,
     "random_state": 0,
     "optimizer": gn.Adam(0.02),
+    "members": 1,
+    "embedding": "none",
 }
 
 

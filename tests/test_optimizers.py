@@ -29,7 +29,7 @@ from glassnet.schedules import (
     Step,
     WarmUp,
 )
-from glassnet.wrappers import ClipByNorm, Transformation, as_optimizer, bind_schedules
+from glassnet.wrappers import Averaged, ClipByNorm, Transformation, as_optimizer, bind_schedules
 from helpers import assert_close, blobs
 
 STEPS = 100
@@ -116,6 +116,26 @@ def test_a_hundred_steps_are_those_of_optax(ours: Any, theirs: Any, dtype: str) 
         assert_close(mine, walk(theirs, dtype), tolerance)
         assert {leaf.dtype for leaf in jax.tree.leaves(mine)} == {np.dtype(dtype)}
         assert np.abs(mine["W"][-1] - START["W"]).max() > 1e-3  # there was something to compare
+
+
+def test_an_averaged_optimizer_steps_as_the_one_inside() -> None:
+    assert_close(walk(Averaged(Adam(0.05)), "float32"), walk(Adam(0.05), "float32"), 0)
+    assert as_optimizer(Averaged("sgd")).optimizer == SGD()
+    bound = bind_schedules(Averaged(Adam(OneCycle(0.1))), 70)
+    assert bound.optimizer.learning_rate.steps == 70
+
+
+def test_the_average_is_that_of_the_last_share_of_steps() -> None:
+    points = np.random.default_rng(0).normal(size=(400, 2))
+    whole, recent, expected = points[0], points[0], points[0]
+    for step, point in enumerate(points[1:], start=1):
+        whole = Averaged(share=1.0).average(whole, point, step)
+        recent = Averaged(share=0.1).average(recent, point, step)
+        expected = expected + (point - expected) / (1 + 0.1 * step)
+    np.testing.assert_allclose(whole, points.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(recent, expected, atol=1e-5)
+    counts = Averaged().average({"n": jnp.array(1)}, {"n": jnp.array(5)}, 3)
+    assert counts["n"] == 5  # a whole number has no mean
 
 
 def test_weight_decay_is_masked_as_in_optax() -> None:

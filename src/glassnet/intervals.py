@@ -23,6 +23,7 @@ MOST_ERRORS = (
     1000  # kept of each target and group of rows: more of them are told by their quantiles
 )
 HALVINGS = 50
+ROUNDING = 1e-9  # 0.05 times 20 is a hair below 1 in floating point
 
 
 def kept_errors(errors: NDArray[Any], weight: NDArray[Any] | None = None) -> NDArray[np.float64]:
@@ -57,11 +58,11 @@ def interval(answers: NDArray[Any], errors: NDArray[Any], coverage: float) -> ND
     check_range("coverage", coverage, 0, 1, open_low=True)
     count = errors.shape[0] * errors.shape[2]
     outside = (1 - coverage) / 2
-    below = int(np.floor(outside * (count + 1)))  # errors left out on each side, and one more
+    below = int(np.floor(outside * (count + 1) + ROUNDING))  # the rank at which it begins
     if below < 1:
         raise DataError(
             f"{count} held-out rows cannot tell an interval of coverage {coverage:g}: it takes at least"
-            f" {int(np.ceil(1 / outside)) - 1}. Ask for a smaller coverage, or train on more rows."
+            f" {int(np.ceil(1 / outside - ROUNDING)) - 1}. Ask for a smaller coverage, or train on more rows."
         )
     spread = np.array([errors.min(), errors.max()])
     ends = [_ranked(answers, errors, rank, spread) for rank in (below, count + 1 - below)]

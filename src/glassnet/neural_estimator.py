@@ -30,6 +30,7 @@ from glassnet.penalties import Penalty
 from glassnet.persistence import save
 from glassnet.preprocessing import TableEncoder
 from glassnet.recipes import (
+    FEW_ROWS,
     FOLDS,
     MOST_LEVELS_ONE_HOT,
     MOST_ROWS_IN_FOLDS,
@@ -50,7 +51,7 @@ from glassnet.training import Plan, TrainState, continued
 from glassnet.variations import member_keys
 from glassnet.wrappers import as_optimizer
 
-ROWS_IN_FLOAT64 = 2_000  # float64 numbers of so few rows are computed as such: it costs nothing
+ROWS_IN_FLOAT64 = FEW_ROWS  # float64 numbers of so few rows are computed as such: it costs nothing
 
 
 Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # rows to train on and rows to watch, by member

@@ -17,7 +17,7 @@ from glassnet.optimizers import AdamW
 from glassnet.schedules import WarmUp
 from glassnet.wrappers import Averaged
 
-STEADY = Averaged(AdamW(WarmUp(2e-3, warm_up=50), weight_decay=0.01, beta2=0.95), share=0.1)
+STEADY = Averaged(AdamW(WarmUp(4e-3, warm_up=50), weight_decay=0.01, beta2=0.95), share=0.1)
 """The optimizer: at a steady rate, since how long the run will be is found out on the way."""
 FEW_ROWS = 100  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
@@ -58,7 +58,7 @@ def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
         hidden=(128, 128, 128),
         dropout=0.0 if few else 0.1,
         optimizer=STEADY,
-        batch_size=_by_rows(n_rows, ((2_000, 32), (5_000, 64), (20_000, 128), (100_000, 256)), 512),
+        batch_size=_by_rows(n_rows, ((20_000, 64), (100_000, 256)), 512),
         epochs=100 if few else int(np.clip(3_000_000 / max(n_rows, 1), 30, 400)),
         early_stopping=None if few else EarlyStopping(patience, calibrated=True),
         members=1 if pictures else _by_rows(n_rows, ((20_000, 8), (100_000, 4)), 2),
