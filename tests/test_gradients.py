@@ -43,7 +43,10 @@ EXAMPLES: dict[str, list[Layer]] = {  # of layers that need arguments, or have o
     "BatchNorm": [BatchNorm(), BatchNorm(momentum=0.5, eps=0.1)],
     "Rescale": [Rescale(1 / 255, -0.5)],
     "Scale": [Scale(), Scale(factor=1.0)],
-    "Periodic": [Periodic(columns=4), Periodic(columns=1, waves=3, outputs=2, frequency=2.0)],
+    "Periodic": [
+        Periodic(columns=4),
+        Periodic(columns=1, waves=3, outputs=2, slowest=0.5, fastest=0.5),
+    ],
     "Embedding": [Embedding(places=(3,)), Embedding(places=(5, 2), size=3)],
     "LeakyReLU": [LeakyReLU(), LeakyReLU(slope=0.3)],
     "Network": [

@@ -42,7 +42,7 @@ EVERYTHING = Network(
         Dropout(0.25),
         Network([*ACTIVATIONS.values()]),
         Scale(2.0),
-        Periodic(2, waves=3, outputs=1, frequency=0.5),
+        Periodic(2, waves=3, outputs=1, slowest=0.5, fastest=2.0),
         Embedding((2, 3), size=4),
         Dense(3, "glorot", bias=False),
     ]
@@ -416,7 +416,7 @@ DAMAGE = {
     "places of text": (layers({"type": "Embedding", "places": ["3"], "size": 2}), "places"),
     "places no list": (layers({"type": "Embedding", "places": 3, "size": 2}), "places"),
     "far too many waves": (
-        layers({"type": "Periodic", "columns": 10**5, "waves": 10**5, "outputs": 1, "frequency": 1.0}),
+        layers({"type": "Periodic", "columns": 10**5, "waves": 10**5, "outputs": 1, "slowest": 1.0, "fastest": 1.0}),
         "small a file",
     ),
     "temperature": (changed(temperature=[0.0]), "temperature"),

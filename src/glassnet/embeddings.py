@@ -75,7 +75,8 @@ class Periodic(Layer):
     columns: how many inputs, from the first, get waves.
     waves: waves a column. Default 16.
     outputs: mixtures of its waves a column. Default 3.
-    frequency: the deviation of the frequencies at the start, in waves per unit of x. Default 0.3.
+    slowest, fastest: between these lie the frequencies at the start, in waves per unit of x, as many in each
+        octave: a column may be bent gently or cut finely, and which of them is learned. Default 0.1 and 4.
 
     Raises
     ------
@@ -89,15 +90,17 @@ class Periodic(Layer):
     columns: int
     waves: int = 16
     outputs: int = 3
-    frequency: float = 0.3
+    slowest: float = 0.1
+    fastest: float = 4.0
 
     def __post_init__(self) -> None:
         for name in ("columns", "waves", "outputs"):
             check_count(name, getattr(self, name))
-        check_range("Periodic's frequency", self.frequency, 0, math.inf, open_low=True)
+        check_range("Periodic's slowest", self.slowest, 0, math.inf, open_low=True)
+        check_range("Periodic's fastest", self.fastest, self.slowest, math.inf)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """f from a normal distribution, φ evenly from all of a turn, W and b evenly from ±1 / √waves."""
+        """ln f evenly between its ends, φ evenly from all of a turn, W and b evenly from ±1 / √waves."""
         if len(in_shape) != 1 or in_shape[0] < self.columns:
             raise ConfigurationError(
                 f"Periodic makes waves of {self.columns} columns, but each row has shape {in_shape}:"
@@ -109,7 +112,8 @@ class Periodic(Layer):
             drawn = keys.uniform(keys.fold_in(key, number), shape)
             return np.asarray((drawn - 0.5) * 2 * reach, default_float())
 
-        f = keys.normal(keys.fold_in(key, 0), shape) * self.frequency
+        share = keys.uniform(keys.fold_in(key, 0), shape)
+        f = self.slowest * (self.fastest / self.slowest) ** share
         params = {
             "f": np.asarray(f, default_float()),
             "phase": even(1, shape, 0.5),
