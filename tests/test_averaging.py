@@ -69,7 +69,7 @@ def test_the_temperature_is_the_best_for_the_best_epoch() -> None:
     run = gn.train(
         wide, X[80:], noisy[80:], optimizer=gn.Adam(0.05), epochs=60, validation=held, early_stopping=stopping
     )  # fmt: skip
-    model, (temperature,) = run.model, run.model.temperature
+    model, temperature = run.model, run.model.temperature
     best = run.history.best_epoch - 1
     assert run.history["temperature"][best] == pytest.approx(temperature)
     assert min(TEMPERATURES) <= temperature <= max(TEMPERATURES)
@@ -89,7 +89,7 @@ def test_a_calibrated_model_file_predicts_the_same(tmp_path: object) -> None:
     model = gn.NeuralClassifier((8,), members=2, embedding="none", epochs=8, random_state=0).fit(
         X, y
     )
-    assert len(model.model_.temperature) == 2
+    assert model.model_.temperature != 1
     model.save(f"{tmp_path}/m")
     again = gn.load(f"{tmp_path}/m")
     assert again.temperature == model.model_.temperature

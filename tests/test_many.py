@@ -210,20 +210,24 @@ def test_learning_rates_are_judged_by_the_loss_they_lead_to():
     assert lines[f"best: {found.best:.2g}"].get_xdata()[0] == found.best
 
 
+PLAIN = {"members": 1, "embedding": "none", "random_state": 1}
+ALL_ROWS = PLAIN | {"early_stopping": False, "epochs": 6}
 ESTIMATORS = {
-    "classes": (gn.NeuralClassifier((8,), epochs=6, batch_size=16, random_state=1), Y),
-    "text": (gn.NeuralClassifier((8,), epochs=6, random_state=1), np.array(["no", "yes"])[Y]),
-    "labels": (gn.NeuralClassifier((8,), epochs=6, random_state=1), np.stack([Y, 1 - Y], 1)),
-    "values": (gn.NeuralRegressor((8,), epochs=6, random_state=1), 100 + 50 * X[:, 0]),
-    "stopping": (gn.NeuralRegressor((8,), epochs=60, random_state=1,
-                                    early_stopping=gn.EarlyStopping(2)), X[:, :2] @ [[1, 2], [3, 4]]),
+    "classes": (gn.NeuralClassifier((8,), batch_size=16, **ALL_ROWS), Y),
+    "text": (gn.NeuralClassifier((8,), **ALL_ROWS), np.array(["no", "yes"])[Y]),
+    "labels": (gn.NeuralClassifier((8,), **ALL_ROWS), np.stack([Y, 1 - Y], 1)),
+    "values": (gn.NeuralRegressor((8,), **ALL_ROWS), 100 + 50 * X[:, 0]),
+    "stopping": (gn.NeuralRegressor((8,), epochs=60, early_stopping=gn.EarlyStopping(2), **PLAIN),
+                 X[:, :2] @ [[1, 2], [3, 4]]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("single", "y"), ESTIMATORS.values(), ids=ESTIMATORS)
 def test_members_predict_by_their_mean_and_tell_their_spread(single, y, tmp_path):
-    many = clone(single).set_params(members=3).fit(X, y)
-    single = clone(single).fit(X, y)
+    # all watch the same rows, as a single one does: each by itself watches its own fold
+    held = 0.2 if single.early_stopping else None
+    many = clone(single).set_params(members=3).fit(X, y, validation=held)
+    single = clone(single).fit(X, y, validation=held)
     model = many.model_
     assert model.members == 3 and len(many.states_) == len(many.histories_) == 3
     each = model.outputs_by_member(X)

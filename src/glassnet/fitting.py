@@ -59,9 +59,10 @@ class EarlyStopping:
     patience: epochs without improvement to wait for. Default 10. `math.inf`: never stop, keep the best.
     min_delta: how much lower counts as an improvement. Default 0.
     calibrated: judge an epoch by the validation loss that its logits have at the temperature that suits them
-        best, softmax(T z), and predict with that T: which epoch tells classes apart best, and how sure it may
-        be, are two questions. For classes and labels with validation rows; else it changes nothing.
-        Default False. Berta et al., "Rethinking Early Stopping: Refine, Then Calibrate", 2025.
+        best, softmax(T z), and predict with the T that suits all members best: which epoch tells classes
+        apart best, and how sure it may be, are two questions. For classes and labels with validation rows;
+        else it changes nothing. Default False.
+        Berta et al., "Rethinking Early Stopping: Refine, Then Calibrate", 2025.
 
     >>> EarlyStopping(patience=5).patience
     5

@@ -23,7 +23,7 @@ from glassnet.history import History
 from glassnet.intervals import kept_errors
 from glassnet.model import Model
 from glassnet.penalties import Penalty
-from glassnet.training import Plan, TrainState, predicting
+from glassnet.training import TEMPERATURES, Plan, TrainState, predicting
 
 MOST_PARAMETERS = (
     20_000_000  # that train together: some 400 MB with gradients, moments and the best
@@ -169,22 +169,26 @@ def finished_model(blueprint: Model, finished: Sequence[Finished]) -> Model:
             stacklevel=2,
         )
     arrays = [jax.tree.map(np.asarray, _best(end.state)) for end in healthy]
-    params, layer_state, temperature = arrays[0] if len(arrays) == 1 else stack(arrays)
+    params, layer_state, losses = arrays[0] if len(arrays) == 1 else stack(arrays)
+    together = losses.reshape(len(arrays), -1).mean(
+        axis=0
+    )  # one temperature for all: from all rows held out
+    temperature = TEMPERATURES[int(np.argmin(together))] if together.size > 1 else 1.0
     return replace(
         blueprint,
         params=params,
         layer_state=layer_state,
         members=len(arrays),
-        temperature=tuple(map(float, np.atleast_1d(temperature))),
+        temperature=temperature,
     )
 
 
 def _best(state: TrainState) -> Any:
-    """Return parameters, the layers' state and temperature of the best epoch, or of the last."""
+    """Return parameters, the layers' state and losses by temperature of the best epoch, or of the last."""
     best = state.best
     if best is not None and np.isfinite(float(best.score)):
-        return best.params, best.layer_state, best.temperature
-    return *predicting(state), np.ones(())
+        return best.params, best.layer_state, best.losses
+    return *predicting(state), np.zeros(1) if best is None else np.zeros_like(best.losses)
 
 
 def with_errors(model: Model, job: Job, finished: Sequence[Finished]) -> Model:

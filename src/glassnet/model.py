@@ -56,7 +56,9 @@ def _forward_apart(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
 ) -> Array:
     """Return what each of many networks says of rows of its own, (members, n, outputs)."""
-    return jax.vmap(partial(_run, program))(params, layer_state, temperature, x)
+    each = jax.vmap(partial(_run, program), in_axes=(0, 0, None, 0))
+    outputs: Array = each(params, layer_state, temperature, x)
+    return outputs
 
 
 @partial(jax.jit, static_argnames="program")
@@ -66,7 +68,7 @@ def _forward(
     """Return what the program answers: (n, outputs), (members, n, outputs), or a class a row."""
 
     run = partial(_run, program)
-    each = jax.vmap(run, in_axes=(0, 0, 0, None)) if program.members else run
+    each = jax.vmap(run, in_axes=(0, 0, None, None)) if program.members else run
     outputs = each(params, layer_state, temperature, x)
     if program.members and program.answer != "each":
         outputs = outputs.mean(axis=0)
@@ -88,7 +90,7 @@ class Model:
     info: what a person wants to know later (name of the target, scores, versions); plain values.
     members: how many networks predict together; of more than one every array in params and layer_state
         has a first axis, one place a member, and the answer is their mean.
-    temperature: what the logits are multiplied by, one number a member; (): by 1. See `EarlyStopping`.
+    temperature: what the logits are multiplied by, see `EarlyStopping`. Default 1.
     errors: on held-out rows, in the network's unit: (groups, targets, count), see `intervals`. There is one
         group for each member with rows of its own, or one for the mean of all; None: no rows were held out.
     """
@@ -103,7 +105,7 @@ class Model:
     target: Target = None
     info: dict[str, Any] = field(default_factory=dict)
     members: int = 1
-    temperature: tuple[float, ...] = ()
+    temperature: float = 1.0
     errors: np.ndarray | None = None
 
     def inputs(self, X: Any) -> np.ndarray:
@@ -162,12 +164,9 @@ class Model:
     @cached_property
     def _arrays(self) -> tuple[Params, State, Array]:
         """Parameters and state where the program wants them, so that no call has to bring them there."""
-        dtype = np.dtype(self.dtype)
-        t = np.asarray(self.temperature or (1.0,) * self.members, dtype)
-        params, state, temperature = jax.device_put(
-            (self.params, self.layer_state, t if self.members > 1 else t[0])
-        )
-        return params, state, temperature
+        temperature = np.asarray(self.temperature, self.dtype)
+        params, state, t = jax.device_put((self.params, self.layer_state, temperature))
+        return params, state, t
 
     @cached_property
     def _programs(self) -> dict[tuple[str, bool], _Program]:

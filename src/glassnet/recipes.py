@@ -19,7 +19,7 @@ from glassnet.wrappers import Averaged
 
 STEADY = Averaged(AdamW(WarmUp(4e-3, warm_up=50), weight_decay=0.01, beta2=0.95), share=0.1)
 """The optimizer: at a steady rate, since how long the run will be is found out on the way."""
-FEW_ROWS = 100  # fewer rows are all needed for training
+FEW_ROWS = 40  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
 FOLDS = 8  # each member watches one of them, where there are not more members than that
 MOST_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
@@ -44,13 +44,13 @@ def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
 
     - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
     - hidden: three layers of 128 neurons.
-    - dropout: 0.1 from 100 rows on; with fewer, each row counts, and a row of weight 2 equals two rows.
-    - batch_size: 32 up to 2 000 rows, 64 up to 5 000, 128 up to 20 000, 256 up to 100 000, else 512.
-    - early stopping from 100 rows on: a patience of 16 epochs, fewer the more steps they have, at least 3.
+    - dropout: 0.1 from 40 rows on; with fewer, each row counts, and a row of weight 2 equals two rows.
+    - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512.
+    - early stopping from 40 rows on: a patience of 16 epochs, fewer the more steps they have, at least 3.
     - epochs: at most 400, fewer the more rows, at least 30.
 
     >>> recipe_for(150).batch_size, recipe_for(500_000).members
-    (32, 2)
+    (64, 2)
     """
     few = n_rows < FEW_ROWS
     patience = round(float(np.clip(16 * math.sqrt(10_000 / max(n_rows, 1)), 3, 16)))

@@ -38,13 +38,13 @@ TEMPERATURES = tuple(2 ** (k / 6) for k in range(-12, 7))  # a quarter to 2, 1 a
 
 
 class Best(NamedTuple):
-    """The best epoch so far: its parameters, its layers' state, score (a loss), number and temperature."""
+    """The best epoch so far: its parameters, layer state, score and number, and its losses by temperature."""
 
     params: Params
     layer_state: State
     score: Array
     epoch: Array
-    temperature: Array
+    losses: Array  # one for each of TEMPERATURES with `plan.calibrated`, else the score alone
 
 
 class TrainState(NamedTuple):
@@ -108,7 +108,9 @@ def initial_state(
     params, layer_state, out_shape = network.init(keys.fold_in(key, 0), in_shape)
     params, layer_state = jax.device_put((params, layer_state))
     average = (params, layer_state) if isinstance(optimizer, Averaged) else ()
-    best = Best(params, layer_state, _infinite(), _ZERO, _one()) if plan.keep_best else None
+    best = (
+        Best(params, layer_state, _infinite(), _ZERO, _no_losses(plan)) if plan.keep_best else None
+    )
     state = TrainState(
         params=params,
         layer_state=layer_state,
@@ -134,8 +136,13 @@ def _no_rows(plan: Plan) -> Any:
     return np.zeros((CAPACITY, len(plan.columns)), default_float())
 
 
-def _one() -> Any:
-    return np.asarray(1, default_float())
+def _no_losses(plan: Plan) -> Any:
+    return np.full(len(temperatures_of(plan)), np.inf, default_float())
+
+
+def temperatures_of(plan: Plan) -> tuple[float, ...]:
+    """Return the temperatures that an epoch is judged by: many where it is calibrated, else 1 alone."""
+    return TEMPERATURES if plan.calibrated else (1.0,)
 
 
 def _infinite() -> Any:
@@ -149,7 +156,7 @@ def predicting(state: TrainState) -> tuple[Params, State]:
 
 def continued(state: TrainState, plan: Plan) -> TrainState:
     """Return a state to go on from under another plan: nothing is best yet, nothing has ended."""
-    best = Best(*predicting(state), _infinite(), state.epoch, _one())
+    best = Best(*predicting(state), _infinite(), state.epoch, _no_losses(plan))
     return state._replace(
         best=best if plan.keep_best else None, stale=_ZERO, status=_ZERO, rows=_no_rows(plan)
     )
@@ -249,17 +256,20 @@ def run_epoch(
     if plan.penalised:
         params = layout.unpack(state.params)
         measured.append(controls.penalty.value(params, spread_traits(plan.network, params)))
-    score, temperature = measured[0], jnp.ones_like(measured[0])
+    score, losses = measured[0], measured[0][None]
     if validation is not None:
         params, layer_state = predicting(state)
-        scores = evaluate(layout.unpack(params), layer_state, validation, plan)
-        measured, score = [*measured, *scores], scores[0]
-        temperature = scores[-1] if plan.calibrated else temperature
+        losses, metrics = evaluate(layout.unpack(params), layer_state, validation, plan)
+        best = jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))
+        score = losses[best]
+        measured = [*measured, score, *metrics]
+        if plan.calibrated:
+            measured.append(jnp.asarray(TEMPERATURES, losses.dtype)[best])
     row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
     state = state._replace(
         epoch=state.epoch + 1, rows=state.rows.at[state.epoch % CAPACITY].set(row)
     )
-    return judge_epoch(state, score, temperature, controls, plan) if plan.keep_best else state
+    return judge_epoch(state, score, losses, controls, plan) if plan.keep_best else state
 
 
 def _relaid(state: TrainState, params: Any, within: Any) -> TrainState:
@@ -359,12 +369,12 @@ def update(
 
 
 def judge_epoch(
-    state: TrainState, score: Array, temperature: Array, controls: Controls, plan: Plan
+    state: TrainState, score: Array, losses: Array, controls: Controls, plan: Plan
 ) -> TrainState:
     """Keep the parameters of the best epoch, and stop when there was no better one for long."""
     assert state.best is not None
     better = score < state.best.score - controls.min_delta  # false for NaN: it never wins
-    now = Best(*predicting(state), score, state.epoch, temperature)
+    now = Best(*predicting(state), score, state.epoch, losses)
     best = jax.tree.map(partial(jnp.where, better), now, state.best)
     stale = jnp.where(better, 0, state.stale + 1)
     ended = STOPPED_EARLY if plan.validated else CONVERGED
@@ -373,11 +383,13 @@ def judge_epoch(
     return state._replace(best=best, stale=stale, status=status)
 
 
-def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list[Array]:
+def evaluate(
+    params: Params, layer_state: State, data: Data, plan: Plan
+) -> tuple[Array, list[Array]]:
     """Return the mean loss and the metrics on data, in prediction mode.
 
-    With `plan.calibrated` the loss is that of the best of TEMPERATURES, which stands at the end: what counts
-    is how well the outputs tell the targets apart, since how sure they are can be set right afterwards.
+    With `plan.calibrated` there is a loss for each of TEMPERATURES, by which the logits are multiplied: what
+    counts is how well they tell the targets apart, since how sure they are can be set right afterwards.
     """
     n_rows = data.x.shape[0]
     size = min(n_rows, EVALUATION_BATCH)
@@ -395,16 +407,13 @@ def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list
         share = _total(batch)
         return sums + share * jnp.stack([*means, jnp.ones_like(share)]), None
 
-    temperatures = jnp.asarray(TEMPERATURES if plan.calibrated else (1.0,), default_float())
+    temperatures = jnp.asarray(temperatures_of(plan), default_float())
     count = len(temperatures)
     zeros = jnp.zeros(count + len(plan.metrics) + 1, default_float())
     places = rows_in_order(n_rows, size)
     sums, _ = jax.lax.scan(one_batch, zeros, places)
     means = sums[:-1] / jnp.where(sums[-1] > 0, sums[-1], jnp.ones_like(sums[-1]))
-    if not plan.calibrated:
-        return list(means)
-    best = jnp.argmin(jnp.where(jnp.isfinite(means[:count]), means[:count], jnp.inf))
-    return [means[best], *means[count:], temperatures[best]]
+    return means[:count], list(means[count:])
 
 
 def measure(logits: Array, target: Array, weight: Array | None, plan: Plan) -> list[Array]:
