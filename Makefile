@@ -39,6 +39,7 @@ fast: .venv/dev
 	touch $@
 
 # Beside PyTorch, Keras and scikit-learn; alone on the machine, some minutes: make bench PARTS=steps
+# The default network on many tables: make bench PARTS="accuracy --help"
 bench: .venv/dev
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks $(PARTS)

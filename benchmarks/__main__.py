@@ -1,6 +1,7 @@
 """`python -m benchmarks [PART ...]`: measure, print, and write docs/benchmarks.json and its page.
 
 `python -m benchmarks page` writes the page alone.
+`python -m benchmarks accuracy [OPTION ...]` has a page of its own: see its `--help`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import fresh, growth, many, page, prediction, steps, targets
+from benchmarks import accuracy, fresh, growth, many, page, prediction, steps, targets
 
 PARTS = {
     "steps": steps.measure,
@@ -30,6 +31,9 @@ DOCS = Path(__file__).parent.parent / "docs"
 def main(names: list[str]) -> None:
     """Measure the named parts (all by default) and rewrite the page from all that is known."""
     DOCS.mkdir(exist_ok=True)
+    if names[:1] == ["accuracy"]:
+        accuracy.main(names[1:], DOCS, machine())
+        return
     path = DOCS / "benchmarks.json"
     known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for name in names or PARTS:

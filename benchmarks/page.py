@@ -35,11 +35,12 @@ def _part(known: dict[str, Any], name: str, make: Any) -> str:
     if name not in known:
         return ""
     return (
-        f"{make({k: v for k, v in known[name].items() if k != 'machine'})}\n{_machine(known[name])}"
+        f"{make({k: v for k, v in known[name].items() if k != 'machine'})}\n{measured(known[name])}"
     )
 
 
-def _machine(part: dict[str, Any]) -> str:
+def measured(part: dict[str, Any]) -> str:
+    """Return where and with what a part was measured."""
     machine = part["machine"]
     versions = ", ".join(
         f"{name} {machine[name]}" for name in ("jax", "torch", "keras", "scikit-learn", "optax")
@@ -47,7 +48,8 @@ def _machine(part: dict[str, Any]) -> str:
     return f"Measured {machine['date']} on {machine['processor']}; Python {machine['python']}, {versions}.\n"
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
+    """Return a paragraph with lines of the page's width."""
     return textwrap.fill(" ".join(text.split()), 110) + "\n"
 
 
@@ -88,7 +90,7 @@ def _steps(part: dict[str, Any], title: str = "A training step") -> str:
         for case, found in part.items()
     ]
     head = ["size", *(f"{name}, µs" for name in names), "times faster", "floor, µs", "times floor"]
-    text = _wrapped("""
+    text = wrapped("""
         Sizes: xor 2-4-1 (4 rows, batch 4), iris 4-16-3 (150, 16), digits 64-64-10 (1 797, 32), mnist
         784-128-10 (10 000, 64), deep 784-256-128-10 (10 000, 128), wide 1024-2048-2048-10 (8 192,
         256). The floor is the time of the matrix products alone at the best rate measured in the
@@ -99,7 +101,7 @@ def _steps(part: dict[str, Any], title: str = "A training step") -> str:
 
 
 def _fresh(part: dict[str, Any]) -> str:
-    text = "## From a cold start\n\n" + _wrapped("""
+    text = "## From a cold start\n\n" + wrapped("""
         Whole processes: from the start of Python to fitted and scored, imports and compilation included.
         "Cold" starts with an empty cache of compiled programs, "warm" with what an earlier process
         left (glassnet's cache, JAX's for Keras). Peak memory is the whole process's.
@@ -164,7 +166,7 @@ def _growth(part: dict[str, Any]) -> str:
         for axis, found in part.items()
         for size, seconds in found["seconds an epoch"].items()
     ]
-    text = _wrapped("""
+    text = wrapped("""
         An epoch of a 32-64-10 network at batch 256 on 100 000 rows, one of the three changed at a time:
         time, peak memory beyond what importing and compiling take, and the exponent b of time = a ·
         size^b.

@@ -17,18 +17,7 @@ from glassnet.errors import ConfigurationError
 from glassnet.fitting import as_leaves
 from glassnet.layers import Dense
 from glassnet.network import Network
-from glassnet.optimizers import (
-    OPTIMIZERS,
-    SGD,
-    Adam,
-    AdamW,
-    ClipByNorm,
-    Momentum,
-    RMSprop,
-    Transformation,
-    as_optimizer,
-    bind_schedules,
-)
+from glassnet.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Momentum, RMSprop
 from glassnet.run import train
 from glassnet.schedules import (
     SCHEDULES,
@@ -40,6 +29,7 @@ from glassnet.schedules import (
     Step,
     WarmUp,
 )
+from glassnet.wrappers import ClipByNorm, Transformation, as_optimizer, bind_schedules
 from helpers import assert_close, blobs
 
 STEPS = 100

@@ -15,8 +15,8 @@ from glassnet.preprocessing import (
     DateEncoder,
     NumericEncoder,
     TableEncoder,
-    split,
 )
+from glassnet.splits import split
 from glassnet.tables import Table, as_table
 
 

@@ -23,10 +23,11 @@ from glassnet.history import History
 from glassnet.layers import BatchNorm, Dense, Dropout
 from glassnet.losses import CrossEntropy
 from glassnet.network import Network
-from glassnet.optimizers import SGD, Adam, ClipByNorm
-from glassnet.preprocessing import split
+from glassnet.optimizers import SGD, Adam
 from glassnet.programs import compiled
 from glassnet.run import train
+from glassnet.splits import split
+from glassnet.wrappers import ClipByNorm
 from helpers import assert_close, assert_same_bits, blobs
 
 X, Y = blobs(50)

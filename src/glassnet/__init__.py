@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from glassnet.cross_validation import CrossValidation as CrossValidation
     from glassnet.cross_validation import cross_validate as cross_validate
     from glassnet.datasets import read as read
+    from glassnet.embeddings import Periodic as Periodic
+    from glassnet.embeddings import Scale as Scale
     from glassnet.errors import ConfigurationError as ConfigurationError
     from glassnet.errors import DataError as DataError
     from glassnet.errors import DivergenceError as DivergenceError
@@ -61,7 +63,6 @@ if TYPE_CHECKING:
     from glassnet.optimizers import SGD as SGD
     from glassnet.optimizers import Adam as Adam
     from glassnet.optimizers import AdamW as AdamW
-    from glassnet.optimizers import ClipByNorm as ClipByNorm
     from glassnet.optimizers import Momentum as Momentum
     from glassnet.optimizers import RMSprop as RMSprop
     from glassnet.persistence import load as load
@@ -81,6 +82,8 @@ if TYPE_CHECKING:
     from glassnet.sweeps import find_learning_rate as find_learning_rate
     from glassnet.sweeps import sweep as sweep
     from glassnet.tables import Table as Table
+    from glassnet.wrappers import Averaged as Averaged
+    from glassnet.wrappers import ClipByNorm as ClipByNorm
 
 __version__ = "0.1.0"
 
@@ -89,6 +92,7 @@ _HOMES = {
     "compilation": "use_cache",
     "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",
+    "embeddings": "Periodic Scale",
     "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
     "estimators": "NeuralClassifier NeuralRegressor",
     "evaluation": "evaluate",
@@ -99,13 +103,14 @@ _HOMES = {
     "losses": "BinaryCrossEntropy CrossEntropy CustomLoss Huber Loss MeanAbsoluteError MeanSquaredError",
     "model": "Model",
     "network": "Network",
-    "optimizers": "SGD Adam AdamW ClipByNorm Momentum RMSprop",
+    "optimizers": "SGD Adam AdamW Momentum RMSprop",
     "persistence": "load save",
     "progress": "ProgressBar",
     "run": "Run train",
     "schedules": "Constant Cosine Exponential OneCycle Step WarmUp",
     "sweeps": "LearningRates Sweep Trial find_learning_rate sweep",
     "tables": "Table",
+    "wrappers": "Averaged ClipByNorm",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

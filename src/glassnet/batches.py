@@ -24,6 +24,10 @@ class Data(NamedTuple):
     y: Any
     weight: Any = None
 
+    def at(self, rows: Any) -> Data:
+        """Return some of the rows."""
+        return Data(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
+
 
 def batch_count(n_rows: int, batch_size: int) -> int:
     """Return the number of steps in an epoch.

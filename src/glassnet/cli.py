@@ -307,7 +307,7 @@ def estimator_parameters(
 ) -> dict[str, Any]:
     """Return the estimator's parameters that a person chose."""
     from glassnet.fitting import EarlyStopping
-    from glassnet.optimizers import as_optimizer
+    from glassnet.wrappers import as_optimizer
 
     chosen = {name: value for name, value in given.items() if value is not None}
     if hidden is not None:

@@ -65,6 +65,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         activation: Any = "silu",
         dropout: Any = "auto",
         batch_norm: bool = False,
+        embedding: Any = "auto",
         network: Network | None = None,
         loss: Any = "auto",
         optimizer: Any = "auto",
@@ -73,7 +74,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         epochs: Any = "auto",
         early_stopping: Any = "auto",
         class_weight: Any = None,
-        members: int = 1,
+        members: Any = "auto",
+        max_seconds: float | None = None,
         warm_start: bool = False,
         dtype: str = "auto",
         random_state: Any = None,
@@ -83,6 +85,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
+        self.embedding = embedding
         self.network = network
         self.loss = loss
         self.optimizer = optimizer
@@ -92,6 +95,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         self.early_stopping = early_stopping
         self.class_weight = class_weight
         self.members = members
+        self.max_seconds = max_seconds
         self.warm_start = warm_start
         self.dtype = dtype
         self.random_state = random_state
@@ -154,6 +158,7 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         activation: Any = "silu",
         dropout: Any = "auto",
         batch_norm: bool = False,
+        embedding: Any = "auto",
         network: Network | None = None,
         loss: Any = "auto",
         optimizer: Any = "auto",
@@ -161,7 +166,8 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         batch_size: Any = "auto",
         epochs: Any = "auto",
         early_stopping: Any = "auto",
-        members: int = 1,
+        members: Any = "auto",
+        max_seconds: float | None = None,
         warm_start: bool = False,
         dtype: str = "auto",
         random_state: Any = None,
@@ -171,6 +177,7 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
+        self.embedding = embedding
         self.network = network
         self.loss = loss
         self.optimizer = optimizer
@@ -179,6 +186,7 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.members = members
+        self.max_seconds = max_seconds
         self.warm_start = warm_start
         self.dtype = dtype
         self.random_state = random_state

@@ -14,7 +14,7 @@ from glassnet.baselines import FITS, Rows, most_rows, scaled
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.losses import Task
 from glassnet.model import Model
-from glassnet.preprocessing import split
+from glassnet.splits import split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
 

@@ -19,7 +19,7 @@ from glassnet.evaluation import Evaluation, baselines, evaluate
 from glassnet.fitting import Callback
 from glassnet.history import History
 from glassnet.model import Model
-from glassnet.preprocessing import split
+from glassnet.splits import split
 from glassnet.suspicions import Suspicion, suspicions
 from glassnet.tables import Table, no_such_column
 from glassnet.targets import LabelsEncoder, TargetScaler

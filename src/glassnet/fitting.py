@@ -23,7 +23,6 @@ from glassnet._types import Shape, default_float
 from glassnet.batches import Data, batch_count
 from glassnet.errors import ConfigurationError
 from glassnet.history import History
-from glassnet.optimizers import ClipByNorm, as_optimizer, bind_schedules
 from glassnet.penalties import Penalty
 from glassnet.schedules import Schedule
 from glassnet.training import (
@@ -38,6 +37,7 @@ from glassnet.training import (
     initial_state,
     run_epochs,
 )
+from glassnet.wrappers import Averaged, ClipByNorm, as_optimizer, bind_schedules
 
 STATUS = {
     RUNNING: "finished",  # all its epochs: nothing ended it before
@@ -58,6 +58,10 @@ class EarlyStopping:
     ----------
     patience: epochs without improvement to wait for. Default 10. `math.inf`: never stop, keep the best.
     min_delta: how much lower counts as an improvement. Default 0.
+    calibrated: judge an epoch by the validation loss that its logits have at the temperature that suits them
+        best, softmax(T z), and predict with that T: which epoch tells classes apart best, and how sure it may
+        be, are two questions. For classes and labels with validation rows; else it changes nothing.
+        Default False. Berta et al., "Rethinking Early Stopping: Refine, Then Calibrate", 2025.
 
     >>> EarlyStopping(patience=5).patience
     5
@@ -65,10 +69,35 @@ class EarlyStopping:
 
     patience: float = 10
     min_delta: float = 0.0
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         check_range("EarlyStopping's patience", self.patience, 1, math.inf, open_high=False)
         check_range("EarlyStopping's min_delta", self.min_delta, 0, math.inf)
+
+
+class TimeLimit:
+    """A callback that ends a run when its time is up, counted from here; what was best till then is kept.
+
+    Parameters
+    ----------
+    seconds: above 0, compilation included.
+
+    >>> TimeLimit(60).seconds
+    60
+    """
+
+    coarse = True
+    ending = "out of time"
+
+    def __init__(self, seconds: float) -> None:
+        check_range("max_seconds", seconds, 0, math.inf, open_low=True)
+        self.seconds = seconds
+        self._end = time.perf_counter() + seconds
+
+    def __call__(self, event: Event) -> bool:
+        """Return whether the time is up."""
+        return time.perf_counter() >= self._end
 
 
 class Event(NamedTuple):
@@ -87,7 +116,7 @@ Callback = Callable[[Event], Any]
 class Fitted(NamedTuple):
     """The end of a run: its state, and by network (mostly one) its history and how it ended.
 
-    An end is one of `STATUS`, or "interrupted".
+    An end is one of `STATUS`, "interrupted", or what the callback that stopped it calls its `ending`.
     """
 
     state: TrainState
@@ -148,7 +177,7 @@ def fit(
     ]
     optimizer, controls = (stack(moves), stack(waits)) if plan.stacked else (moves[0], waits[0])
     size = chunk or _first_chunk(state, n_rows, plan)
-    told, began = tuple(histories), time.perf_counter()
+    told, began, ending = tuple(histories), time.perf_counter(), STATUS[RUNNING]
     with interruptible() as interrupted, closing(callbacks):
         while unfinished(state, epochs).any() and not interrupted.is_set():
             first, called = np.asarray(state.epoch), time.perf_counter()
@@ -164,12 +193,13 @@ def fit(
             if callbacks:
                 epoch, since = int(np.max(state.epoch)), time.perf_counter() - began
                 event = Event(epoch, epochs, History.mean(told), state, since)
-                if any(
-                    [callback(event) for callback in callbacks]
-                ):  # all are told, then any may stop
+                # all are told, then any may stop
+                said = [callback for callback in callbacks if callback(event)]
+                if said:
+                    ending = getattr(said[0], "ending", ending)
                     break
-        stopped = interrupted.is_set()
-    names = STATUS | ({RUNNING: "interrupted"} if stopped else {})
+        ending = "interrupted" if interrupted.is_set() else ending
+    names = STATUS | {RUNNING: ending}
     codes = np.atleast_1d(np.asarray(state.status)).tolist()
     return Fitted(state, told, tuple(names[code] for code in codes))
 
@@ -212,7 +242,7 @@ def divergence(state: TrainState, history: History) -> str:
 
 def checked(optimizer: Any) -> Any:
     """Return an optimizer whose learning rate, if it is a number of its own, can be one."""
-    inner = optimizer.optimizer if isinstance(optimizer, ClipByNorm) else optimizer
+    inner = optimizer.optimizer if isinstance(optimizer, (ClipByNorm, Averaged)) else optimizer
     if hasattr(inner, "learning_rate") and not isinstance(inner.learning_rate, Schedule):
         check_range("learning_rate", inner.learning_rate, 0, math.inf)
     return optimizer

@@ -22,7 +22,7 @@ from glassnet.fitting import Callback, EarlyStopping, divergence, fit, stack
 from glassnet.history import History
 from glassnet.model import Model
 from glassnet.penalties import Penalty
-from glassnet.training import Plan, TrainState
+from glassnet.training import Plan, TrainState, predicting
 
 MOST_PARAMETERS = (
     20_000_000  # that train together: some 400 MB with gradients, moments and the best
@@ -40,8 +40,8 @@ class Job(NamedTuple):
     histories: tuple[History, ...]
     optimizers: tuple[Any, ...]
     penalties: tuple[Penalty, ...]
-    data: Data
-    validation: Data | None
+    data: tuple[Data, ...]  # one and the same where members share their rows
+    validation: tuple[Data | None, ...]
     epochs: int
     early_stopping: EarlyStopping | None
 
@@ -84,8 +84,8 @@ def _form(job: Job, place: int) -> Any:
 
     state, optimizer = job.states[place], job.optimizers[place]
     together = (int(state.epoch), np.asarray(state.order).tobytes(), job.epochs, job.early_stopping)
-    data = (shapes(job.data), shapes(job.validation), job.blueprint.dtype)
-    return job.plan, together, data, shapes(state), jax.tree.structure(optimizer)
+    rows = (shapes(job.data[place]), shapes(job.validation[place]), job.blueprint.dtype)
+    return job.plan, together, rows, shapes(state), jax.tree.structure(optimizer)
 
 
 def _most_together(lanes: Sequence[tuple[Job, int]]) -> int:
@@ -93,7 +93,7 @@ def _most_together(lanes: Sequence[tuple[Job, int]]) -> int:
     job = lanes[0][0]
     most = MOST_PARAMETERS // max(1, _size(job.states[0].params))
     if _own_rows(lanes):
-        most = min(most, MOST_NUMBERS // max(1, _size((job.data, job.validation))))
+        most = min(most, MOST_NUMBERS // max(1, _size((job.data[0], job.validation[0]))))
     return max(1, most)
 
 
@@ -102,23 +102,24 @@ def _size(tree: Any) -> int:
 
 
 def _own_rows(lanes: Sequence[tuple[Job, int]]) -> bool:
-    return any(job.data is not lanes[0][0].data for job, _ in lanes)
+    first, place = lanes[0]
+    return any(job.data[p] is not first.data[place] for job, p in lanes)
 
 
 def _run_together(
     lanes: Sequence[tuple[Job, int]], callbacks: Sequence[Callback], chunk: int | None
 ) -> list[Finished]:
     """Train networks of one form in one program."""
-    job = lanes[0][0]
+    job, place = lanes[0]
     states = [job.states[place] for job, place in lanes]
-    data, validation, plan = job.data, job.validation, job.plan
+    data, validation, plan = job.data[place], job.validation[place], job.plan
     with precision(job.blueprint.dtype):
         if len(lanes) == 1:
             state = states[0]
         else:
             plan = replace(plan, stacked=True, own_rows=_own_rows(lanes))
             if plan.own_rows:
-                data, validation = stack([(job.data, job.validation) for job, _ in lanes])
+                data, validation = stack([(job.data[p], job.validation[p]) for job, p in lanes])
             stacked = stack([state._replace(order=()) for state in states])
             state = stacked._replace(order=states[0].order)
         ended = fit(
@@ -167,13 +168,19 @@ def finished_model(blueprint: Model, finished: Sequence[Finished]) -> Model:
             stacklevel=2,
         )
     arrays = [jax.tree.map(np.asarray, _best(end.state)) for end in healthy]
-    params, layer_state = arrays[0] if len(arrays) == 1 else stack(arrays)
-    return replace(blueprint, params=params, layer_state=layer_state, members=len(arrays))
+    params, layer_state, temperature = arrays[0] if len(arrays) == 1 else stack(arrays)
+    return replace(
+        blueprint,
+        params=params,
+        layer_state=layer_state,
+        members=len(arrays),
+        temperature=tuple(map(float, np.atleast_1d(temperature))),
+    )
 
 
 def _best(state: TrainState) -> Any:
-    """Return the parameters and the layers' state of the best epoch, or of the last."""
+    """Return parameters, the layers' state and temperature of the best epoch, or of the last."""
     best = state.best
     if best is not None and np.isfinite(float(best.score)):
-        return best.params, best.layer_state
-    return state.params, state.layer_state
+        return best.params, best.layer_state, best.temperature
+    return *predicting(state), np.ones(())

@@ -43,14 +43,17 @@ class _Program:
 
 
 @partial(jax.jit, static_argnames="program")
-def _forward(params: Params, layer_state: State, x: Array, *, program: _Program) -> Array:
+def _forward(
+    params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
+) -> Array:
     """Return what the program answers: (n, outputs), (members, n, outputs), or a class a row."""
 
-    def run(params: Params, layer_state: State) -> Array:
-        logits = program.network.forward(params, layer_state, x)[0]
+    def run(params: Params, layer_state: State, temperature: Array) -> Array:
+        logits = temperature * program.network.forward(params, layer_state, x)[0]
         return logits if program.loss is None else program.loss.output(logits)
 
-    outputs = jax.vmap(run)(params, layer_state) if program.members else run(params, layer_state)
+    arrays = (params, layer_state, temperature)
+    outputs = jax.vmap(run)(*arrays) if program.members else run(*arrays)
     if program.members and program.answer != "each":
         outputs = outputs.mean(axis=0)
     return jnp.argmax(outputs, axis=1) if program.answer == "class" else outputs
@@ -71,6 +74,7 @@ class Model:
     info: what a person wants to know later (name of the target, scores, versions); plain values.
     members: how many networks predict together; of more than one every array in params and layer_state
         has a first axis, one place a member, and the answer is their mean.
+    temperature: what the logits are multiplied by, one number a member; (): by 1. See `EarlyStopping`.
     """
 
     network: Network
@@ -83,6 +87,7 @@ class Model:
     target: Target = None
     info: dict[str, Any] = field(default_factory=dict)
     members: int = 1
+    temperature: tuple[float, ...] = ()
 
     def inputs(self, X: Any) -> np.ndarray:
         """Return rows as the network takes them, shape (n, *in_shape).
@@ -128,10 +133,14 @@ class Model:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
-    def _arrays(self) -> tuple[Params, State]:
+    def _arrays(self) -> tuple[Params, State, Array]:
         """Parameters and state where the program wants them, so that no call has to bring them there."""
-        params, state = jax.device_put((self.params, self.layer_state))
-        return params, state
+        dtype = np.dtype(self.dtype)
+        t = np.asarray(self.temperature or (1.0,) * self.members, dtype)
+        params, state, temperature = jax.device_put(
+            (self.params, self.layer_state, t if self.members > 1 else t[0])
+        )
+        return params, state, temperature
 
     @cached_property
     def _programs(self) -> dict[tuple[str, bool], _Program]:

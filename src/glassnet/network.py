@@ -15,6 +15,7 @@ from glassnet import keys
 from glassnet._resolve import resolve
 from glassnet._types import Array, Cache, Key, Params, Shape, State, default_float
 from glassnet.activations import ACTIVATIONS, Activation
+from glassnet.embeddings import EMBEDDINGS
 from glassnet.errors import ConfigurationError
 from glassnet.initializers import Zeros
 from glassnet.layers import LAYERS, BatchNorm, Dense, Dropout, Layer, Trait
@@ -186,7 +187,11 @@ def hidden_layers(
     return layers
 
 
-LAYER_TYPES: dict[str, type[Layer]] = LAYERS | {
-    "Network": Network,
-    **{type(activation).__name__: type(activation) for activation in ACTIVATIONS.values()},
-}
+LAYER_TYPES: dict[str, type[Layer]] = (
+    LAYERS
+    | EMBEDDINGS
+    | {
+        "Network": Network,
+        **{type(activation).__name__: type(activation) for activation in ACTIVATIONS.values()},
+    }
+)

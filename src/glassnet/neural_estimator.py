@@ -19,33 +19,40 @@ from glassnet.batches import Data
 from glassnet.choices import as_array, check_flag, is_auto, seed_of, targets_of, widths_of
 from glassnet.class_weights import class_weights
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.fitting import EarlyStopping, start
+from glassnet.fitting import EarlyStopping, TimeLimit, start
 from glassnet.history import History
 from glassnet.jobs import Finished, Job, finished_model, run_jobs
 from glassnet.losses import Loss
 from glassnet.model import Model, check_array
 from glassnet.network import Network
 from glassnet.objectives import as_target, check_output, encode_target, encoded, outputs_needed
-from glassnet.optimizers import as_optimizer
 from glassnet.penalties import Penalty
 from glassnet.persistence import save
-from glassnet.preprocessing import TableEncoder, split
+from glassnet.preprocessing import TableEncoder
 from glassnet.recipes import (
+    FOLDS,
+    MOST_ROWS_IN_FOLDS,
     STEADY,
     VALIDATION_SHARE,
     Recipe,
     build_network,
+    embedding_front,
     is_pictures,
     picture_front,
     recipe_for,
 )
 from glassnet.run import as_callbacks, check_weights, make_plan
+from glassnet.splits import folds, split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder
 from glassnet.training import Plan, TrainState, continued
 from glassnet.variations import member_keys
+from glassnet.wrappers import as_optimizer
 
 ROWS_IN_FLOAT64 = 2_000  # float64 numbers of so few rows are computed as such: it costs nothing
+
+
+Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # rows to train on and rows to watch, by member
 
 
 class _Rows(NamedTuple):
@@ -118,33 +125,38 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     ) -> Self:
         """Train the job of these rows and keep what came out."""
         job = self._job(rows, validation, again, partial, classes)
-        return self._keep(job, run_jobs([job], as_callbacks(self.callbacks))[0])
+        limit = [] if self.max_seconds is None else [TimeLimit(self.max_seconds)]
+        return self._keep(job, run_jobs([job], [*as_callbacks(self.callbacks), *limit])[0])
 
     def _job(
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
     ) -> Job:
         """Set rows aside, encode, and decide all that there is to decide."""
-        check_count("members", self.members)
         seed = seed_of(self.random_state)
         recipe = self._recipe(rows, partial, validation)
         if is_auto(self.optimizer) and (again or partial):
             recipe = recipe._replace(optimizer=STEADY)
-        rows, held = self._set_aside(rows, validation, recipe.early_stopping, partial, seed)
+        rows, held, parts = self._watched(rows, validation, recipe, partial, seed)
         model = self.model_ if again else self._blueprint(rows, recipe, classes)
         optimizer = as_optimizer(recipe.optimizer)
         with precision(model.dtype):
-            data = self._encoded(model, rows, self._balanced(rows, model))
-            watched = None if held is None else self._encoded(model, held, held.weight)
+            whole = self._encoded(model, rows, self._balanced(rows, model))
+            same = None if held is None else self._encoded(model, held, held.weight)
+            data, watched = (whole,) * recipe.members, (same,) * recipe.members
+            if parts:
+                judged = whole._replace(weight=self._encoded_weight(rows.weight, model.dtype))
+                data = tuple(whole.at(train) for train, _ in parts)
+                watched = tuple(judged.at(rest) for _, rest in parts)
             plan = make_plan(
-                model.network, model.loss, len(data.x), recipe.batch_size,
+                model.network, model.loss, len(data[0].x), recipe.batch_size,
                 metrics=("accuracy",) if model.loss.task != "regression" else (),
-                stopping=recipe.early_stopping, held=watched, penalised=self.l2 > 0,
+                stopping=recipe.early_stopping, held=watched[0], penalised=self.l2 > 0,
             )  # fmt: skip
-            drawn = member_keys(keys.key(seed), self.members)
+            drawn = member_keys(keys.key(seed), recipe.members)
             if again:
-                states, done = self._states_to_go_on_from(plan), self.n_iter_
+                states, done = self._states_to_go_on_from(plan, recipe.members), self.n_iter_
             else:
-                states, done = self._fresh_states(model, plan, optimizer, drawn, data), 0
+                states, done = self._fresh_states(model, plan, optimizer, drawn, whole), 0
         return Job(
             model, plan, drawn, states, self.histories_ if again else (History(),) * len(states),
             (optimizer,) * len(states), (Penalty(0.0, self.l2),) * len(states), data, watched,
@@ -160,11 +172,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         check_output(outputs, model.loss, model.target, data.y)
         return tuple(state._replace(order=first.order) for state, _ in started)
 
-    def _states_to_go_on_from(self, plan: Plan) -> tuple[TrainState, ...]:
+    def _states_to_go_on_from(self, plan: Plan, members: int) -> tuple[TrainState, ...]:
         """Return the last fit's states; members that had stopped before others count on from the last."""
-        if len(self.states_) != self.members:
+        if len(self.states_) != members:
             raise ConfigurationError(
-                f"members is {self.members}, but the fit to go on from had {len(self.states_)}: leave it"
+                f"members is {members}, but the fit to go on from had {len(self.states_)}: leave it"
                 " as it was, or set warm_start=False."
             )
         epoch: Any = np.asarray(self.n_iter_, np.int32)
@@ -179,7 +191,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         self.histories_: tuple[History, ...] = tuple(end.history for end in finished)
         self.history_: History = History.mean(self.histories_)
         self.n_iter_ = max(int(state.epoch) for state in self.states_)
-        self.n_validation_ = 0 if job.validation is None else len(job.validation.x)
+        watched = job.validation[0]
+        self.n_validation_ = 0 if watched is None else len(watched.x)
         self.status_ = finished[0].status
         return self
 
@@ -190,8 +203,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             check_range("dropout", self.dropout, 0, 1)
         for name in ("batch_norm", "warm_start"):
             check_flag(name, getattr(self, name))
-        n_inputs = int(np.prod(rows.X.shape[1:])) if isinstance(rows.X, np.ndarray) else 0
-        auto = recipe_for(len(rows.y), n_inputs)
+        pictures = isinstance(rows.X, np.ndarray) and is_pictures(rows.X.shape)
+        auto = recipe_for(len(rows.y), pictures=pictures)
         stopping = self.early_stopping
         if is_auto(stopping):
             own = isinstance(validation, tuple | list)
@@ -207,6 +220,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             )
         epochs = auto.epochs if is_auto(self.epochs) else self.epochs
         check_count("epochs", epochs)
+        members = auto.members if is_auto(self.members) else self.members
+        check_count("members", members)
         return Recipe(
             hidden=auto.hidden if is_auto(self.hidden) else widths_of(self.hidden),
             dropout=auto.dropout if is_auto(self.dropout) else self.dropout,
@@ -214,25 +229,39 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             batch_size=auto.batch_size if is_auto(self.batch_size) else self.batch_size,
             epochs=1 if partial else epochs,
             early_stopping=None if partial else stopping,
+            members=members,
         )  # fmt: skip
 
-    def _set_aside(
-        self, rows: _Rows, validation: Any, stopping: EarlyStopping | None, partial: bool, seed: int
-    ) -> tuple[_Rows, _Rows | None]:
-        """Return the rows to train on and the rows to watch, if any."""
+    def _watched(
+        self, rows: _Rows, validation: Any, recipe: Recipe, partial: bool, seed: int
+    ) -> tuple[_Rows, _Rows | None, Parts]:
+        """Return the rows to train on, the rows that all members watch, if any, and else each member's parts.
+
+        Each member watches another fold where the choice is ours: together they learn from every row.
+        """
         if isinstance(validation, tuple | list):
             if len(validation) not in (2, 3):
                 raise DataError(
                     f"validation has {len(validation)} parts: give (X, y), (X, y, weight), or a share."
                 )
-            return rows, self._checked(*validation, *[None] * (3 - len(validation)), reset=False)
-        if validation is None and (stopping is None or partial):
-            return rows, None
+            held = self._checked(*validation, *[None] * (3 - len(validation)), reset=False)
+            return rows, held, ()
+        if validation is None and (recipe.early_stopping is None or partial):
+            return rows, None, ()
+        stratify = is_classifier(self) and rows.y.ndim == 1
+        count = min(max(FOLDS, recipe.members), len(rows.y))
+        if (
+            validation is None
+            and recipe.members > 1
+            and count > 1
+            and len(rows.y) <= MOST_ROWS_IN_FOLDS
+        ):
+            dealt = folds(rows.y, count, seed, stratify=stratify)
+            return rows, None, [dealt[member % count] for member in range(recipe.members)]
         share = VALIDATION_SHARE if validation is None else validation
         check_range("validation, a share of the rows,", share, 0, 1, open_low=True)
-        stratify = is_classifier(self) and rows.y.ndim == 1
-        train, held = split(rows.y, share, seed, stratify=stratify)
-        return rows.at(train), rows.at(held)
+        train, rest = split(rows.y, share, seed, stratify=stratify)
+        return rows.at(train), rows.at(rest), ()
 
     def _blueprint(self, rows: _Rows, recipe: Recipe, classes: Any) -> Model:
         """Return the model before training: encodings, network and loss, but no parameters."""
@@ -247,6 +276,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         else:
             encoder = TableEncoder.fit(rows.X, rows.weight)
             in_shape = (encoder.n_features,)
+            front = embedding_front(self.embedding, len(encoder.numeric.names))
         network = self.network
         if network is None:
             outputs = outputs_needed(loss, target, t)
@@ -263,8 +293,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     def _encoded(self, model: Model, rows: _Rows, weight: np.ndarray | None) -> Data:
         """Return rows as the training program takes them."""
         t = as_target(encoded(rows.y, model.target), model.loss, model.dtype)
-        weight = None if weight is None else weight.astype(model.dtype)
-        return Data(model.inputs(rows.X), t, weight)
+        return Data(model.inputs(rows.X), t, self._encoded_weight(weight, model.dtype))
+
+    @staticmethod
+    def _encoded_weight(weight: np.ndarray | None, dtype: str) -> np.ndarray | None:
+        return None if weight is None else weight.astype(dtype)
 
     def _balanced(self, rows: _Rows, model: Model) -> np.ndarray | None:
         """Return sample weights times class weights; of shape (n, labels) for several labels."""

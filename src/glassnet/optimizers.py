@@ -16,7 +16,6 @@ g is the gradient, w the parameter, η the learning rate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -24,10 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from glassnet._resolve import resolve
 from glassnet._types import Array, Params, default_float
-from glassnet.errors import ConfigurationError
-from glassnet.schedules import Schedule, rate_at
+from glassnet.schedules import rate_at
 
 Rate: TypeAlias = Any  # a number or a schedule
 
@@ -101,7 +98,7 @@ class Momentum(NamedTuple):
         """Return -η v, or -η (g + μ v) with Nesterov."""
         rate = rate_at(self.learning_rate, state.step)
         velocity = jax.tree.map(lambda v, g: self.momentum * v + g, state.velocity, grads)
-        velocity = _settled(ok, velocity, state.velocity)
+        velocity = settled(ok, velocity, state.velocity)
         ahead = jnp.asarray(self.nesterov)
         updates = jax.tree.map(
             lambda v, g: -rate * jnp.where(ahead, g + self.momentum * v, v), velocity, grads
@@ -144,7 +141,7 @@ class RMSprop(NamedTuple):
         square = jax.tree.map(
             lambda s, g: self.rho * s + (1 - self.rho) * g * g, state.square, grads
         )
-        square = _settled(ok, square, state.square)
+        square = settled(ok, square, state.square)
         updates = jax.tree.map(lambda s, g: -rate * g / (jnp.sqrt(s) + self.eps), square, grads)
         return updates, RMSpropState(_counted(ok, state.step), square)
 
@@ -223,97 +220,7 @@ class AdamW(NamedTuple):
         return updates, state
 
 
-class ClipByNorm(NamedTuple):
-    """Another optimizer, fed gradients whose common norm is at most `max_norm`.
-
-    g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all parameters together.
-    Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
-
-    >>> optimizer = ClipByNorm(SGD(1.0), max_norm=1.0)
-    >>> grads = jnp.array([3.0, 4.0])
-    >>> [round(u, 4) for u in optimizer.update(grads, optimizer.init(grads))[0].tolist()]
-    [-0.6, -0.8]
-    """
-
-    optimizer: Any = Adam()
-    max_norm: Any = 1.0
-
-    @property
-    def learning_rate(self) -> Rate:
-        """The learning rate of the optimizer inside."""
-        return getattr(self.optimizer, "learning_rate", jnp.nan)
-
-    def init(self, params: Params) -> Any:
-        """The state of the optimizer inside."""
-        return self.optimizer.init(params)
-
-    def update(
-        self,
-        grads: Params,
-        state: Any,
-        params: Params = None,
-        *,
-        decay: Params = None,
-        ok: Any = None,
-    ) -> tuple[Params, Any]:
-        """Clip, then let the optimizer inside update."""
-        norm = global_norm(grads)
-        factor = jnp.minimum(1.0, self.max_norm / jnp.maximum(norm, np.finfo(norm.dtype).tiny))
-        clipped = jax.tree.map(lambda g: g * factor, grads)
-        updates, state = self.optimizer.update(clipped, state, params, decay=decay, ok=ok)
-        return updates, state
-
-
-@partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["transformation"])
-@dataclass(frozen=True)
-class Transformation:
-    """An optax transformation (or anything with its two functions) in the place of an optimizer."""
-
-    transformation: Any
-
-    def init(self, params: Params) -> Any:
-        """The transformation's own state."""
-        return self.transformation.init(params)
-
-    def update(
-        self,
-        grads: Params,
-        state: Any,
-        params: Params = None,
-        *,
-        decay: Params = None,
-        ok: Any = None,
-    ) -> tuple[Params, Any]:
-        """The transformation's own updates; it knows nothing of `decay`, use its mask."""
-        updates, moved = self.transformation.update(grads, state, params)
-        return updates, _settled(ok, moved, state)
-
-
-def as_optimizer(given: Any) -> Any:
-    """Return one of our optimizers as it is, and any optax transformation as a `Transformation`.
-
-    Raises
-    ------
-    ConfigurationError: it is neither, nor the name of one.
-
-    >>> as_optimizer("adam").learning_rate
-    0.001
-    """
-    found = resolve("optimizer", given, OPTIMIZERS)
-    if isinstance(found, ClipByNorm):
-        return found._replace(optimizer=as_optimizer(found.optimizer))
-    if isinstance(found, (Transformation, *map(type, OPTIMIZERS.values()))):
-        return found
-    has_both = callable(getattr(found, "init", None)) and callable(getattr(found, "update", None))
-    if has_both and not isinstance(found, type):  # a class has them too, but gn.Adam lacks its ()
-        return Transformation(found)
-    raise ConfigurationError(
-        f"{given!r} is no optimizer. Give its name ('adam'), an object (gn.Adam(1e-3)),"
-        " or an optax transformation."
-    )
-
-
-def _settled(ok: Any, new: Any, old: Any) -> Any:
+def settled(ok: Any, new: Any, old: Any) -> Any:
     """Return the new state, or the old one where the gradient is not finite.
 
     The barrier keeps what is computed from the new state from being computed from the old one again,
@@ -351,7 +258,7 @@ def _adam_update(
     rate = rate_at(o.learning_rate, state.step)
     m = jax.tree.map(lambda m, g: o.beta1 * m + (1 - o.beta1) * g, state.m, grads)
     v = jax.tree.map(lambda v, g: o.beta2 * v + (1 - o.beta2) * g * g, state.v, grads)
-    m, v = _settled(ok, (m, v), (state.m, state.v))
+    m, v = settled(ok, (m, v), (state.m, state.v))
     t = (state.step + 1).astype(default_float())
     # factors, not divisors: a division a parameter costs more than the rest of the update
     unbias1, unbias2 = 1 / (1 - jnp.power(o.beta1, t)), 1 / (1 - jnp.power(o.beta2, t))
@@ -367,21 +274,6 @@ def global_norm(tree: Params) -> Array:
     5.0
     """
     return jnp.sqrt(sum((jnp.sum(x * x) for x in jax.tree.leaves(tree)), jnp.zeros(())))
-
-
-def bind_schedules(optimizer: Any, total_steps: Any) -> Any:
-    """Return the optimizer with the run's length in each schedule that has none of its own.
-
-    >>> from glassnet.schedules import Cosine
-    >>> bind_schedules(Adam(Cosine(0.1)), 500).learning_rate.steps
-    500
-    """
-    if isinstance(optimizer, ClipByNorm):
-        return optimizer._replace(optimizer=bind_schedules(optimizer.optimizer, total_steps))
-    rate = getattr(optimizer, "learning_rate", None)
-    if isinstance(rate, Schedule):
-        return optimizer._replace(learning_rate=rate.bind(total_steps))
-    return optimizer
 
 
 OPTIMIZERS: dict[str, Any] = {

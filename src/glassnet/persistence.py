@@ -173,6 +173,7 @@ def describe(model: Model) -> dict[str, Any]:
         "loss": _describe_object(model.loss, LOSS_TYPES, "loss"),
         "in_shape": list(model.in_shape),
         "members": model.members,
+        "temperature": list(model.temperature),
         "dtype": model.dtype,
         "encoder": None if model.encoder is None else model.encoder.to_spec(),
         "target": target,
@@ -280,6 +281,7 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
         "loss",
         "in_shape",
         "members",
+        "temperature",
         "dtype",
         "encoder",
         "target",
@@ -298,6 +300,9 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
     members = record["members"]
     if not isinstance(members, int) or isinstance(members, bool) or not 0 < members <= file_size:
         fields.refuse("members", "the number of networks")
+    temperature = fields.numbers("temperature", at_least=0.0)
+    if len(temperature) not in (0, members) or not all(temperature):
+        fields.refuse("temperature", "a positive number a member")
     params, state, out_shape = _arrays_of(network, tuple(in_shape), dtype, members, tensors)
     loss = _object_of(record["loss"], LOSS_TYPES, "loss")
     encoder = None if record["encoder"] is None else TableEncoder.from_spec(record["encoder"])
@@ -317,6 +322,7 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
         target,
         record["info"],
         members,
+        temperature,
     )
 
 

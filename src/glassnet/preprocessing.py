@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from glassnet.conversion import converted
 from glassnet.dates import DateEncoder
 from glassnet.encoders import CategoryEncoder, NumericEncoder, Scaling, numbered
-from glassnet.errors import ConfigurationError, DataError, did_you_mean
+from glassnet.errors import DataError, did_you_mean
 from glassnet.records import Fields, damaged
 from glassnet.tables import Column, Kind, Table, as_table, is_table, missing_in
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
@@ -32,7 +32,6 @@ __all__ = [
     "TableEncoder",
     "TargetScaler",
     "sniff_task",
-    "split",
 ]
 
 KINDS: tuple[Kind, ...] = ("number", "category", "date")
@@ -232,66 +231,6 @@ _ENCODERS: dict[str, type[CategoryEncoder] | type[DateEncoder]] = {
     "category": CategoryEncoder,
     "date": DateEncoder,
 }
-
-
-def split(
-    y: ArrayLike, fraction: float, seed: int, *, stratify: bool, weight: ArrayLike | None = None
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows for training and the rows set aside, both ascending, drawn at random.
-
-    About `fraction` of the rows is set aside, at least one. With `stratify` each class of y (rows,)
-    has about the same share on both sides, and keeps at least one row in training. Rows of weight 0
-    stay in training. Raises `DataError` for too few rows, `ConfigurationError` unless 0 < fraction
-    < 1.
-
-    >>> train, aside = split([0, 0, 0, 0, 1, 1, 1, 1], 0.25, seed=0, stratify=True)
-    >>> len(train), len(aside)
-    (6, 2)
-    """
-    from sklearn.model_selection import train_test_split  # lazily: it takes a second to import
-
-    if not 0 < fraction < 1:
-        raise ConfigurationError(
-            f"The fraction of rows to set aside is {fraction}, but must lie between 0 and 1."
-        )
-    target = np.asarray(y)
-    weight = check_weight(weight, len(target))
-    rows = np.arange(len(target)) if weight is None else np.flatnonzero(weight)
-    if len(rows) < 2:
-        raise DataError(
-            f"There are {len(rows)} rows, too few to set some aside: give more rows, or a "
-            "validation set of your own."
-        )
-    size = min(max(1, round(fraction * len(rows))), len(rows) - 1)
-    stratify = stratify and target.ndim == 1
-    code, count = np.zeros(len(rows), np.intp), np.array([len(rows)])
-    if stratify:
-        _, code, count = np.unique(target[rows], return_inverse=True, return_counts=True)
-    several = count[code] > 1
-    free, size = rows[several], min(size, int(several.sum()))
-    if not size:
-        raise DataError(
-            "Every class has a single row, so that none can be set aside for validation: give more "
-            "rows for each class, or a validation set of your own."
-        )
-    # scikit-learn gives each class its share only if both sides have room for one row of each
-    room = min(size, len(free) - size) >= (count > 1).sum()
-    aside = free
-    if size < len(free):
-        classes = code[several] if stratify and room else None
-        _, aside = train_test_split(free, test_size=size, random_state=seed, stratify=classes)
-    if stratify:
-        aside = np.setdiff1d(aside, _last_of_their_class(rows, code, aside))
-    return np.setdiff1d(np.arange(len(target)), aside), np.sort(aside)
-
-
-def _last_of_their_class(
-    rows: NDArray[np.intp], code: NDArray[np.intp], aside: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Return one row of each class of which all rows were set aside."""
-    kept = np.isin(code, code[~np.isin(rows, aside)])
-    _, first = np.unique(code[~kept], return_index=True)
-    return rows[~kept][first]
 
 
 def _table_or_matrix(X: Any) -> Table | NDArray[Any]:

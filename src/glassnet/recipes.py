@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from glassnet._types import Shape
-from glassnet.batches import batch_count
+from glassnet.embeddings import Periodic, Scale
+from glassnet.errors import ConfigurationError
 from glassnet.fitting import EarlyStopping
 from glassnet.layers import Dense, Flatten, Layer, Rescale
 from glassnet.network import Network, hidden_layers
 from glassnet.optimizers import AdamW
-from glassnet.schedules import Cosine, WarmUp
+from glassnet.schedules import WarmUp
+from glassnet.wrappers import Averaged
 
-STEADY = AdamW(WarmUp(2e-3, warm_up=50), weight_decay=0.01)
-"""The optimizer of a run that goes on: how long it will be is not known, so that no schedule can end it."""
-ROWS_TO_STOP_EARLY = 500  # fewer rows are all needed for training
-VALIDATION_SHARE = 0.1
-FEWEST_STEPS = 2000
+STEADY = Averaged(AdamW(WarmUp(2e-3, warm_up=50), weight_decay=0.01, beta2=0.95), share=0.1)
+"""The optimizer: at a steady rate, since how long the run will be is found out on the way."""
+FEW_ROWS = 100  # fewer rows are all needed for training
+VALIDATION_SHARE = 0.125  # where all members watch the same rows
+FOLDS = 8  # each member watches one of them, where there are not more members than that
+MOST_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
+WAVES = 16  # a column, of Periodic
+MOST_WAVES = 1024  # of all columns together
+FREQUENCY = 0.3
 
 
 class Recipe(NamedTuple):
@@ -30,39 +37,64 @@ class Recipe(NamedTuple):
     batch_size: int
     epochs: int
     early_stopping: EarlyStopping | None
+    members: int
 
 
-def recipe_for(n_rows: int, n_inputs: int) -> Recipe:
-    """Return the choices for so many training rows of so many inputs.
+def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
+    """Return the choices for so many training rows, each made on inner splits of many tables.
 
-    - hidden: two layers, 128 and 64 neurons; 256 and 128 for more than 200 inputs or 20 000 rows.
-    - dropout: 0.1 from 500 rows on; with fewer, each row counts, and a row of weight 2 equals two rows.
-    - batch_size: 32 up to 2 000 rows, 64 up to 10 000, 128 up to 100 000, else 512.
-    - epochs: 600 000 / rows, between 10 and 100, and at least 2 000 steps.
-    - early stopping from 500 rows on, with a patience of a third of the epochs, at least 10.
-    - AdamW with rate 2e-3 after a short warm-up, along a cosine, decay 0.01.
+    - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
+    - hidden: three layers of 256 neurons.
+    - dropout: 0.1 from 100 rows on; with fewer, each row counts, and a row of weight 2 equals two rows.
+    - batch_size: 32 up to 2 000 rows, 64 up to 5 000, 128 up to 20 000, 256 up to 100 000, else 512.
+    - early stopping from 100 rows on: a patience of 16 epochs, fewer the more steps they have, at least 3.
+    - epochs: at most 400, fewer the more rows, at least 30.
 
-    >>> recipe_for(150, 4).epochs, recipe_for(60_000, 784).epochs
-    (400, 10)
+    >>> recipe_for(150).batch_size, recipe_for(500_000).members
+    (32, 2)
     """
-    wide = n_inputs > 200 or n_rows > 20_000
-    batch_size = next(b for most, b in _BATCHES if n_rows <= most)
-    epochs = int(np.clip(600_000 / max(n_rows, 1), 10, 100))
-    epochs = max(epochs, -(-FEWEST_STEPS // batch_count(n_rows, batch_size)))
-    few = n_rows < ROWS_TO_STOP_EARLY
-    stopping = None if few else EarlyStopping(max(10, epochs // 3))
-    optimizer = AdamW(WarmUp(Cosine(2e-3), warm_up=50), weight_decay=0.01)
+    few = n_rows < FEW_ROWS
+    patience = round(float(np.clip(16 * math.sqrt(10_000 / max(n_rows, 1)), 3, 16)))
     return Recipe(
-        hidden=(256, 128) if wide else (128, 64),
+        hidden=(256, 256, 256),
         dropout=0.0 if few else 0.1,
-        optimizer=optimizer,
-        batch_size=batch_size,
-        epochs=epochs,
-        early_stopping=stopping,
+        optimizer=STEADY,
+        batch_size=_by_rows(n_rows, ((2_000, 32), (5_000, 64), (20_000, 128), (100_000, 256)), 512),
+        epochs=100 if few else int(np.clip(3_000_000 / max(n_rows, 1), 30, 400)),
+        early_stopping=None if few else EarlyStopping(patience, calibrated=True),
+        members=1 if pictures else _by_rows(n_rows, ((20_000, 8), (100_000, 4)), 2),
     )
 
 
-_BATCHES = ((2_000, 32), (10_000, 64), (100_000, 128), (np.inf, 512))
+def _by_rows(n_rows: int, steps: tuple[tuple[int, int], ...], beyond: int) -> int:
+    return next((value for most, value in steps if n_rows <= most), beyond)
+
+
+def embedding_front(embedding: Any, n_numbers: int) -> list[Layer]:
+    """Return the layers before the first layer of neurons, for a table of so many columns of numbers.
+
+    embedding: "auto" ("periodic" where all columns together get at most 1 024 waves and each at least 4, else
+    "scale"), "periodic" (a learned scale for each input, and waves of the numbers), "scale" (the scale
+    alone), "none", or a layer of one's own.
+
+    >>> embedding_front("auto", 3)
+    [Scale(factor=6.0), Periodic(columns=3, waves=16, frequency=0.3)]
+    >>> embedding_front("auto", 2_000)
+    [Scale(factor=6.0)]
+    """
+    if isinstance(embedding, Layer):
+        return [embedding]
+    if not isinstance(embedding, str) or embedding not in ("auto", "periodic", "scale", "none"):
+        raise ConfigurationError(
+            f"embedding is {embedding!r}, but it must be 'auto', 'periodic', 'scale', 'none', or a layer"
+            " such as gn.Periodic(columns=3)."
+        )
+    waves = min(WAVES, max(MOST_WAVES // max(n_numbers, 1), 1))
+    if embedding == "none":
+        return []
+    if n_numbers == 0 or embedding == "scale" or (embedding == "auto" and waves < 4):
+        return [Scale()]
+    return [Scale(), Periodic(n_numbers, waves, FREQUENCY)]
 
 
 def build_network(

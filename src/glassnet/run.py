@@ -29,8 +29,8 @@ from glassnet.objectives import (
     resolve_loss,
 )
 from glassnet.penalties import Penalty
-from glassnet.preprocessing import split
 from glassnet.progress import ProgressBar
+from glassnet.splits import split
 from glassnet.targets import Target
 from glassnet.training import Plan, TrainState
 
@@ -167,8 +167,8 @@ def network_job(
         state = fresh if state is None else check_state(state, fresh)
     blueprint = Model(network, (), (), found, x.shape[1:], dtype, target=target)
     return Job(
-        blueprint, plan, (key,), (state,), (history or History(),), (optimizer,), (Penalty(l1, l2),), data,
-        held, epochs, stopping,
+        blueprint, plan, (key,), (state,), (history or History(),), (optimizer,), (Penalty(l1, l2),),
+        (data,), (held,), epochs, stopping,
     )  # fmt: skip
 
 
@@ -281,10 +281,7 @@ def set_aside(
     drawn_by = int(keys.key(seed)[0])  # scikit-learn takes no negative seed
     train_rows, held_rows = split(data.y, float(validation), drawn_by, stratify=stratify)
 
-    def rows(at: Any) -> Data:
-        return Data(data.x[at], data.y[at], None if data.weight is None else data.weight[at])
-
-    return rows(train_rows), rows(held_rows)
+    return data.at(train_rows), data.at(held_rows)
 
 
 def own_validation(validation: Any, data: Data, loss: Loss, target: Target, dtype: str) -> Data:
@@ -341,4 +338,8 @@ def make_plan(
         penalised=penalised,
         keep_best=stopping is not None,
         validated=held is not None,
+        calibrated=stopping is not None
+        and stopping.calibrated
+        and held is not None
+        and loss.task != "regression",
     )

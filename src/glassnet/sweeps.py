@@ -133,7 +133,7 @@ def _trials(
     """Train a network, or an estimator's, once for each of the settings; for about so many steps if given."""
     job, numbers, finish = _prepared(network, X, y, settings, options)
     if steps is not None:
-        an_epoch = batch_count(len(job.data.x), job.plan.batch_size)
+        an_epoch = batch_count(len(job.data[0].x), job.plan.batch_size)
         job = job._replace(epochs=math.ceil(steps / an_epoch), early_stopping=None)
     jobs = [vary(job, numbers(each)) for each in settings]
     return tuple(
@@ -198,8 +198,8 @@ def _check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
 def _trial(settings: Settings, job: Job, ended: Sequence[Finished], finish: Any) -> Trial:
     diverged = all(end.status == "diverged" for end in ended)
     history = History.mean([end.history for end in ended])
-    losses = history["validation_loss" if job.validation is not None else "loss"]
-    score = losses.min() if job.validation is not None else losses[-1]
+    losses = history["validation_loss" if job.validation[0] is not None else "loss"]
+    score = losses.min() if job.validation[0] is not None else losses[-1]
     return Trial(
         settings=settings,
         fitted=None if diverged else finish(settings, job, ended),

@@ -24,24 +24,27 @@ from glassnet.layers import Trait
 from glassnet.losses import Loss
 from glassnet.metrics import METRICS
 from glassnet.network import Network, spread_traits
-from glassnet.optimizers import Transformation, global_norm
+from glassnet.optimizers import global_norm
 from glassnet.packing import LARGEST, Layout
 from glassnet.penalties import Penalty
 from glassnet.programs import compiled
 from glassnet.schedules import rate_at
+from glassnet.wrappers import Averaged, is_foreign
 
 RUNNING, CONVERGED, STOPPED_EARLY, DIVERGED = 0, 1, 2, 3
 CAPACITY = 1024  # epochs that one call may run: the rows of the history's buffer
 EVALUATION_BATCH = 2048  # rows measured at a time
+TEMPERATURES = tuple(2 ** (k / 6) for k in range(-12, 7))  # a quarter to 2, 1 among them
 
 
 class Best(NamedTuple):
-    """The best epoch so far: its parameters, its layers' state, its score (a loss), its number."""
+    """The best epoch so far: its parameters, its layers' state, score (a loss), number and temperature."""
 
     params: Params
     layer_state: State
     score: Array
     epoch: Array
+    temperature: Array
 
 
 class TrainState(NamedTuple):
@@ -52,6 +55,7 @@ class TrainState(NamedTuple):
     optimizer_state: Any
     step: Array  # steps taken
     epoch: Array  # epochs finished
+    average: Any  # (params, layer_state) along the way, with an `Averaged` optimizer; else ()
     best: Best | None  # None: the last parameters are the result
     stale: Array  # epochs since the best
     key: Key  # of dropout
@@ -71,6 +75,7 @@ class Plan:
     penalised: bool = False
     keep_best: bool = False
     validated: bool = False
+    calibrated: bool = False  # the validation loss is that of the best temperature
     stacked: bool = (
         False  # many networks in one program: the state, the optimizer and the controls of each
     )
@@ -84,7 +89,7 @@ class Plan:
         measured = (
             tuple(f"validation_{m}" for m in ("loss", *self.metrics)) if self.validated else ()
         )
-        return (*trained, *penalty, *measured)
+        return (*trained, *penalty, *measured, *(("temperature",) if self.calibrated else ()))
 
 
 class Controls(NamedTuple):
@@ -102,13 +107,15 @@ def initial_state(
     """Return the state before the first step, and the shape of the network's output."""
     params, layer_state, out_shape = network.init(keys.fold_in(key, 0), in_shape)
     params, layer_state = jax.device_put((params, layer_state))
-    best = Best(params, layer_state, _infinite(), _ZERO) if plan.keep_best else None
+    average = (params, layer_state) if isinstance(optimizer, Averaged) else ()
+    best = Best(params, layer_state, _infinite(), _ZERO, _one()) if plan.keep_best else None
     state = TrainState(
         params=params,
         layer_state=layer_state,
         optimizer_state=optimizer.init(params),
         step=_ZERO,
         epoch=_ZERO,
+        average=average,
         best=best,
         stale=_ZERO,
         key=keys.fold_in(key, 1),
@@ -127,13 +134,22 @@ def _no_rows(plan: Plan) -> Any:
     return np.zeros((CAPACITY, len(plan.columns)), default_float())
 
 
+def _one() -> Any:
+    return np.asarray(1, default_float())
+
+
 def _infinite() -> Any:
     return np.asarray(np.inf, default_float())
 
 
+def predicting(state: TrainState) -> tuple[Params, State]:
+    """Return what predicts: the average along the way where there is one, else the parameters as they are."""
+    return state.average or (state.params, state.layer_state)
+
+
 def continued(state: TrainState, plan: Plan) -> TrainState:
     """Return a state to go on from under another plan: nothing is best yet, nothing has ended."""
-    best = Best(state.params, state.layer_state, _infinite(), state.epoch)
+    best = Best(*predicting(state), _infinite(), state.epoch, _one())
     return state._replace(
         best=best if plan.keep_best else None, stale=_ZERO, status=_ZERO, rows=_no_rows(plan)
     )
@@ -172,7 +188,7 @@ def _run_epochs(
     """What `run_epochs` compiles."""
     alone = jax.tree.map(lambda p: p[0], state.params) if plan.stacked else state.params
     n_networks = state.epoch.size if plan.stacked else 1
-    layout = Layout.of(alone, n_networks, allowed=not isinstance(optimizer, Transformation))
+    layout = Layout.of(alone, n_networks, allowed=not is_foreign(optimizer))
     n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
     each = partial(jax.vmap, in_axes=(_EACH,), out_axes=_EACH) if plan.stacked else _as_it_is
     epoch: Any = partial(run_epoch, plan=plan, layout=layout)
@@ -233,22 +249,28 @@ def run_epoch(
     if plan.penalised:
         params = layout.unpack(state.params)
         measured.append(controls.penalty.value(params, spread_traits(plan.network, params)))
-    score = measured[0]
+    score, temperature = measured[0], jnp.ones_like(measured[0])
     if validation is not None:
-        scores = evaluate(layout.unpack(state.params), state.layer_state, validation, plan)
+        params, layer_state = predicting(state)
+        scores = evaluate(layout.unpack(params), layer_state, validation, plan)
         measured, score = [*measured, *scores], scores[0]
+        temperature = scores[-1] if plan.calibrated else temperature
     row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
     state = state._replace(
         epoch=state.epoch + 1, rows=state.rows.at[state.epoch % CAPACITY].set(row)
     )
-    return judge_epoch(state, score, controls, plan) if plan.keep_best else state
+    return judge_epoch(state, score, temperature, controls, plan) if plan.keep_best else state
 
 
 def _relaid(state: TrainState, params: Any, within: Any) -> TrainState:
     """Return the state with its parameters and the optimizer's moments packed or unpacked."""
     best = state.best and state.best._replace(params=params(state.best.params))
+    average = state.average and (params(state.average[0]), state.average[1])
     return state._replace(
-        params=params(state.params), optimizer_state=within(state.optimizer_state), best=best
+        params=params(state.params),
+        optimizer_state=within(state.optimizer_state),
+        average=average,
+        best=best,
     )
 
 
@@ -304,7 +326,11 @@ def train_step(
     updates, optimizer_state = update(optimizer, grads, state, finite, traits, layout)
     moved = (jax.tree.map(jnp.add, state.params, updates), layer_state)
     params, layer_state = jax.tree.map(partial(jnp.where, finite), moved, state[:2])
+    average = state.average
+    if isinstance(optimizer, Averaged):
+        average = optimizer.average(average, (params, layer_state), state.step + 1)
     state = state._replace(
+        average=average,
         params=params,
         layer_state=layer_state,
         optimizer_state=optimizer_state,
@@ -332,11 +358,13 @@ def update(
     return jax.tree.map(lambda u, f: u * f, updates, factor), optimizer_state
 
 
-def judge_epoch(state: TrainState, score: Array, controls: Controls, plan: Plan) -> TrainState:
+def judge_epoch(
+    state: TrainState, score: Array, temperature: Array, controls: Controls, plan: Plan
+) -> TrainState:
     """Keep the parameters of the best epoch, and stop when there was no better one for long."""
     assert state.best is not None
     better = score < state.best.score - controls.min_delta  # false for NaN: it never wins
-    now = Best(state.params, state.layer_state, score, state.epoch)
+    now = Best(*predicting(state), score, state.epoch, temperature)
     best = jax.tree.map(partial(jnp.where, better), now, state.best)
     stale = jnp.where(better, 0, state.stale + 1)
     ended = STOPPED_EARLY if plan.validated else CONVERGED
@@ -346,7 +374,11 @@ def judge_epoch(state: TrainState, score: Array, controls: Controls, plan: Plan)
 
 
 def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list[Array]:
-    """Return the mean loss and the metrics on data, in prediction mode."""
+    """Return the mean loss and the metrics on data, in prediction mode.
+
+    With `plan.calibrated` the loss is that of the best of TEMPERATURES, which stands at the end: what counts
+    is how well the outputs tell the targets apart, since how sure they are can be set right afterwards.
+    """
     n_rows = data.x.shape[0]
     size = min(n_rows, EVALUATION_BATCH)
 
@@ -356,15 +388,23 @@ def evaluate(params: Params, layer_state: State, data: Data, plan: Plan) -> list
         weight = (
             batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
         )
-        loss = plan.loss.value(logits, batch.y, batch.weight)
-        means = [loss, *measure(logits, batch.y, weight, plan)]
+        losses = jax.vmap(lambda t: plan.loss.value(t * logits, batch.y, batch.weight))(
+            temperatures
+        )
+        means = [*losses, *measure(logits, batch.y, weight, plan)]
         share = _total(batch)
-        return sums + share * jnp.stack([*means, jnp.ones_like(means[0])]), None
+        return sums + share * jnp.stack([*means, jnp.ones_like(share)]), None
 
-    zeros = jnp.zeros(2 + len(plan.metrics), default_float())
+    temperatures = jnp.asarray(TEMPERATURES if plan.calibrated else (1.0,), default_float())
+    count = len(temperatures)
+    zeros = jnp.zeros(count + len(plan.metrics) + 1, default_float())
     places = rows_in_order(n_rows, size)
     sums, _ = jax.lax.scan(one_batch, zeros, places)
-    return list(sums[:-1] / jnp.where(sums[-1] > 0, sums[-1], jnp.ones_like(sums[-1])))
+    means = sums[:-1] / jnp.where(sums[-1] > 0, sums[-1], jnp.ones_like(sums[-1]))
+    if not plan.calibrated:
+        return list(means)
+    best = jnp.argmin(jnp.where(jnp.isfinite(means[:count]), means[:count], jnp.inf))
+    return [means[best], *means[count:], temperatures[best]]
 
 
 def measure(logits: Array, target: Array, weight: Array | None, plan: Plan) -> list[Array]:

@@ -21,9 +21,9 @@ from glassnet.fitting import start
 from glassnet.jobs import Job
 from glassnet.layers import Dropout, Layer
 from glassnet.network import Network
-from glassnet.optimizers import as_optimizer
 from glassnet.penalties import Penalty
 from glassnet.schedules import Schedule, WarmUp
+from glassnet.wrappers import as_optimizer
 
 Settings = dict[str, Any]
 
@@ -140,7 +140,8 @@ def with_number(optimizer: Any, name: str, value: Any) -> Any:
     ------
     ConfigurationError: it has no number of this name.
 
-    >>> from glassnet.optimizers import AdamW, ClipByNorm
+    >>> from glassnet.optimizers import AdamW
+    >>> from glassnet.wrappers import ClipByNorm
     >>> with_number(ClipByNorm(AdamW()), "weight_decay", 0.5).optimizer.weight_decay
     0.5
     """

@@ -1,0 +1,272 @@
+"""`python -m benchmarks accuracy`: the default network on many tables, beside peers and stored scores.
+
+The test rows of the real tables are for the final measure (`--test`) alone: constants are chosen on inner
+splits of the training rows (`--inner`, which is the default).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import accuracy_page, scores
+from benchmarks.kinds import KINDS, Table
+from benchmarks.peers import PEERS, Maker
+from benchmarks.scores import Row
+
+Source = Callable[[int], Table]  # a seed -> a table
+BESIDE = Path(__file__).parent.parent.parent / "shared"
+STORED = {"realmlp": "RealMLP-TD", "catboost": "CatBoost"}  # never run here, unlike the others
+TEST_SEED = 20_000  # of the made tables in the final measure; inner seeds are small numbers
+COVERAGE = 0.9
+
+
+def network(**options: Any) -> Maker:
+    """Return the maker of glassnet's estimator with these options in place of the defaults."""
+
+    def make(task: str, seed: int) -> Any:
+        import glassnet as gn
+
+        estimator = gn.NeuralClassifier if task == "classification" else gn.NeuralRegressor
+        return estimator(random_state=seed, **options)
+
+    return make
+
+
+# The default with or without one ingredient.
+ABLATIONS: dict[str, Maker] = {
+    "ReLU": network(activation="relu"),
+    "no dropout": network(dropout=0.0),
+    "batch norm": network(batch_norm=True),
+    "one hidden layer": network(hidden=(256,)),
+    "l2 0.0001": network(l2=1e-4),
+    "1 member": network(members=1),
+    "4 members": network(members=4),
+}
+MODELS: dict[str, Maker] = {"glassnet": network(), **PEERS, **ABLATIONS}
+USUAL = ("glassnet", "linear", "mlp", "hgb")
+
+
+def main(arguments: Sequence[str], docs: Path, machine: dict[str, str]) -> None:
+    """Measure what the arguments ask for, print each line as it comes, and write what is asked for."""
+    asked = _parser().parse_args(arguments)
+    shared = None if asked.kinds else _shared(asked.shared)
+    made = shared is None
+    sources: Mapping[str, Source] = KINDS
+    anchors: dict[str, Any] = {}
+    if shared is not None:
+        sources, anchors = _real(shared)
+    usual = ("glassnet", *ABLATIONS) if asked.ablation else (*USUAL, *["guess"] * made)
+    models = {name: MODELS[name] for name in _names(asked.models, usual, MODELS, "model")}
+    names = _names(asked.tables, tuple(sources), sources, "table")
+    tables = _tables({name: sources[name] for name in names}, made, asked.inner, asked.test)
+    rows = measure(tables, models, asked.seed, anchors if asked.test else {})
+    found = result(rows, anchors, on_test_rows=asked.test) | {"asked": " ".join(arguments)}
+    part = f"{'kinds' if made else 'tables'}{', ablation' if asked.ablation else ''}"
+    print("\n" + accuracy_page.section(part, found), flush=True)
+    if asked.json:
+        asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if asked.write:
+        accuracy_page.update(docs, part, found | {"machine": machine})
+
+
+def measure(
+    tables: Iterator[tuple[str, str, Table]],
+    models: Mapping[str, Maker],
+    seed: int = 0,
+    anchors: Mapping[str, Any] | None = None,
+) -> list[Row]:
+    """Return a row for each model on each table, one after the other; a failure is a row too."""
+    rows = []
+    for label, name, table in tables:
+        task, X, _, X_test, _ = table
+        best = KINDS[name].best if name in KINDS else None
+        about = {
+            "table": label,
+            "source": name,
+            "task": task,
+            "rows": len(X),
+            "columns": X.shape[1],
+        }
+        print(f"{label}: {task}, {len(X)} x {X.shape[1]}, {len(X_test)} to score", flush=True)
+        for model, make in models.items():
+            row = {"model": model, **about, "best": best, **_one(make, table, seed)}
+            rows.append(row)
+            stored = (anchors or {}).get(f"{name}/{model}")
+            print(f"  {model:18}{_line(row)}{_stored_note(stored)}", flush=True)
+    return rows
+
+
+def _one(make: Maker, table: Table, seed: int) -> dict[str, Any]:
+    """Return the scores and seconds of one model on one table."""
+    task, X, y, X_test, y_test = table
+    try:
+        estimator = make(task, seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # peers that have not converged are measured as they are
+            began = time.perf_counter()
+            estimator.fit(X, y)
+            fitted = time.perf_counter()
+            predict = estimator.predict_proba if task == "classification" else estimator.predict
+            predicted = predict(X_test)
+            done = time.perf_counter()
+            found = (
+                scores.of_classes(y_test, predicted, estimator.classes_)
+                if task == "classification"
+                else scores.of_values(y_test, predicted)
+            )
+            if hasattr(estimator, "predict_interval"):
+                intervals = estimator.predict_interval(X_test, coverage=COVERAGE)
+                found["coverage"] = scores.coverage(y_test, intervals)
+    except Exception as error:  # hours of the other models and tables are not lost for one
+        return {"failed": f"{type(error).__name__}: {error}"}
+    return {**found, "fit seconds": fitted - began, "predict seconds": done - fitted,
+            "seconds": done - began}  # fmt: skip
+
+
+def result(rows: list[Row], anchors: Mapping[str, Any], on_test_rows: bool) -> dict[str, Any]:
+    """Return rows, stored ones beside them, and what they come to.
+
+    Stored seconds come from another machine, and are scaled by what scikit-learn's MLP took here over what it
+    took there. Stored scores stand beside ours only where the rows are the same: the test rows.
+    """
+    found: dict[str, Any] = {"on test rows": on_test_rows}
+    mlp = [row for row in rows if row["model"] == "mlp" and "failed" not in row]
+    there = sum(anchors[f"{row['source']}/mlp"]["s"] for row in mlp if anchors)
+    found["speed"] = speed = sum(row["seconds"] for row in mlp) / there if there else None
+    ours = [row for row in rows if row["model"] == "glassnet" and "failed" not in row]
+    if speed and ours:
+        theirs = speed * sum(anchors[f"{row['source']}/realmlp"]["s"] for row in ours)
+        found["share of RealMLP-TD"] = sum(row["seconds"] for row in ours) / theirs
+    stored = []
+    if on_test_rows:
+        models = {row["model"] for row in rows}
+        stored = [
+            {**{key: row[key] for key in ("table", "source", "task", "rows", "columns")},
+             "model": STORED.get(model, f"{model}, stored"),
+             **{key: anchor[key] for key in scores.MEANS if key in anchor},
+             **({"seconds": anchor["s"] * speed} if speed else {})}
+            for model in dict.fromkeys(key.split("/")[1] for key in anchors)
+            if model not in models
+            for row in {row["table"]: row for row in rows}.values()
+            if (anchor := anchors.get(f"{row['source']}/{model}"))
+        ]  # fmt: skip
+    return found | {"summary": scores.summary(rows + stored), "rows": rows + stored}
+
+
+def _tables(
+    sources: Mapping[str, Source], made: bool, inner: list[int], test: bool
+) -> Iterator[tuple[str, str, Table]]:
+    """Yield label, name and table; made tables are drawn anew for each seed, real ones are split anew."""
+    for name, source in sources.items():
+        if test:
+            yield name, name, source(TEST_SEED)
+            continue
+        for seed in inner:
+            table = source(seed) if made else inner_split(source(seed), seed)
+            yield name if len(inner) == 1 else f"{name} #{seed}", name, table
+
+
+def inner_split(table: Table, seed: int) -> Table:
+    """Return a table of the training rows alone, a quarter of which is scored."""
+    task, X, y, *_ = table
+    order = np.random.default_rng(seed).permutation(len(y))
+    train, held = np.split(order, [int(0.75 * len(y))])
+    return (
+        task,
+        X.iloc[train].reset_index(drop=True),
+        y[train],
+        X.iloc[held].reset_index(drop=True),
+        y[held],
+    )
+
+
+def _shared(given: str | None) -> Path | None:
+    """Return the folder of the real tables, or None, and say so, if it is not here."""
+    named = given or os.environ.get("GLASSNET_SHARED")
+    folder = Path(named or BESIDE)
+    if (folder / "tables.py").exists():
+        return folder
+    if named:
+        raise SystemExit(f"{folder} has no tables.py: name the folder of the real tables.")
+    print(
+        "The real tables are not here (name their folder with --shared or in GLASSNET_SHARED): "
+        "only the made ones are measured."
+    )
+    return None
+
+
+def _real(shared: Path) -> tuple[dict[str, Source], dict[str, Any]]:
+    """Return the loaders of the real tables by name, and the stored scores by "table/model"."""
+    spec = importlib.util.spec_from_file_location("tables", shared / "tables.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def loader(name: str) -> Source:
+        return lambda seed: module.load(name)  # one fixed split, whatever the seed
+
+    anchors = json.loads((shared / "anchors.json").read_text(encoding="utf-8"))
+    return {name: loader(name) for name in module.TABLES}, anchors
+
+
+def _names(
+    given: str | None, usual: Sequence[str], known: Mapping[str, Any], what: str
+) -> list[str]:
+    """Return the names given, or the usual ones; an unknown one ends the program with a message."""
+    names = [name.strip() for name in given.split(",")] if given else list(usual)
+    for name in names:
+        if name not in known:
+            raise SystemExit(f"There is no {what} {name!r}; there are {', '.join(known)}.")
+    return names
+
+
+def _line(row: Row) -> str:
+    if "failed" in row:
+        return f"failed: {row['failed']}"
+    found = "  ".join(
+        f"{key} {row[key]:.4f}" for key in (*scores.MEANS, "ece", "coverage") if key in row
+    )
+    return f"{found}  fit {row['fit seconds']:.2f} s  predict {row['predict seconds']:.3f} s"
+
+
+def _stored_note(anchor: Mapping[str, float] | None) -> str:
+    if anchor is None:
+        return ""
+    found = ", ".join(f"{anchor[key]:.4f}" for key in scores.MEANS if key in anchor)
+    return f"  (stored: {found}, {anchor['s']:.2f} s)"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks accuracy", description=__doc__)
+    add = parser.add_argument
+    add("--tables", metavar="A,B", help="these tables only")
+    add("--models", metavar="A,B", help=f"of {', '.join(MODELS)}")
+    add("--seed", type=int, default=0, help="of the models (default 0)")
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument("--inner", type=int, nargs="+", default=[0], metavar="K",
+                      help="score on quarters of the training rows, by these seeds")  # fmt: skip
+    rows.add_argument(
+        "--test", action="store_true", help="score on the test rows: the final measure"
+    )
+    add("--kinds", action="store_true", help="the made tables in place of the real ones")
+    add("--ablation", action="store_true", help="the default beside its variants")
+    add(
+        "--shared",
+        metavar="FOLDER",
+        help="of the real tables (default: shared, beside the checkout)",
+    )
+    add("--json", type=Path, metavar="FILE", help="write what was found there")
+    add("--write", action="store_true", help="write docs/accuracy.json and docs/accuracy.md")
+    return parser

@@ -1,0 +1,132 @@
+"""Accuracy in words and tables: what is printed, and docs/accuracy.md from docs/accuracy.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks import scores
+from benchmarks.page import measured, table
+from benchmarks.targets import ACCURACY, verdicts
+
+HEAD = """# Accuracy
+
+Written by `python -m benchmarks accuracy --write` from [accuracy.json](accuracy.json). The estimators with
+their defaults beside scikit-learn's linear model (`linear`: logistic regression, or ridge with its penalty
+by cross-validation), multilayer perceptron (`mlp`) and histogram gradient boosting (`hgb`), each as a
+person would use it (`benchmarks/peers.py`), run in the same command, one after the other. Stored scores are
+of RealMLP-TD and CatBoost with their defaults on the same rows; their seconds are scaled by the time of the
+multilayer perceptron here over its stored time.
+
+nRMSE is the root mean squared error over the standard deviation of the target: guessing the mean scores 1.
+Means over tables are geometric, exp(mean(log(v + 0.01))) − 0.01; the rank is by error and nRMSE. The
+calibration error has 15 bins; coverage is that of intervals asked to hold 90 %. Constants were chosen on
+inner splits of the training rows, or with other seeds, never on the rows scored in a final measure.
+"""
+TITLES = {
+    "tables": "Real tables",
+    "kinds": "Made tables of different kinds",
+    "tables, ablation": "Ablation on the real tables",
+    "kinds, ablation": "Ablation on the made tables",
+}
+COLUMNS = {
+    "rank": ("mean rank", "{:.2f}"),
+    "error": ("error", "{:.4f}"),
+    "logloss": ("log-loss", "{:.4f}"),
+    "nrmse": ("nRMSE", "{:.4f}"),
+    "ece": ("calibration error", "{:.3f}"),
+    "coverage": ("coverage", "{:.3f}"),
+    "fit seconds": ("fit, s", "{:,.1f}"),
+    "seconds": ("fit and predict, s", "{:,.1f}"),
+}
+
+
+def update(folder: Path, part: str, found: dict[str, Any]) -> None:
+    """Put one part in the place of what was known of it, and write the page."""
+    path = folder / "accuracy.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known[part] = found
+    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    write(known, folder)
+
+
+def write(known: dict[str, Any], folder: Path) -> None:
+    """Write the page."""
+    parts = [HEAD, *(f"{section(p, known[p])}\n{measured(known[p])}" for p in TITLES if p in known)]
+    (folder / "accuracy.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def section(part: str, found: dict[str, Any]) -> str:
+    """Return one part's tables: what it comes to, then either the changes or every table's scores."""
+    blocks = [f"## {TITLES[part]}\n", _asked(found), *_failures(found["rows"])]
+    if found["summary"]:
+        blocks.append(_summary(found["summary"]))
+    if "share of RealMLP-TD" in found:
+        blocks.append(
+            f"The network took {found['share of RealMLP-TD']:.3f} of RealMLP-TD's time; "
+            f"the machine needs {found['speed']:.2f} of the stored seconds.\n"
+        )
+    if "ablation" in part:
+        return "\n".join([*blocks, *_changes(found["summary"])])
+    if part == "tables" and found["on test rows"]:
+        rows = [
+            [words, f"{number:.4g}", bound, "yes" if met else "**no**"]
+            for words, number, bound, met in verdicts(found, ACCURACY)
+        ]
+        blocks += [table(["what", "measured", "target", "met"], rows)] if rows else []
+    keys = [key for key in COLUMNS if key != "rank"]
+    return "\n".join([*blocks, *(b for key in keys if (b := _by_table(found["rows"], key)))])
+
+
+def _asked(found: dict[str, Any]) -> str:
+    of = (
+        "test rows"
+        if found["on test rows"]
+        else "inner splits of the training rows, or other seeds"
+    )
+    return f"`python -m benchmarks accuracy {found['asked']}`: scored on {of}.\n"
+
+
+def _failures(rows: list[scores.Row]) -> list[str]:
+    return [
+        f"- {r['model']} failed on {r['table']}: {r['failed']}\n" for r in rows if "failed" in r
+    ]
+
+
+def _summary(summary: dict[str, dict[str, float]]) -> str:
+    keys = [key for key in COLUMNS if any(key in mine for mine in summary.values())]
+    rows = [[model, *(_cell(mine, key) for key in keys)] for model, mine in summary.items()]
+    return table(["over all tables", *(COLUMNS[key][0] for key in keys)], rows)
+
+
+def _changes(summary: dict[str, dict[str, float]]) -> list[str]:
+    if "glassnet" not in summary:
+        return []
+    changed = scores.changes(summary, "glassnet")
+    keys = list(changed["glassnet"])
+    rows = [[model, *(f"{mine[key]:+.1f} %" for key in keys)]
+            for model, mine in changed.items() if model != "glassnet"]  # fmt: skip
+    return [table(["against the default", *(COLUMNS[key][0] for key in keys)], rows)]
+
+
+def _by_table(rows: list[scores.Row], key: str) -> str:
+    """Return a table of one score, a row a table and a column a model, with the best possible if known."""
+    having = [row for row in rows if key in row]
+    if not having:
+        return ""
+    models = list(dict.fromkeys(row["model"] for row in having))
+    by_table: dict[str, dict[str, scores.Row]] = {}
+    for row in having:
+        by_table.setdefault(row["table"], {})[row["model"]] = row
+    best = key in ("error", "nrmse") and any(row.get("best") is not None for row in having)
+    lines = []
+    for name, found in by_table.items():
+        line = [name, *(_cell(found.get(model, {}), key) for model in models)]
+        known = next(iter(found.values())).get("best")
+        lines.append([*line, *[("" if known is None else f"{known:g}")] * best])
+    return table([COLUMNS[key][0], *models, *["best possible"] * best], lines)
+
+
+def _cell(row: dict[str, Any], key: str) -> str:
+    return COLUMNS[key][1].format(row[key]) if key in row else ""

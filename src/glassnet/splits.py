@@ -1,0 +1,95 @@
+"""Splits: which rows a network learns from, and which are kept from it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.weighted import check_weight
+
+
+def folds(
+    y: ArrayLike, count: int, seed: int, *, stratify: bool
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return for each of `count` folds the rows for training and the rows set aside, drawn at random.
+
+    All folds set aside equally many rows, so that networks of all of them fit into one program: a row is set
+    aside once, or, of the few that are left over (fewer than `count`), never. With `stratify` each class of
+    y (rows,) has about the same share in every fold. Raises `DataError` for fewer rows than folds.
+
+    >>> [held.tolist() for _, held in folds([0, 1, 0, 1, 0], 2, seed=0, stratify=True)]
+    [[0, 2], [3, 4]]
+    """
+    target = np.asarray(y)
+    if len(target) < count:
+        raise DataError(
+            f"There are {len(target)} rows for {count} folds: give more rows, or fewer folds."
+        )
+    order = np.random.default_rng(seed).permutation(len(target))
+    if stratify:
+        order = order[np.argsort(np.unique(target[order], return_inverse=True)[1], kind="stable")]
+    size = len(target) // count
+    held = order[: size * count].reshape(size, count).T  # dealt out like cards
+    every = np.arange(len(target))
+    return [(np.setdiff1d(every, rows), np.sort(rows)) for rows in held]
+
+
+def split(
+    y: ArrayLike, fraction: float, seed: int, *, stratify: bool, weight: ArrayLike | None = None
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows for training and the rows set aside, both ascending, drawn at random.
+
+    About `fraction` of the rows is set aside, at least one. With `stratify` each class of y (rows,)
+    has about the same share on both sides, and keeps at least one row in training. Rows of weight 0
+    stay in training. Raises `DataError` for too few rows, `ConfigurationError` unless 0 < fraction
+    < 1.
+
+    >>> train, aside = split([0, 0, 0, 0, 1, 1, 1, 1], 0.25, seed=0, stratify=True)
+    >>> len(train), len(aside)
+    (6, 2)
+    """
+    from sklearn.model_selection import train_test_split  # lazily: it takes a second to import
+
+    if not 0 < fraction < 1:
+        raise ConfigurationError(
+            f"The fraction of rows to set aside is {fraction}, but must lie between 0 and 1."
+        )
+    target = np.asarray(y)
+    weight = check_weight(weight, len(target))
+    rows = np.arange(len(target)) if weight is None else np.flatnonzero(weight)
+    if len(rows) < 2:
+        raise DataError(
+            f"There are {len(rows)} rows, too few to set some aside: give more rows, or a "
+            "validation set of your own."
+        )
+    size = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+    stratify = stratify and target.ndim == 1
+    code, count = np.zeros(len(rows), np.intp), np.array([len(rows)])
+    if stratify:
+        _, code, count = np.unique(target[rows], return_inverse=True, return_counts=True)
+    several = count[code] > 1
+    free, size = rows[several], min(size, int(several.sum()))
+    if not size:
+        raise DataError(
+            "Every class has a single row, so that none can be set aside for validation: give more "
+            "rows for each class, or a validation set of your own."
+        )
+    # scikit-learn gives each class its share only if both sides have room for one row of each
+    room = min(size, len(free) - size) >= (count > 1).sum()
+    aside = free
+    if size < len(free):
+        classes = code[several] if stratify and room else None
+        _, aside = train_test_split(free, test_size=size, random_state=seed, stratify=classes)
+    if stratify:
+        aside = np.setdiff1d(aside, _last_of_their_class(rows, code, aside))
+    return np.setdiff1d(np.arange(len(target)), aside), np.sort(aside)
+
+
+def _last_of_their_class(
+    rows: NDArray[np.intp], code: NDArray[np.intp], aside: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Return one row of each class of which all rows were set aside."""
+    kept = np.isin(code, code[~np.isin(rows, aside)])
+    _, first = np.unique(code[~kept], return_index=True)
+    return rows[~kept][first]
