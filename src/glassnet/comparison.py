@@ -85,7 +85,7 @@ class Comparison:
 
     def explained(self, key: str) -> Values:
         """Return the share that a model explains, by fold: 1 - error / mean error of the guess."""
-        return 1 - self.standings[key].errors / self.standings[GUESS].errors.mean()
+        return np.asarray(1 - self.standings[key].errors / self.standings[GUESS].errors.mean())
 
     def difference(self, first: str, second: str) -> Difference:
         """Return how much more the first model explains than the second, with its 95 % interval.
@@ -198,7 +198,9 @@ def field_of(standings: Mapping[str, Standing], folds: int, rows: int) -> Field:
 def curve_text(found: Comparison) -> str:
     """Return the learning curves as a table for the terminal."""
     assert found.curve is not None
-    lines = ["explained after training rows".ljust(30) + "".join(f"{n:>9}" for n in found.curve.rows)]
+    lines = [
+        "explained after training rows".ljust(30) + "".join(f"{n:>9}" for n in found.curve.rows)
+    ]
     for key, values in found.curve.explained.items():
         title = found.standings[key].title.removeprefix("the ")
         lines.append(f"  {title}".ljust(30) + "".join(f"{v:>9.3f}" for v in values.mean(axis=1)))

@@ -52,14 +52,15 @@ def curve_of(
 ) -> Curve | None:
     """Return the curves up to all rows, whose errors are known; None if there was no time for them."""
     found: list[tuple[int, Mapping[str, np.ndarray]]] = []
-    for rows in sizes:
-        errors = errors_at(rows)
+    for size in sizes:
+        errors = errors_at(size)
         if errors is None:
             break
-        found.append((rows, errors))
-    if not found:
+        found.append((size, errors))
+    first = found[0][1] if found else {}
+    keys = [k for k in standings if k in first and len(standings[k].errors) >= folds]
+    if not keys:
         return None
-    keys = [k for k in standings if k in found[0][1] and len(standings[k].errors) >= folds]
     found.append((round(np.mean(full)), {key: standings[key].errors[:folds] for key in keys}))
     scale = standings[GUESS].errors[:folds].mean()
     explained = {key: 1 - np.stack([errors[key] for _, errors in found]) / scale for key in keys}
@@ -76,20 +77,17 @@ def _sentence(
     parts = []
     for key in dict.fromkeys([best, NETWORK]):
         if key in explained:
-            gain = paired_folds(explained[key][-1] - explained[key][-2], 1 / (folds - 1))
-            shares = f"{explained[key][-2].mean():.3f} to {explained[key][-1].mean():.3f}"
-            parts.append(f"{standings[key].title} ({shares}: {_gain(gain, worth)})")
-    return (
-        f"Enough data? From {rows[-2]} to {rows[-1]} training rows the share explained went, for "
-        + ", and for ".join(parts)
-        + "."
-    )
+            before, now = explained[key][-2:]
+            gain = paired_folds(now - before, 1 / (folds - 1))
+            shares = f"share explained {before.mean():.3f} with {rows[-2]}, {now.mean():.3f} with {rows[-1]}"
+            parts.append(f"for {standings[key].title} {_gain(gain, worth)} ({shares})")
+    return f"Would more training rows help? {'; '.join(parts)}.".replace("? f", "? F")
 
 
 def _gain(gain: Difference, worth: float) -> str:
-    """Return in words what a gain says about still more rows."""
+    """Return in a word what the last step's gain says about still more rows."""
     if gain.low > 0 and gain.mean > worth:
-        return "more rows would help"
+        return "yes"
     if gain.high < 2 * worth or abs(gain.mean) <= worth:
-        return "more rows would hardly help"
-    return "whether more rows would help cannot be told"
+        return "hardly"
+    return "it cannot be told"

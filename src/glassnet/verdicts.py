@@ -98,8 +98,9 @@ def row_errors(
         squared = np.square(proba.astype(np.float64) - truth.astype(np.float64))
     else:
         aim = truth[:, None] == np.arange(proba.shape[1])
-        return np.square(proba.astype(np.float64) - aim).sum(axis=1)
-    return squared.reshape(len(squared), -1).mean(axis=1)
+        squared = np.square(proba.astype(np.float64) - aim)
+        return np.asarray(squared.sum(axis=1))
+    return np.asarray(squared.reshape(len(squared), -1).mean(axis=1))
 
 
 # ------------------------------------------------------------------------------------------ choice
@@ -268,7 +269,9 @@ def _simpler_model(field: Field, found: Verdict, rival: str | None) -> str:
             f" the noise of {_count(field.rows)} rows{_more(found.rows_needed)}"
         )
     elif gap.high < 0:
-        said += f"it is better, {against(field, found.use, NETWORK)}{_price(field, found.use, NETWORK)}"
+        said += (
+            f"it is better, {against(field, found.use, NETWORK)}{_price(field, found.use, NETWORK)}"
+        )
     else:
         said += f"the network is no better, {against(field, NETWORK, found.use)}"
         if field.seconds.get(NETWORK, 0.0) > field.seconds.get(found.use, np.inf):
