@@ -31,9 +31,8 @@ class Size(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """One model: what it is called, what it is, how it is made, and how many rows it takes at most."""
+    """One model: what it is, how it is made, and how many rows it takes at most."""
 
-    title: str
     about: str
     make: Callable[[Task, Size, int], Any]
     most: Callable[[Size], float] = lambda size: np.inf
@@ -43,6 +42,7 @@ TUNED_NUMBERS = 3_000_000
 """Rows x features x outputs up to which the linear model's strength is chosen by cross-validation."""
 STRENGTHS = tuple(10.0**k for k in range(-4, 5, 2))
 NEAREST_ROWS = 20_000  # finding neighbours takes time with each row that is kept
+BOOSTED = 3e8  # rows x features x outputs: some minutes
 FEW_NUMBERS = 1_000_000
 LEAVES = 16  # of the small tree: as many as can be drawn and read
 
@@ -97,19 +97,19 @@ def _most_linear(size: Size) -> float:
 
 
 CONTESTANTS: dict[str, Contestant] = {
-    "guess": Contestant("guessing", "the classes' shares, or the mean", _guess),
+    "guess": Contestant("the classes' shares as probabilities, or the mean", _guess),
     "linear": Contestant(
-        "the linear model", "logistic or ridge regression, penalty chosen on inner folds", _linear,
-        _most_linear,
+        "logistic or ridge regression, its penalty chosen on inner folds", _linear, _most_linear
     ),
-    "tree": Contestant("the small tree", f"a decision tree of at most {LEAVES} leaves", _tree),
+    "tree": Contestant(f"a decision tree of at most {LEAVES} leaves", _tree),
     "neighbours": Contestant(
-        "k nearest neighbours", "the mean of the 5 nearest training rows", _neighbours,
-        lambda size: NEAREST_ROWS,
+        "the mean of the 5 nearest training rows", _neighbours, lambda size: NEAREST_ROWS
     ),
-    "boosting": Contestant("gradient boosting", "scikit-learn's HistGradientBoosting", _boosting),
+    "boosting": Contestant(
+        "scikit-learn's HistGradientBoosting", _boosting, lambda size: BOOSTED / size.features / size.outputs
+    ),
 }  # fmt: skip
-"""Key -> contestant, the simplest first."""
+"""Key (as in `verdicts.TITLES`) -> contestant, the simplest first."""
 
 
 # -------------------------------------------------------------------------------------- what they see

@@ -15,7 +15,7 @@ import numpy as np
 from glassnet.datasets import Dataset
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.estimators import NeuralClassifier, NeuralRegressor
-from glassnet.evaluation import Evaluation, baselines, evaluate
+from glassnet.evaluation import Evaluation, beside_baselines, evaluate
 from glassnet.fitting import Callback
 from glassnet.history import History
 from glassnet.model import Model
@@ -132,8 +132,7 @@ def run_experiment(
     seconds = time.perf_counter() - began
     model = named(estimator.model_, prepared.targets)
     tested = evaluate(model, *prepared.test)
-    simple = baselines(*prepared.train, *prepared.test, model, plan.seed)
-    tested = replace(tested, baselines=simple)
+    tested = beside_baselines(tested, *prepared.train, *prepared.test, model, plan.seed)
     n_train, n_held = len(prepared.train[1]), estimator.n_validation_
     return Experiment(
         model,

@@ -23,7 +23,7 @@ from glassnet.progress import StepBar
 from glassnet.tables import Table
 from glassnet.targets import ClassEncoder
 from glassnet.tasks import Task
-from glassnet.verdicts import GUESS, NETWORK, row_errors
+from glassnet.verdicts import GUESS, GUESSES, NETWORK, TITLES, row_errors
 
 Split = tuple[np.ndarray, np.ndarray]
 
@@ -110,6 +110,10 @@ class Race:
         """How many there are; 1 for values."""
         return 1 if self.labels is None else len(self.labels.classes)
 
+    def title(self, key: str) -> str:
+        """Return what a model is called in a sentence."""
+        return TITLES.get(key, GUESSES[self.task])
+
     def splits(self, folds: int, seed: int) -> list[Split]:
         """Return the training and the test rows of each fold, classes in equal shares."""
         kind = KFold if self.labels is None else StratifiedKFold
@@ -157,7 +161,7 @@ class Race:
         self, key: str, train: Any, test: Any, shared: _Shared, done: dict[str, Record]
     ) -> None:
         """Fit and test one model on one split, if there is time; a model left out once stays so."""
-        self.bar.step(title_of(key))
+        self.bar.step(self.title(key))
         before = done.get(key)
         # a fit cannot be cut short: what the last one took tells whether there is time for this one
         expected = min(before.fit_seconds) if before else 0.0
@@ -246,7 +250,7 @@ class Race:
                 continue
             record = self.done[key]
             about = CONTESTANTS[key].about if key in CONTESTANTS else type(self.network).__name__
-            title = _guess_title(self.task) if key == GUESS else title_of(key)
+            title = self.title(key)
             names = SHOWN[self.task]
             found[key] = Standing(
                 title, about, np.array(record.errors),
@@ -262,7 +266,7 @@ class Race:
         notes = []
         for key in (*CONTESTANTS, NETWORK):
             title, folds = (
-                title_of(key).capitalize(),
+                self.title(key),
                 len(self.done[key].errors) if key in self.done else 0,
             )
             if key in self.failed:
@@ -292,15 +296,6 @@ class _Deadline:
     def __call__(self, event: Any) -> bool:
         self.passed = time.perf_counter() > self.at
         return self.passed
-
-
-def title_of(key: str) -> str:
-    """Return what a model is called in a sentence."""
-    return CONTESTANTS[key].title if key in CONTESTANTS else "the network"
-
-
-def _guess_title(task: Task) -> str:
-    return "guessing the classes' shares" if task == "classification" else "guessing the mean"
 
 
 def rows_at(X: Any, places: np.ndarray) -> Any:

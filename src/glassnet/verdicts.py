@@ -22,6 +22,20 @@ LEVEL = 0.05
 WORTH = 0.01
 """A more complex model has to explain a hundredth more of what the best one explains."""
 GUESS, NETWORK = "guess", "network"
+GUESSES = {
+    "classification": "guessing the most frequent class",
+    "labels": "guessing the most frequent labels",
+    "regression": "guessing the mean",
+}
+"""Task -> what the guess is called."""
+TITLES = {
+    "linear": "the linear model",
+    "tree": "the small tree",
+    "neighbours": "k nearest neighbours",
+    "boosting": "gradient boosting",
+    NETWORK: "the network",
+}
+"""Key -> what every other model is called, the simplest first."""
 
 Answer = Literal["yes", "no", "undecided", "absent"]
 
@@ -118,7 +132,7 @@ class Field:
     difference: (a, b) -> how much more a explains than b.
     shown: for each the scores to show, by name.
     seconds: to fit each once; may be empty.
-    rows: how many rows the differences were taken on.
+    rows: how many rows the differences were taken on. noun: what these are called.
     """
 
     titles: Mapping[str, str]
@@ -127,6 +141,21 @@ class Field:
     shown: Mapping[str, Mapping[str, float]]
     seconds: Mapping[str, float]
     rows: int
+    noun: str = "row"
+
+    @property
+    def counted(self) -> str:
+        """The rows in words."""
+        return f"{_count(self.rows)} {self.noun}{'' if self.rows == 1 else 's'}"
+
+    @property
+    def least(self) -> float:
+        """How much more a model has to explain to lead."""
+        return WORTH * max(0.0, *self.explained.values())
+
+    def leads(self, first: str, second: str) -> bool:
+        """Return whether the first model explains more by what is worth speaking of."""
+        return self.explained[first] - self.explained[second] > self.least
 
 
 @dataclass(frozen=True)
@@ -180,14 +209,12 @@ def verdict(field: Field) -> Verdict:
 def beating(field: Field, simple: str, others: Sequence[str]) -> list[str]:
     """Return those of the others that beat a simpler model (Holm's step-down at 2.5 %)."""
     tests = {key: field.difference(key, simple).p for key in others}
-    leads = {key: field.explained[key] - field.explained[simple] for key in others}
-    least = WORTH * max(0.0, *field.explained.values())
     found = []
     for done, key in enumerate(sorted(tests, key=lambda key: tests[key])):
         if tests[key] * (len(tests) - done) > LEVEL / 2:
             break
         found.append(key)
-    return [key for key in others if key in found and leads[key] > least]
+    return [key for key in others if key in found and field.leads(key, simple)]
 
 
 def _rival(field: Field, use: str) -> str | None:
@@ -195,11 +222,7 @@ def _rival(field: Field, use: str) -> str | None:
     keys = list(field.titles)
     later = keys[keys.index(use) + 1 :]
     best = max(later, key=lambda key: field.explained[key], default=None)
-    if best is None or field.explained[best] - field.explained[use] <= WORTH * max(
-        0.0, *field.explained.values()
-    ):
-        return None
-    return best
+    return best if best is not None and field.leads(best, use) else None
 
 
 def rows_needed(rows: int, found: Difference) -> int | None:
@@ -232,14 +255,11 @@ LOWER_IS_BETTER = ("log_loss", "rmse", "mae")
 
 
 def _no_model(field: Field, found: Verdict, rival: str | None) -> str:
-    sentence = (
-        f"Use no model: nothing beats {field.titles[GUESS]} beyond what chance gives in"
-        f" {_count(field.rows)} rows"
-    )
+    sentence = f"Use no model: nothing beats {field.titles[GUESS]} beyond chance in {field.counted}"
     if rival is not None and found.rows_needed is not None:
         sentence += (
-            f"; if the lead of {field.titles[rival]} ({against(field, rival, GUESS)}) is real, about"
-            f" {_count(found.rows_needed)} rows would show it"
+            f"; if the lead of {field.titles[rival]} ({against(field, rival, GUESS)}) is real,"
+            f" about {_count(found.rows_needed)} would show it"
         )
     return sentence + "."
 
@@ -255,37 +275,45 @@ def _network(field: Field, found: Verdict, rival: str | None) -> str:
 
 def _simpler_model(field: Field, found: Verdict, rival: str | None) -> str:
     title = field.titles[found.use]
-    if NETWORK not in field.titles:
-        best = max((GUESS, *found.beats_guess), key=lambda key: field.explained[key])
-        other = GUESS if best == found.use else best
-        return f"Use {title}: {against(field, found.use, other)} for {field.titles[other]}." + (
-            "" if best == found.use else " The data cannot tell them apart, and it is the simpler."
-        )
-    said = f"Use {title}, not the network: "
-    gap = field.difference(NETWORK, found.use)
-    if rival == NETWORK:
-        said += (
-            f"it is simpler, and the network's lead ({against(field, NETWORK, found.use)}) is within"
-            f" the noise of {_count(field.rows)} rows{_more(found.rows_needed)}"
-        )
-    elif gap.high < 0:
-        said += (
-            f"it is better, {against(field, found.use, NETWORK)}{_price(field, found.use, NETWORK)}"
-        )
+    if NETWORK in field.titles:
+        parts = [f"Use {title}, not the network: {_why_not(field, found.use)}"]
     else:
-        said += f"the network is no better, {against(field, NETWORK, found.use)}"
-        if field.seconds.get(NETWORK, 0.0) > field.seconds.get(found.use, np.inf):
-            said += _price(field, NETWORK, found.use)
+        worse = GUESS if len(found.beats_guess) == 1 else _best_but(field, found.use)
+        parts = [f"Use {title}: {against(field, found.use, worse)} for {field.titles[worse]}"]
     if rival not in (None, NETWORK):
-        said += (
-            f"; the lead of {field.titles[str(rival)]} ({against(field, str(rival), found.use)}) is"
-            f" within the noise{_more(found.rows_needed)}"
-        )
-    if found.use != "linear" and {"linear"} <= {*found.network_beats} & {*field.titles}:
-        both = beating(field, "linear", [found.use]) if found.use != GUESS else []
-        subject = "both beat" if both else "the network beats"
-        said += f"; {subject} the linear model ({_one(field, NETWORK, 'linear')})"
-    return said + "."
+        parts.append(_within_noise(field, str(rival), found.use))
+    if found.use != "linear" and "linear" in found.network_beats:
+        both = "both beat" if beating(field, "linear", [found.use]) else "the network beats"
+        parts.append(f"{both} the linear model ({_one(field, NETWORK, 'linear')})")
+    return "; ".join(parts) + "."
+
+
+def _why_not(field: Field, use: str) -> str:
+    """Return why it is the simpler model and not the network."""
+    if field.leads(NETWORK, use):
+        return f"it is simpler, and {_within_noise(field, NETWORK, use)}"
+    if field.difference(NETWORK, use).high < 0 and field.leads(use, NETWORK):
+        return f"it is better, {against(field, use, NETWORK)}{_price(field, use, NETWORK)}"
+    cost = ""
+    if field.seconds.get(NETWORK, 0.0) > field.seconds.get(use, np.inf):
+        cost = _price(field, NETWORK, use)
+    return f"the network is no better, {against(field, NETWORK, use)}{cost}"
+
+
+def _within_noise(field: Field, rival: str, use: str) -> str:
+    """Return that a model's lead may be chance, and how many rows would tell."""
+    title = "the network's lead" if rival == NETWORK else f"the lead of {field.titles[rival]}"
+    needed = rows_needed(field.rows, field.difference(rival, use))
+    more = "" if needed is None else f" (about {_count(needed)} would tell)"
+    sure = f"within the noise of {field.counted}"
+    if field.difference(rival, use).low > 0:
+        sure = f"not sure enough among so many models in {field.counted}"
+    return f"{title}, {against(field, rival, use)}, is {sure}{more}"
+
+
+def _best_but(field: Field, use: str) -> str:
+    """Return the best of the other models."""
+    return max((k for k in field.titles if k != use), key=lambda key: field.explained[key])
 
 
 def against(field: Field, first: str, second: str) -> str:
@@ -334,10 +362,6 @@ def seconds(value: float) -> str:
     if value < 0.01:
         return "under 0.01 s"
     return f"{value:.2f} s" if value < 1 else f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
-
-
-def _more(needed: int | None) -> str:
-    return "" if needed is None else f" (about {_count(needed)} would tell)"
 
 
 def _count(rows: int) -> str:
