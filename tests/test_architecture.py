@@ -15,9 +15,9 @@ import pytest
 ARROW = """
     _types errors history markup schedules verdicts
     _resolve charts columns compilation files keys metrics packing programs records weighted
-    batches class_weights conversion encoders initializers losses optimizers tables
-    databases dates layers pictures tasks
-    comparison targets
+    batches class_weights conversion encoders initializers losses optimizers splits tables
+    databases dates layers pictures tasks wrappers
+    comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
     model training
@@ -26,7 +26,7 @@ ARROW = """
     comparison_page report run variations
     neural_estimator
     cross_validation estimators race sweeps
-    compare experiment
+    comparing experiment
     console
     exits
     cli
@@ -45,7 +45,7 @@ HEAVY: dict[str, set[str]] = {
     "PIL": set(),
     "rich": set(),
     "safetensors": set(),
-    "sklearn": {"compare", "cross_validation", "neural_estimator", "estimators", "race"},
+    "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
 PRINTING = {"cli", "console", "exits"}
