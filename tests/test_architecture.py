@@ -27,7 +27,7 @@ ARROW = """
     neural_estimator
     cross_validation estimators race sweeps
     comparing experiment
-    console
+    console options
     exits
     cli
     __main__

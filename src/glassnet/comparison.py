@@ -150,7 +150,7 @@ class Comparison:
         for key, found in self.standings.items():
             cells = [found.title.removeprefix("the ")]
             cells += [plus_minus(found.scores[name]) for name in names]
-            cells.append(plus_minus(self.explained(key)))
+            cells.append(plus_minus(self.explained(key), share=True))
             if lead:
                 cells.append("" if key == NETWORK else signed(self.difference(NETWORK, key)))
             predicting = seconds(float(np.median(found.predict_seconds)))
@@ -207,15 +207,15 @@ def curve_text(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def plus_minus(values: Values) -> str:
-    """Return a mean with the standard deviation over the folds.
+def plus_minus(values: Values, share: bool = False) -> str:
+    """Return a mean with the standard deviation over the folds; a share always in three decimals.
 
     >>> plus_minus(np.array([0.9, 0.92]))
     '0.910 ± 0.014'
     """
     mean = float(values.mean())
     deviation = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    if abs(mean) < 1e-9 or 0.01 <= abs(mean) < 100:
+    if share or abs(mean) < 1e-9 or 0.01 <= abs(mean) < 100:
         return f"{mean:.3f} ± {deviation:.3f}".replace("-0.000", "0.000")
     return f"{mean:.3g} ± {deviation:.2g}"
 

@@ -135,7 +135,7 @@ def _models(source: _Source) -> str:
             f"{escape(_short(found, key))}<br><span class='note'>{escape(standing.about)}</span>"
         )
         cells = [plus_minus(standing.scores[score]) for score in names]
-        cells.append(plus_minus(found.explained(key)))
+        cells.append(plus_minus(found.explained(key), share=True))
         fitting, predicting = (
             float(standing.fit_seconds.mean()),
             float(np.median(standing.predict_seconds)),
@@ -169,7 +169,8 @@ def _differences(source: _Source) -> str:
     for key in heads:
         others = [other for other in found.standings if other != key]
         drawing = _leads(found, key, others)
-        said = "; ".join(f"{_short(found, o)} {signed(found.difference(key, o))}" for o in others)
+        titles = {o: found.standings[o].title for o in others}
+        said = "; ".join(f"{titles[o]} {signed(found.difference(key, o))}" for o in others)
         caption = f"{escape(_short(found, key))} over {escape(said, 1000)}."
         parts.append(figure(drawing, caption.replace("-", "−")))
     note = (
@@ -197,7 +198,7 @@ def _leads(found: Comparison, key: str, others: Sequence[str]) -> str:
         ax.axvline(0, color=charts.INK, lw=1)
         ax.set_yticks(places, [_short(found, other) for other in others])
         ax.set_ylim(-0.6, len(others) - 0.4)
-        ax.set(xlabel=f"lead of {found.standings[key].title} in share explained")
+        ax.set(xlabel="lead in share explained")
         ax.locator_params(axis="x", nbins=6)
 
     title = f"Leads of {found.standings[key].title} over the other models, with 95 % intervals."
@@ -228,7 +229,7 @@ def _curves(source: _Source) -> str:
 
     drawing = charts.svg("learning-curve", "Share explained after so many training rows.", draw)
     rows: list[list[str | Cell]] = [
-        [escape(_short(found, key)), *(plus_minus(v).replace("-", "−") for v in values)]
+        [escape(_short(found, key)), *(plus_minus(v, share=True).replace("-", "−") for v in values)]
         for key, values in curve.explained.items()
     ]
     head = ["Model", *(counted(count, "row") for count in curve.rows)]
