@@ -103,7 +103,7 @@ def compare(
     finally:
         race.bar.close()
     standings = race.standings()
-    if len(next(iter(standings.values())).errors) < 2 or len(standings) < 2:
+    if sum(len(standing.errors) > 1 for standing in standings.values()) < 2:
         if race.interrupted:
             raise KeyboardInterrupt
         raise ConfigurationError(

@@ -226,6 +226,8 @@ def signed(found: Difference) -> str:
     >>> signed(Difference(0.01, -0.02, 0.04, 0.2))
     '+0.010 [-0.020, +0.040]'
     """
+    if not np.isfinite(found.low):
+        return f"{found.mean:+.3f} [one fold]"
     return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 

@@ -9,7 +9,6 @@ one is preferred.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +42,6 @@ TUNED_NUMBERS = 3_000_000
 STRENGTHS = tuple(10.0**k for k in range(-4, 5, 2))
 NEAREST_ROWS = 20_000  # finding neighbours takes time with each row that is kept
 BOOSTED = 3e8  # rows x features x outputs: some minutes
-FEW_NUMBERS = 1_000_000
 LEAVES = 16  # of the small tree: as many as can be drawn and read
 
 
@@ -134,17 +132,6 @@ class Features:
         if self._encoder is not None:
             return self._encoder.transform(X)
         return np.asarray(X, np.float32).reshape(len(X), -1) * np.float32(self._scale)
-
-
-def few_threads(numbers: int) -> AbstractContextManager[Any]:
-    """Return a context in which scikit-learn's work on so few numbers runs in one thread.
-
-    Its threads spin while they wait for each other. On small data that costs more than it brings, and
-    on a busy machine very much more (measured: boosting on digits, 44 s in two threads, 2.4 s in one).
-    """
-    from threadpoolctl import threadpool_limits  # lazily, as scikit-learn, to which it belongs
-
-    return threadpool_limits(1, user_api="openmp") if numbers <= FEW_NUMBERS else nullcontext()
 
 
 def memory_of(thing: Any) -> int:

@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.baselines import FITS, Kind, Predicted, Rows, most_boosted, most_rows, scaled
+from glassnet.baselines import (
+    FITS,
+    Kind,
+    Predicted,
+    Rows,
+    few_threads,
+    most_boosted,
+    most_rows,
+    scaled,
+)
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.losses import Task
 from glassnet.model import Model
@@ -263,7 +272,7 @@ def _baselines(
     plans: dict[str, tuple[Kind, int]] = {"linear": ("linear", linear)}
     if boosted:
         plans["boosting"] = ("boosting", boosted)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), few_threads(features.x.size):
         # a linear model cut off before it has converged is still a baseline
         warnings.simplefilter("ignore")
         found = {first: _judged(task, test, FITS[task](guess, count, "guess"))}

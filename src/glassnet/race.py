@@ -13,8 +13,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from glassnet.baselines import few_threads
 from glassnet.comparison import SHOWN, Standing
-from glassnet.contestants import CONTESTANTS, Features, Size, few_threads, memory_of
+from glassnet.contestants import CONTESTANTS, Features, Size, memory_of
 from glassnet.curves import some_rows
 from glassnet.errors import DivergenceError
 from glassnet.evaluation import SCORES
@@ -265,10 +266,9 @@ class Race:
         why = "it was interrupted" if self.interrupted else "the time was up"
         notes = []
         for key in (*CONTESTANTS, NETWORK):
-            title, folds = (
-                self.title(key),
-                len(self.done[key].errors) if key in self.done else 0,
-            )
+            title = self.title(key)
+            title = title[0].upper() + title[1:]
+            folds = len(self.done[key].errors) if key in self.done else 0
             if key in self.failed:
                 notes.append(f"{title} is left out: {self.failed[key]}")
             elif not folds:
