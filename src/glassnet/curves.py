@@ -52,11 +52,12 @@ def curve_of(
 ) -> Curve | None:
     """Return the curves up to all rows, whose errors are known; None if there was no time for them."""
     found: list[tuple[int, Mapping[str, np.ndarray]]] = []
-    for size in sizes:
+    # the largest first: should time run out, the last step is what tells most
+    for size in sorted(sizes, reverse=True):
         errors = errors_at(size)
         if errors is None:
             break
-        found.append((size, errors))
+        found.insert(0, (size, errors))
     first = found[0][1] if found else {}
     keys = [k for k in standings if k in first and len(standings[k].errors) >= folds]
     if not keys:

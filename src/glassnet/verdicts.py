@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.05
 """Of all tests, two-sided: intervals hold the truth in 95 of 100 cases."""
-WORTH = 0.01
-"""A more complex model has to explain a hundredth more of what the best one explains."""
+WORTH, OF_THE_REST, LEAST = 0.01, 0.1, 0.001
+"""A more complex model has to explain a hundredth more of what the best one explains, or a tenth of what the
+simpler one leaves unexplained; and a thousandth of all in any case."""
 GUESS, NETWORK = "guess", "network"
 GUESSES = {
     "classification": "guessing the most frequent class",
@@ -148,14 +149,11 @@ class Field:
         """The rows in words."""
         return f"{_count(self.rows)} {self.noun}{'' if self.rows == 1 else 's'}"
 
-    @property
-    def least(self) -> float:
-        """How much more a model has to explain to lead."""
-        return WORTH * max(0.0, *self.explained.values())
-
     def leads(self, first: str, second: str) -> bool:
-        """Return whether the first model explains more by what is worth speaking of."""
-        return self.explained[first] - self.explained[second] > self.least
+        """Return whether the first model explains more by what is worth speaking of (see `WORTH`)."""
+        best, other = max(0.0, *self.explained.values()), self.explained[second]
+        least = max(LEAST, min(WORTH * best, OF_THE_REST * (1 - other)))
+        return self.explained[first] - other > least
 
 
 @dataclass(frozen=True)
@@ -179,7 +177,7 @@ class Verdict:
 def verdict(field: Field) -> Verdict:
     """Return which model to use: the simplest that no more complex one beats.
 
-    A model beats a simpler one if it explains more by at least `WORTH` and the one-sided test says so at
+    A model beats a simpler one if it explains more by what is worth it (`WORTH`) and the one-sided test says so at
     2.5 %, corrected for the number of more complex models tested against the simpler one (Holm, 1979).
     A model that does not beat the guess is not considered. So on pure noise some model is called better
     than guessing in about one of forty data sets, and the network, which has to beat them all, in fewer.
