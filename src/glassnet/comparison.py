@@ -110,7 +110,7 @@ class Comparison:
             "verdict": vars(self.verdict),
             "models": {key: self._model(key) for key in self.standings},
             "differences": [
-                {"first": a, "second": b, **self.difference(a, b)._asdict()}
+                {"first": a, "second": b, **_known(self.difference(a, b))}
                 for place, a in enumerate(self.standings)
                 for b in list(self.standings)[:place]
             ],
@@ -163,6 +163,11 @@ class Comparison:
         ]
         curve = [] if self.curve is None else [curve_text(self), self.curve.sentence]
         return "\n".join([head, *lines, *self.notes, *curve, self.verdict.sentence])
+
+
+def _known(found: Difference) -> dict[str, float | None]:
+    """Return a difference with None for what a single fold cannot tell: JSON has no infinity."""
+    return {k: v if np.isfinite(v) else None for k, v in found._asdict().items()}
 
 
 def difference(

@@ -178,8 +178,8 @@ def _differences(source: _Source) -> str:
         " interval, corrected for the training rows that the folds share (Nadeau and Bengio, 2003)."
         " An interval right"
         " of 0: the model is better; over 0: the data cannot tell. A more complex model is preferred only if"
-        f" it explains at least {WORTH:.0%} more, or a tenth of what is left, and its lead stays sure after correction for the number of"
-        " models tried (Holm, 1979)."
+        f" it explains at least {WORTH:.0%} more, or a tenth of what is left, and its lead stays"
+        " sure after correction for the number of models tried (Holm, 1979)."
     )
     return f'<div class="charts">{"".join(parts)}</div>\n' + paragraph(note, "note")
 

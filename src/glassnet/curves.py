@@ -9,7 +9,7 @@ import numpy as np
 
 from glassnet.comparison import Curve, Standing
 from glassnet.tasks import Task
-from glassnet.verdicts import GUESS, NETWORK, WORTH, Difference, paired_folds
+from glassnet.verdicts import GUESS, LEVEL, NETWORK, WORTH, Difference, paired_folds
 
 SHARES = (1 / 8, 1 / 4, 1 / 2)
 FEWEST = 20
@@ -86,8 +86,11 @@ def _sentence(
 
 
 def _gain(gain: Difference, worth: float) -> str:
-    """Return in a word what the last step's gain says about still more rows."""
-    if gain.low > 0 and gain.mean > worth:
+    """Return in a word what the last step's gain says about still more rows.
+
+    More rows do no harm, so that the test is one-sided.
+    """
+    if gain.p <= LEVEL and gain.mean > worth:
         return "yes"
     if gain.high < 2 * worth or abs(gain.mean) <= worth:
         return "hardly"

@@ -127,8 +127,8 @@ class Race:
     def run(self, splits: Sequence[Split]) -> None:
         """Fit and test each model on each split, the network after the others.
 
-        Where time is limited, half of what is left is kept for the network: from the third split on the
-        others wait for it.
+        Where time is limited, half of what is left is kept for the network: when the others have used
+        theirs, and did two splits, it catches up, and all go on side by side.
         """
         half = (time.perf_counter() + self.deadline) / 2
         begun = 0
@@ -136,10 +136,14 @@ class Race:
             self._others(train, test)
             if begun > 1 and time.perf_counter() > half:
                 break
-        for train, test in splits:
-            self._turn(NETWORK, train, test, _Shared(self.X, train, test), self.done)
+        for train, test in splits[:begun]:
+            self._network(train, test)
         for train, test in splits[begun:]:
             self._others(train, test)
+            self._network(train, test)
+
+    def _network(self, train: Any, test: Any) -> None:
+        self._turn(NETWORK, train, test, _Shared(self.X, train, test), self.done)
 
     def _others(self, train: Any, test: Any) -> None:
         shared = _Shared(self.X, train, test)

@@ -161,7 +161,7 @@ class Verdict:
     """What to do.
 
     use: the model to use; "guess": none. network: whether it should be the network: "yes", "no",
-    "undecided" (it leads, but the data cannot tell), "absent" (it did not get its turn).
+    "undecided" (it leads a simpler model, but the data cannot tell), "absent" (it did not get its turn).
     beats_guess: the models that beat guessing. network_beats: the models that the network beats.
     rows_needed: about how many rows would tell, where the data cannot.
     """
@@ -177,8 +177,8 @@ class Verdict:
 def verdict(field: Field) -> Verdict:
     """Return which model to use: the simplest that no more complex one beats.
 
-    A model beats a simpler one if it explains more by what is worth it (`WORTH`) and the one-sided test says so at
-    2.5 %, corrected for the number of more complex models tested against the simpler one (Holm, 1979).
+    A model beats a simpler one if it explains more by what is worth it (`WORTH`) and the one-sided
+    test says so at 2.5 %, corrected for the number of models tested against that one (Holm, 1979).
     A model that does not beat the guess is not considered. So on pure noise some model is called better
     than guessing in about one of forty data sets, and the network, which has to beat them all, in fewer.
     """
@@ -197,7 +197,7 @@ def verdict(field: Field) -> Verdict:
         answer = "absent"
     elif use == NETWORK:
         answer = "yes"
-    elif rival == NETWORK:
+    elif rival == NETWORK and use != GUESS:
         answer = "undecided"
     found = Verdict("", use, answer, tuple(beats_guess), tuple(over), needed)
     words = {GUESS: _no_model, NETWORK: _network}.get(use, _simpler_model)
