@@ -489,7 +489,7 @@ def test_learning_curves_tell_whether_more_rows_would_help(wave, said):
     """Neighbours need many rows to follow waves, a straight line few to be found."""
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(400, 3))
-    y = np.sin(7 * X).sum(axis=1) if wave else X.sum(axis=1) + rng.normal(size=400) / 4
+    y = np.sin(7 * X).sum(axis=1) if wave else X.sum(axis=1) + rng.normal(size=400) / 10
     estimator = KNeighborsRegressor(3) if wave else LinearRegression()
     found = gn.compare(X, y, estimator=estimator, repeats=1, learning_curve=True)
     assert found.curve is not None and found.curve.rows == (40, 80, 160, 320)
