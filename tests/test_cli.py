@@ -604,10 +604,10 @@ def test_compare_says_which_model_to_use(tmp_path):
 
 def test_compare_as_json_and_over_rows(tmp_path):
     data = write(tmp_path / "d.csv")
-    options = ("--json", "--learning-curve", "--drop", "city")
+    options = ("--json", "--learning-curve", "--drop", "city", "--folds", "4")
     result = done(run("compare", data, "-t", "size", *CHEAP, *options))
     document = json.loads(result.stdout)
-    assert (document["task"], document["columns"], document["folds"]) == ("regression", 1, 2)
+    assert (document["task"], document["columns"], document["folds"]) == ("regression", 1, 4)
     assert list(document["models"])[-1] == "network" == document["differences"][-1]["first"]
     assert document["learning_curve"]["sentence"].startswith("Would more training rows help?")
 

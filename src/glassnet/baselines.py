@@ -128,7 +128,8 @@ def few_threads(numbers: int) -> AbstractContextManager[Any]:
     Its threads spin while they wait for each other. On small data that costs more than it brings, and
     on a busy machine very much more (measured: boosting on digits, 44 s in two threads, 2.4 s in one).
     """
-    from threadpoolctl import threadpool_limits  # lazily, as scikit-learn, to which it belongs
+    import sklearn.ensemble  # noqa: F401  # loaded first: only what is there can be limited
+    from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1) if numbers <= FEW_NUMBERS else nullcontext()
 

@@ -110,10 +110,11 @@ def compare(
             f"In {max_seconds} s no two models could be tested on two folds: give more time, or fewer rows."
         )
     found = verdict(field_of(standings, folds, n))
+    no_curve = learning_curve and curve is None
     spent = time.perf_counter() - began
     return Comparison(
         race.task, n, race.columns, folds, int(repeats), standings, found, curve, spent,
-        race.notes(folds * int(repeats), bool(sizes) and curve is None), race.interrupted,
+        race.notes(folds * int(repeats), no_curve), race.interrupted,
     )  # fmt: skip
 
 

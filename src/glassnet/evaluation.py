@@ -161,18 +161,19 @@ def verdict(evaluation: Evaluation) -> str:
     >>> verdict(Evaluation("classification", y, y, None, None, scores, both, same))
     'Use no model: nothing beats guessing the most frequent class beyond chance in 100 test rows.'
     """
-    found = {_key(name): errors for name, errors in evaluation.errors.items()}
-    errors = {key: found[key] for key in (GUESS, *TITLES) if key in found}
-    if not {GUESS, "linear", NETWORK} <= set(errors) or not evaluation.scores:
-        return ""
     scores = {_key(name): found for name, found in evaluation.baselines.items()}
+    scores[NETWORK] = evaluation.scores
+    found = {_key(name): errors for name, errors in evaluation.errors.items()}
+    errors = {key: found[key] for key in (GUESS, *TITLES) if key in found and scores.get(key)}
+    if not {GUESS, "linear", NETWORK} <= set(errors):
+        return ""
     scale = float(errors[GUESS].mean()) or 1.0
     return verdict_on(
         Field(
             titles={key: TITLES.get(key, GUESSES[evaluation.task]) for key in errors},
             explained={key: 1 - float(error.mean()) / scale for key, error in errors.items()},
             difference=lambda a, b: paired_rows((errors[b] - errors[a]) / scale),
-            shown=scores | {NETWORK: evaluation.scores},
+            shown=scores,
             seconds={},
             rows=len(evaluation.y_true),
             noun="test row",

@@ -285,7 +285,10 @@ class Race:
                     f"{title} was fitted on {self.done[key].fitted_on} rows a fold, drawn at random."
                 )
         if no_curve:
-            notes.append(f"There is no learning curve: {why}.")
+            ended = self.interrupted or time.perf_counter() > self.deadline
+            notes.append(
+                f"There is no learning curve: {why if ended else 'there are too few rows'}."
+            )
         return tuple(notes)
 
 
