@@ -147,8 +147,13 @@ def _models(source: _Source) -> str:
             str(len(standing.errors)),
         ]
         kind = ' class="main-row"' if key == found.verdict.use else ""
-        rows.append([Cell(label, kind), *(cell.replace("-", "−") for cell in cells)])
-    head = ["Model", *(TITLES[score] for score in names), "Share explained", "Fit"]
+        rows.append([Cell(label, kind), *map(_figures, cells)])
+    head = [
+        "Model",
+        *(TITLES[score][0].upper() + TITLES[score][1:] for score in names),
+        "Share explained",
+        "Fit",
+    ]
     head += ["Predict 1000 rows", "Memory", "Folds"]
     note = (
         "Mean ± standard deviation over the folds, on rows that the model has not seen. Share explained: 1 −"
@@ -178,7 +183,7 @@ def _differences(source: _Source) -> str:
         " interval, corrected for the training rows that the folds share (Nadeau and Bengio, 2003)."
         " An interval right"
         " of 0: the model is better; over 0: the data cannot tell. A more complex model is preferred only if"
-        f" it explains at least {WORTH:.0%} more, or a tenth of what is left, and its lead stays"
+        f" it explains at least {percent(WORTH)} more, or a tenth of what is left, and its lead stays"
         " sure after correction for the number of models tried (Holm, 1979)."
     )
     return f'<div class="charts">{"".join(parts)}</div>\n' + paragraph(note, "note")
@@ -229,7 +234,7 @@ def _curves(source: _Source) -> str:
 
     drawing = charts.svg("learning-curve", "Share explained after so many training rows.", draw)
     rows: list[list[str | Cell]] = [
-        [escape(_short(found, key)), *(plus_minus(v, share=True).replace("-", "−") for v in values)]
+        [escape(_short(found, key)), *(_figures(plus_minus(v, share=True)) for v in values)]
         for key, values in curve.explained.items()
     ]
     head = ["Model", *(counted(count, "row") for count in curve.rows)]
@@ -246,7 +251,7 @@ def _folds(source: _Source) -> str:
     most = max(len(standing.errors) for standing in found.standings.values())
     rows: list[list[str | Cell]] = []
     for key in found.standings:
-        values = [f"{value:.3f}".replace("-", "−") for value in found.explained(key)]
+        values = [_figures(f"{value:.3f}") for value in found.explained(key)]
         rows.append([escape(_short(found, key)), *values, *["not tested"] * (most - len(values))])
     head = ["Model", *(str(fold + 1) for fold in range(most))]
     caption = "Share explained in each fold; all models have the same folds"
@@ -259,6 +264,11 @@ def _made(source: _Source) -> str:
     return bullets(escape(note, 400) for note in source.notes) + (
         paragraph("This page was made by:") + code(command) if command else ""
     )
+
+
+def _figures(text: str) -> str:
+    """Return figures with true minus signs, on one line."""
+    return text.replace("-", "−").replace(" ", "\xa0")
 
 
 def _short(found: Comparison, key: str) -> str:
