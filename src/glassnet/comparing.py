@@ -67,7 +67,7 @@ def compare(
 
     >>> import glassnet as gn
     >>> from sklearn.datasets import load_iris
-    >>> network = gn.NeuralClassifier((16,), epochs=20, random_state=0)
+    >>> network = gn.NeuralClassifier((16,), members=1, epochs=20, random_state=0)
     >>> found = compare(*load_iris(return_X_y=True), estimator=network, repeats=1)
     >>> list(found.standings), len(found.standings["linear"].errors)
     (['guess', 'linear', 'tree', 'neighbours', 'boosting', 'network'], 5)

@@ -27,6 +27,7 @@ class Size(NamedTuple):
     features: int
     outputs: int
     fewest: int
+    pictures: bool
 
 
 class Contestant(NamedTuple):
@@ -77,9 +78,13 @@ def _tree(task: Task, size: Size, seed: int) -> Any:
 
 def _neighbours(task: Task, size: Size, seed: int) -> Any:
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     kind = KNeighborsClassifier if task == "classification" else KNeighborsRegressor
-    return kind(n_neighbors=min(5, size.rows))
+    nearest = kind(n_neighbors=min(5, size.rows))
+    # pixels share one unit; a column that is mostly constant would else decide what is near
+    return nearest if size.pictures else make_pipeline(StandardScaler(), nearest)
 
 
 def _boosting(task: Task, size: Size, seed: int) -> Any:

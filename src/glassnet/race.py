@@ -222,7 +222,8 @@ class Race:
             return model, None
         truth = self.truth[train]
         fewest = 0 if self.labels is None else int(np.unique(truth, return_counts=True)[1].min())
-        size = Size(len(x), int(x.shape[1]), self.classes, fewest)
+        pictures = isinstance(self.X, np.ndarray) and self.X.ndim > 2
+        size = Size(len(x), int(x.shape[1]), self.classes, fewest, pictures)
         contestant = CONTESTANTS[key]
         most = contestant.most(size)
         kept = None
