@@ -13,21 +13,21 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types errors history markup schedules
+    _types errors history markup schedules verdicts
     _resolve charts columns compilation files keys metrics packing programs records weighted
-    batches class_weights conversion encoders initializers losses optimizers tables
-    databases dates layers pictures tasks
-    targets
-    activations objectives baselines delimited penalties preprocessing suspicions
-    datasets network
+    batches class_weights conversion encoders initializers losses optimizers splits tables
+    databases dates layers pictures tasks wrappers
+    comparison embeddings targets
+    activations objectives baselines curves delimited penalties preprocessing suspicions
+    contestants datasets network
     model training
     choices evaluation fitting inputs persistence
     jobs mistakes progress recipes
-    report run variations
+    comparison_page report run variations
     neural_estimator
-    cross_validation estimators sweeps
-    experiment
-    console
+    cross_validation estimators race sweeps
+    comparing experiment
+    console options
     exits
     cli
     __main__
@@ -45,7 +45,7 @@ HEAVY: dict[str, set[str]] = {
     "PIL": set(),
     "rich": set(),
     "safetensors": set(),
-    "sklearn": {"cross_validation", "neural_estimator", "estimators"},
+    "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
 PRINTING = {"cli", "console", "exits"}

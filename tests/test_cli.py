@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 import signal
 import sqlite3
 import struct
@@ -212,7 +213,8 @@ def test_targets(target, task, score, tmp_path):
     names = target.split(",")
     assert (document["task"], document["target"]) == (task, names)
     assert next(iter(document["scores"])) == score
-    assert {"linear", "mean" if task == "regression" else "majority"} == set(document["baselines"])
+    guess = "mean" if task == "regression" else "majority"
+    assert set(document["baselines"]) == {guess, "linear", "boosting"}
     header = done(run("predict", model, data)).stdout.splitlines()[0].split(",")
     assert header[: len(names)] == names
     tested = done(run("evaluate", model, data, "--json"))
@@ -579,3 +581,55 @@ def test_a_terminal_of_another_encoding_is_no_error(home):
 def test_version_is_the_packages():
     result = CliRunner().invoke(cli.app, ["--version"])
     assert result.exit_code == 0 and result.stdout == f"glassnet {version('glassnet')}\n"
+
+
+# ------------------------------------------------------------------------------------------- compare
+
+
+CHEAP = (*FAST, "--members", "1", "--repeats", "1", "--folds", "2")
+
+
+def test_compare_says_which_model_to_use(tmp_path):
+    data, page = write(tmp_path / "d.csv"), tmp_path / "c.html"
+    result = done(run("compare", data, "-t", "kind", *CHEAP, "--report", page))
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("Classification, 60 rows, 2 folds")
+    assert [line.split()[0] for line in lines[2:8]] == [
+        "guessing", "linear", "small", "k", "gradient", "network"
+    ]  # fmt: skip
+    assert lines[-1].startswith("Use ")
+    assert page.read_text().startswith("<!DOCTYPE html>") and lines[-1][:20] in page.read_text()
+    assert f"Wrote {page}" in result.stderr
+
+
+def test_compare_as_json_and_over_rows(tmp_path):
+    data = write(tmp_path / "d.csv")
+    options = ("--json", "--learning-curve", "--drop", "city", "--folds", "4")
+    result = done(run("compare", data, "-t", "size", *CHEAP, *options))
+    document = json.loads(result.stdout)
+    assert (document["task"], document["columns"], document["folds"]) == ("regression", 1, 4)
+    assert list(document["models"])[-1] == "network" == document["differences"][-1]["first"]
+    assert document["learning_curve"]["sentence"].startswith("Would more training rows help?")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        ((), 3, "--target"),
+        (("-t", "kind,size"), 3, "one target at a time"),
+        (("-t", "kind", "--folds", "1"), 2, "folds"),
+        (("-t", "kind", "--max-seconds", "0"), 2, "max_seconds"),
+        (("-t", "kind", "--max-seconds", "1e-9"), 2, "give more time"),
+        (("-t", "kind", "--task", "labels"), 2, "--task"),
+        (("-t", "kind", "--report", "nowhere/c.html"), 3, "does not exist"),
+    ],
+)
+def test_mistakes_of_compare(options, code, said, tmp_path):
+    result = run("compare", write(tmp_path / "d.csv"), *options)
+    assert result.exit_code == code and said in result.stderr
+
+
+def test_train_gives_the_short_form_of_the_verdict(tmp_path):
+    said = done(train(write(tmp_path / "d.csv"), "-t", "kind")).stdout
+    assert re.search(r"^Use .*\.$", said, flags=re.M)
+    assert "boosting" in said and "`glassnet compare`" in said

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from glassnet.activations import SiLU as SiLU
     from glassnet.activations import Softplus as Softplus
     from glassnet.activations import Tanh as Tanh
+    from glassnet.comparing import compare as compare
+    from glassnet.comparison import Comparison as Comparison
     from glassnet.compilation import use_cache as use_cache
     from glassnet.cross_validation import CrossValidation as CrossValidation
     from glassnet.cross_validation import cross_validate as cross_validate
@@ -90,6 +92,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "activations": "GELU SELU Identity LeakyReLU Mish ReLU Sigmoid SiLU Softplus Tanh",
+    "comparing": "compare",
+    "comparison": "Comparison",
     "compilation": "use_cache",
     "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",

@@ -1,4 +1,4 @@
-"""The command: `glassnet train`, `predict`, `evaluate`, `inspect`. All printing lives here.
+"""The command: `glassnet train`, `compare`, `predict`, `evaluate`, `inspect`. All printing lives here.
 
 Data go to the standard output, messages to the standard error output. Exit codes: 0 done, 1 something
 unforeseen, 2 wrong usage, 3 unusable data, 4 unusable model file, 5 training diverged, 130 interrupted (the
@@ -9,7 +9,6 @@ model so far is saved).
 from __future__ import annotations
 
 import gc
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -33,6 +32,16 @@ from glassnet.console import (
 )
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exits import INTERRUPTED, told
+from glassnet.options import (
+    AsJson,
+    Data,
+    ModelFile,
+    Query,
+    TableName,
+    check_seed,
+    check_writable,
+    checked_task,
+)
 
 if TYPE_CHECKING:
     from glassnet.experiment import Experiment
@@ -48,25 +57,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="A CSV, TSV, Parquet or JSON file (.gz too, and globs), a DuckDB or SQLite file, a folder of"
-        " pictures (one subfolder a class), IDX files or their folder, .npz, or sample:digits.",
-    ),
-]
-ModelFile = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model file written by `glassnet train`.")
-]
-Query = Annotated[
-    Optional[str], typer.Option(help="For a database file: the SELECT whose rows to take.")
-]
-TableName = Annotated[
-    Optional[str], typer.Option("--table", help="For a database file: the table to take.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 def show_version(wanted: bool) -> None:
@@ -181,6 +171,77 @@ def train(
 
 
 @app.command()
+def compare(
+    data: Data,
+    target: Annotated[
+        Optional[str], typer.Option("--target", "-t", help="The column to predict.")
+    ] = None,
+    report: Annotated[
+        Optional[Path], typer.Option(help="Write a report here, one HTML file.")
+    ] = None,
+    as_json: AsJson = False,
+    task: Annotated[
+        Optional[str], typer.Option(help="classification or regression; recognised if not given.")
+    ] = None,
+    drop: Annotated[
+        Optional[list[str]], typer.Option(help="Leave this column out. May be repeated.")
+    ] = None,
+    query: Query = None,
+    table: TableName = None,
+    folds: Annotated[int, typer.Option(help="Into how many parts the rows are cut.")] = 5,
+    repeats: Annotated[
+        Optional[int], typer.Option(help="Of all folds; by the number of rows if not given.")
+    ] = None,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Tell whether more rows would help.")
+    ] = False,
+    max_seconds: Annotated[
+        Optional[float], typer.Option(help="Time to spend; what is done by then counts.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the folds and of all models.")] = 0,
+    hidden: Annotated[
+        Optional[str], typer.Option(help="Widths of the network's hidden layers: 128,64.")
+    ] = None,
+    epochs: Annotated[Optional[int], typer.Option(help="Of the network, at most.")] = None,
+    members: Annotated[
+        Optional[int], typer.Option(help="Networks to train at once; their mean predicts.")
+    ] = None,
+) -> None:
+    """Compare a network with simpler models on the rows of DATA, and say which to use."""
+    with told():
+        check_writable(report, data, ".html")
+        check_seed(seed)
+        from glassnet.comparing import compare as compared
+        from glassnet.datasets import read
+        from glassnet.experiment import comparable, without
+
+        found = without(read(data, target=target, query=query, table=table), drop or [])
+        parameters = estimator_parameters(hidden, None, None, None, epochs=epochs, members=members)
+        rows = comparable(found, checked_task(task), seed, parameters)
+        for note in rows.notes:
+            say(note)
+        result = compared(
+            rows.X, rows.y, estimator=rows.estimator, folds=folds,
+            repeats="auto" if repeats is None else repeats, learning_curve=learning_curve,
+            max_seconds=max_seconds, seed=seed, progress=True,
+        )  # fmt: skip
+        print_json(result.to_dict()) if as_json else typer.echo(plain(str(result)))
+        if report is not None:
+            from glassnet.comparison_page import comparison_html
+            from glassnet.persistence import write_atomically
+
+            html = comparison_html(
+                result, title=Path(data).name, target=str(found.target or "class"),
+                command=shlex.join(["glassnet", *sys.argv[1:]]), notes=rows.notes,
+            )  # fmt: skip
+            write_atomically(report, html.encode())
+            say(f"Wrote {report}")
+        if result.interrupted:
+            warn("Interrupted: this is what was done so far.")
+            raise typer.Exit(INTERRUPTED)
+
+
+@app.command()
 def predict(
     model: ModelFile,
     data: Data,
@@ -256,46 +317,6 @@ def inspect(model: ModelFile, as_json: AsJson = False) -> None:
 
 
 # --- between the command line and the library ---------------------------------------------------------
-
-
-def check_writable(path: Path | None, source: str, *suffixes: str) -> None:
-    """Raise before the work begins if its result could not be written, or would replace what it reads."""
-    if path is None:
-        return
-    if path.is_dir():
-        raise DataError(
-            f"{path} is a folder: give a file's name, such as {path}/result{suffixes[0]}."
-        )
-    if path.exists():
-        check_replaceable(path, source)
-    folder = path.parent
-    if not folder.is_dir():
-        raise DataError(f"The folder {folder} does not exist: make it first, or write elsewhere.")
-    if not os.access(folder, os.W_OK):
-        raise DataError(f"The folder {folder} cannot be written to: write elsewhere.")
-
-
-def check_replaceable(path: Path, source: str) -> None:
-    """Raise if a file that is there already is a device, or one of those that are read."""
-    from glassnet.files import find
-
-    if not path.is_file():
-        raise DataError(f"{path} is a device or a pipe, not a file: write elsewhere.")
-    if not source.startswith("sample:") and any(path.samefile(read) for read in find(source)):
-        raise DataError(f"{path} is what is read: writing there would destroy it. Write elsewhere.")
-
-
-def check_seed(seed: int) -> None:
-    """Raise unless every generator of random numbers takes the seed."""
-    if not 0 <= seed < 2**32:
-        raise ConfigurationError(f"--seed is {seed}, but it must lie between 0 and {2**32 - 1}.")
-
-
-def checked_task(task: str | None) -> Any:
-    """Return the task that a person named."""
-    if task not in (None, "classification", "regression"):
-        raise ConfigurationError(f"--task is '{task}': choose classification or regression.")
-    return task
 
 
 def estimator_parameters(

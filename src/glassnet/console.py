@@ -94,7 +94,10 @@ def print_result(result: Experiment) -> None:
     print_scores(result.evaluation)
     from glassnet.evaluation import verdict
 
-    typer.echo(plain(verdict(result.evaluation)))
+    said = verdict(result.evaluation)
+    if said:
+        typer.echo(plain(said))
+        typer.echo("One split says little: `glassnet compare` tests more models on many.")
 
 
 def print_scores(evaluation: Evaluation) -> None:

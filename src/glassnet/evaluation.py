@@ -1,22 +1,33 @@
-"""Evaluation: how well a model does on new rows, beside guessing and a linear model."""
+"""Evaluation: how well a model does on new rows, beside guessing, a linear model and boosting."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.baselines import FITS, Rows, most_rows, scaled
+from glassnet.baselines import (
+    FITS,
+    Kind,
+    Predicted,
+    Rows,
+    few_threads,
+    most_boosted,
+    most_rows,
+    scaled,
+)
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.losses import Task
 from glassnet.model import Model
 from glassnet.splits import split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
+from glassnet.verdicts import GUESS, GUESSES, NETWORK, TITLES, Field, paired_rows, row_errors
+from glassnet.verdicts import verdict as verdict_on
 
 Scores = dict[str, float]
 
@@ -33,8 +44,10 @@ class Evaluation:
     proba: the probability of each class (n, classes) or label (n, labels); None for regression.
     classes: the classes in the order of `proba`, or the labels' names; None for regression.
     scores: by name, the first one the headline (see `SCORES`).
-    baselines: the scores of "majority" or "mean" and of "linear", under the same names;
+    baselines: the scores of "majority" or "mean", of "linear" and of "boosting", under the same names;
         "fitted_on", where it is there, is the number of rows that this baseline was fitted on.
+    errors: of "network" and of each baseline the error of each test row (`verdicts.row_errors`), by
+        which they are compared; empty without baselines.
     X: the rows, as they were given; None if they were not kept.
     """
 
@@ -45,6 +58,7 @@ class Evaluation:
     classes: NDArray[Any] | None
     scores: Scores
     baselines: dict[str, Scores] = field(default_factory=dict)
+    errors: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
     X: Any = field(default=None, repr=False, compare=False)
 
 
@@ -54,7 +68,7 @@ def evaluate(model: Model, X: Any, y: Any) -> Evaluation:
     The scores are scikit-learn's: accuracy, balanced accuracy, macro F1 and log-loss (natural
     logarithm) of classes; subset accuracy (all labels of a row right), macro F1 and log-loss (mean
     over labels) of labels; R², RMSE and MAE (in the target's unit, mean over targets) of values. A
-    score that is not defined (R² of one row) is left out. Baselines are left empty (`baselines`).
+    score that is not defined (R² of one row) is left out. Baselines are left empty (`beside_baselines`).
 
     Raises
     ------
@@ -93,9 +107,10 @@ def baselines(
 
     "majority" (for values "mean") always says the same: the most frequent class or label, with the
     classes' shares as probabilities, or the mean. "linear" is a logistic (for values a ridge)
-    regression on the features that the network sees, standardised, with scikit-learn's defaults.
-    Large data (see `baselines.most_rows`) have it fitted on a random part of the rows, whose
-    number then stands under "fitted_on". Raises `DataError` as `evaluate` does.
+    regression, "boosting" scikit-learn's histogram gradient boosting, both on the features that the
+    network sees, standardised, with scikit-learn's defaults. Large data (see `baselines.most_rows`)
+    have them fitted on a random part of the rows, whose number then stands under "fitted_on"; boosting is
+    left out where it would take minutes. Raises `DataError` as `evaluate` does.
 
     >>> from sklearn.datasets import load_iris
     >>> from glassnet.estimators import NeuralClassifier
@@ -103,79 +118,71 @@ def baselines(
     >>> model = NeuralClassifier(random_state=0, epochs=5).fit(X, y).model_
     >>> found = baselines(X, y, X, y, model)
     >>> {name: round(scores["accuracy"], 2) for name, scores in found.items()}
-    {'majority': 0.33, 'linear': 0.97}
+    {'majority': 0.33, 'linear': 0.97, 'boosting': 1.0}
     """
-    task = task_of(model)
-    train, test = _truth(model, y_train), _truth(model, y_test)
-    guess = Rows(np.zeros((len(train), 1)), train, np.zeros((len(test), 1)))
-    kept = _sample(train, model, seed)
-    X_train, X_test = _indexable(X_train), _indexable(X_test)
-    if len(kept) < len(train):
-        X_train = X_train.rows(kept) if isinstance(X_train, Table) else X_train[kept]
-    features = Rows(_flat(model.inputs(X_train)), train[kept], _flat(model.inputs(X_test)))
-    fit, count = FITS[task], _class_count(model, y_train)
-    first = "mean" if task == "regression" else "majority"
-    with warnings.catch_warnings():
-        # a linear model cut off before it has converged is still a baseline
-        warnings.simplefilter("ignore")
-        predicted = {first: fit(guess, count, False), "linear": fit(scaled(features), count, True)}
-    scores = {name: SCORES[task](test, *found) for name, found in predicted.items()}
-    if len(kept) < len(train):
-        scores["linear"]["fitted_on"] = float(len(kept))
-    return scores
+    found = _baselines(X_train, y_train, X_test, y_test, model, seed)
+    return {name: each.scores for name, each in found.items()}
+
+
+def beside_baselines(
+    tested: Evaluation,
+    X_train: Any,
+    y_train: Any,
+    X_test: Any,
+    y_test: Any,
+    model: Model,
+    seed: int = 0,
+) -> Evaluation:
+    """Return an evaluation on these test rows with the scores and the errors of the `baselines` beside."""
+    found = _baselines(X_train, y_train, X_test, y_test, model, seed)
+    truth = _truth(model, y_test)
+    predicted = tested.y_pred
+    if tested.task != "classification":
+        truth = _like(truth, predicted)
+    own = _row_errors(truth, predicted, tested.proba)
+    return replace(
+        tested,
+        baselines={name: each.scores for name, each in found.items()},
+        errors={NETWORK: own} | {name: each.errors for name, each in found.items()},
+    )
 
 
 def verdict(evaluation: Evaluation) -> str:
-    """Return in a sentence or two whether the network is better than the baselines, by how much.
+    """Return in a sentence which model the test rows speak for, and whether the network is worth it.
 
-    The headline score decides (accuracy, subset accuracy, R²; RMSE where R² is not defined). A lead
-    of less than two standard errors of the difference, √((a (1 - a) + b (1 - b)) / n) for shares a
-    and b of n rows, is called noise. Returns "" without a linear baseline.
+    The models, their order and the words are those of `compare`: the simplest model is to be used that no
+    more complex one beats, by the errors of the test rows, paired (`verdicts.verdict`). One split tells
+    less than many: how much other training rows would change is not in the intervals. Returns "" without
+    the baselines' errors.
 
     >>> y, scores = np.zeros(100), {"accuracy": 0.75}
-    >>> linear = {"linear": {"accuracy": 0.75}}
-    >>> verdict(Evaluation("classification", y, y, None, None, scores, linear))
-    'The network is no better than the linear model: accuracy 0.75 against 0.75.'
+    >>> both, errors = {"majority": scores, "linear": scores}, np.tile([0, 0, 0, 1.0], 25)
+    >>> same = {"majority": errors, "linear": errors, "network": errors}
+    >>> verdict(Evaluation("classification", y, y, None, None, scores, both, same))
+    'Use no model: nothing beats guessing the most frequent class beyond chance in 100 test rows.'
     """
-    if "linear" not in evaluation.baselines or not evaluation.scores:
+    scores = {_key(name): found for name, found in evaluation.baselines.items()}
+    scores[NETWORK] = evaluation.scores
+    found = {_key(name): errors for name, errors in evaluation.errors.items()}
+    errors = {key: found[key] for key in (GUESS, *TITLES) if key in found and scores.get(key)}
+    if not {GUESS, "linear", NETWORK} <= set(errors):
         return ""
-    name, network = next(iter(evaluation.scores.items()))
-    linear = evaluation.baselines["linear"].get(name, np.nan)
-    seen, other = f"{network:.4g}", f"{linear:.4g}"
-    shown = f"{SHORT_NAMES.get(name, name)} {seen} against {other}"
-    sentence = f"The network is better than the linear model: {shown}."
-    if not _better(name, network, linear) or seen == other:
-        sentence = f"The network is no better than the linear model: {shown}."
-    elif evaluation.task != "regression":
-        rows = len(evaluation.y_true)
-        if network - linear < 2 * np.sqrt((network * (1 - network) + linear * (1 - linear)) / rows):
-            sentence = (
-                "The network's lead over the linear model is within the noise of "
-                f"{rows} test {'row' if rows == 1 else 'rows'}: {shown}."
-            )
-    for guess, what in GUESSES.items():
-        score = evaluation.baselines.get(guess, {}).get(name)
-        if score is not None and not _better(name, network, score):
-            return f"{sentence} It is no better than {what} either ({score:.4g})."
-    return sentence
+    scale = float(errors[GUESS].mean()) or 1.0
+    return verdict_on(
+        Field(
+            titles={key: TITLES.get(key, GUESSES[evaluation.task]) for key in errors},
+            explained={key: 1 - float(error.mean()) / scale for key, error in errors.items()},
+            difference=lambda a, b: paired_rows((errors[b] - errors[a]) / scale),
+            shown=scores,
+            seconds={},
+            rows=len(evaluation.y_true),
+            noun="test row",
+        )
+    ).sentence
 
 
-SHORT_NAMES = {
-    "accuracy": "accuracy",
-    "subset_accuracy": "subset accuracy",
-    "r2": "R²",
-    "rmse": "RMSE",
-    "mae": "MAE",
-}
-LOWER_IS_BETTER = ("log_loss", "rmse", "mae")
-GUESSES = {
-    "majority": "always guessing what is most frequent",
-    "mean": "always guessing the mean",
-}
-
-
-def _better(name: str, score: float, other: float) -> bool:
-    return score < other if name in LOWER_IS_BETTER else score > other
+def _key(name: str) -> str:
+    return GUESS if name in ("majority", "mean") else name
 
 
 def task_of(model: Model) -> Task:
@@ -240,9 +247,62 @@ SCORES: dict[Task, Callable[[NDArray[Any], NDArray[Any], Any], Scores]] = {
 # --------------------------------------------------------------------------------------- baselines
 
 
-def _sample(target: NDArray[Any], model: Model, seed: int) -> NDArray[np.intp]:
-    """Return the rows that the linear model is fitted on: all, or as many as take a few seconds."""
-    most = most_rows(int(np.prod(model.in_shape)), _class_count(model, target))
+class _Baseline(NamedTuple):
+    """How one baseline did: its scores, and its error on each test row."""
+
+    scores: Scores
+    errors: NDArray[Any]
+
+
+def _baselines(
+    X_train: Any, y_train: Any, X_test: Any, y_test: Any, model: Model, seed: int
+) -> dict[str, _Baseline]:
+    task = task_of(model)
+    train, test = _truth(model, y_train), _truth(model, y_test)
+    count, width = _class_count(model, y_train), int(np.prod(model.in_shape))
+    outputs = max(count, 1 if train.ndim == 1 else train.shape[1])
+    X_train, X_test = _indexable(X_train), _indexable(X_test)
+    linear, boosted = most_rows(width, count), most_boosted(width, outputs)
+    kept = _sample(train, model, max(linear, boosted), seed)
+    if len(kept) < len(train):
+        X_train = X_train.rows(kept) if isinstance(X_train, Table) else X_train[kept]
+    known = train[kept]
+    features = scaled(Rows(_flat(model.inputs(X_train)), known, _flat(model.inputs(X_test))))
+    guess = Rows(np.zeros((len(train), 1)), train, np.zeros((len(test), 1)))
+    first = "mean" if task == "regression" else "majority"
+    plans: dict[str, tuple[Kind, int]] = {"linear": ("linear", linear)}
+    if boosted:
+        plans["boosting"] = ("boosting", boosted)
+    with warnings.catch_warnings(), few_threads(features.x.size):
+        # a linear model cut off before it has converged is still a baseline
+        warnings.simplefilter("ignore")
+        found = {first: _judged(task, test, FITS[task](guess, count, "guess"))}
+        for name, (kind, most) in plans.items():
+            some = _sample(known, model, most, seed)
+            rows = Rows(features.x[some], known[some], features.x_test)
+            found[name] = _judged(task, test, FITS[task](rows, count, kind))
+            if len(some) < len(train):
+                found[name].scores["fitted_on"] = float(len(some))
+    return found
+
+
+def _judged(task: Task, truth: NDArray[Any], predicted: Predicted) -> _Baseline:
+    return _Baseline(SCORES[task](truth, *predicted), _row_errors(truth, *predicted))
+
+
+def _row_errors(truth: NDArray[Any], predicted: NDArray[Any], proba: Any) -> NDArray[Any]:
+    """Return the errors that decide, several values in units of their own deviations."""
+    if proba is None and truth.ndim == 2:
+        scale = truth.std(axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        return row_errors(truth / scale, predicted.reshape(truth.shape) / scale, None)
+    if proba is None:
+        predicted = predicted.reshape(truth.shape)
+    return row_errors(truth, predicted, proba)
+
+
+def _sample(target: NDArray[Any], model: Model, most: int, seed: int) -> NDArray[np.intp]:
+    """Return the rows that a baseline is fitted on: all, or as many as take a few seconds."""
     if len(target) <= most:
         return np.arange(len(target))
     stratify = task_of(model) == "classification"

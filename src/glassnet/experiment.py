@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from glassnet.datasets import Dataset
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.estimators import NeuralClassifier, NeuralRegressor
-from glassnet.evaluation import Evaluation, baselines, evaluate
+from glassnet.evaluation import Evaluation, beside_baselines, evaluate
 from glassnet.fitting import Callback
 from glassnet.history import History
 from glassnet.model import Model
@@ -132,8 +132,7 @@ def run_experiment(
     seconds = time.perf_counter() - began
     model = named(estimator.model_, prepared.targets)
     tested = evaluate(model, *prepared.test)
-    simple = baselines(*prepared.train, *prepared.test, model, plan.seed)
-    tested = replace(tested, baselines=simple)
+    tested = beside_baselines(tested, *prepared.train, *prepared.test, model, plan.seed)
     n_train, n_held = len(prepared.train[1]), estimator.n_validation_
     return Experiment(
         model,
@@ -145,6 +144,45 @@ def run_experiment(
         estimator.status_,
         prepared.test_rows,
     )
+
+
+class Comparable(NamedTuple):
+    """Rows to compare models on, the network to compare, and what was decided about them."""
+
+    X: Any
+    y: np.ndarray
+    estimator: Any
+    notes: tuple[str, ...]
+
+
+def comparable(
+    data: Dataset, task: Task | None, seed: int, parameters: dict[str, Any]
+) -> Comparable:
+    """Return what `compare` takes: of data with a test set of their own, the training rows.
+
+    Raises
+    ------
+    DataError: no target, or several; an infinite number.
+    """
+    if data.y is None:
+        raise DataError(
+            f"Nothing says what to predict in '{data.name}': name the column with --target COLUMN."
+        )
+    if isinstance(data.y, Table):
+        raise DataError(
+            "Models are compared on one target at a time: give one with --target COLUMN."
+        )
+    task = task or sniff_task(data.y)
+    check_finite(data.X)
+    kind = NeuralClassifier if task == "classification" else NeuralRegressor
+    notes = list(data.notes)
+    notes += [s.message for s in suspicions(data.X, data.y, task=task)]
+    if data.test is not None:
+        notes.append(
+            "Models are compared on the training rows; the test rows that came with them wait."
+        )
+    y = target_values(data.y, task)
+    return Comparable(data.X, y, kind(random_state=seed, **parameters), tuple(notes))
 
 
 def described(

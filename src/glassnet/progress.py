@@ -55,3 +55,46 @@ class ProgressBar:
         )  # fmt: skip
         self._task = self._bar.add_task("train", total=epochs, scores="")
         self._bar.start()
+
+
+class StepBar:
+    """A bar over the steps of a longer work, with the name of the step at hand; else as `ProgressBar`.
+
+    >>> bar = StepBar("compare", steps=2, wanted=False)
+    >>> bar.step("the linear model")
+    >>> bar.close()
+    """
+
+    def __init__(self, title: str, steps: int, wanted: bool) -> None:
+        self._bar: Any = None
+        if not wanted:
+            return
+        from rich.console import Console  # lazily, as above
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn(title), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[at]}"),
+            TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task(title, total=steps, at="")
+        self._bar.start()
+        self._begun = 0
+
+    def step(self, at: str) -> None:
+        """Begin the next step: all before it are done."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._begun, at=at)
+            self._begun += 1
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -144,6 +144,7 @@ SCORES = {
 MODELS = {
     "network": "Network",
     "linear": "Linear model",
+    "boosting": "Gradient boosting",
     "majority": "Always the most frequent",
     "mean": "Always the mean",
 }
@@ -179,7 +180,7 @@ def result(source: Source) -> str:
     rows = len(evaluation.y_true)
     cards = "".join(_card(key, models[key], headline, rows) for key in order)
     return (
-        paragraph(escape(verdict(evaluation), 400), "verdict")
+        paragraph(escape(verdict(evaluation), 1000), "verdict")
         + f'<dl class="cards">{cards}</dl>\n'
         + _score_table({key: models[key] for key in order}, list(evaluation.scores))
         + _doubts(source.facts.suspicions)
