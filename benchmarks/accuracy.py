@@ -36,21 +36,31 @@ def network(**options: Any) -> Maker:
     def make(task: str, seed: int) -> Any:
         import glassnet as gn
 
+        named = {  # objects: made here, so that naming a model imports nothing
+            "cosine": lambda: gn.AdamW(gn.WarmUp(gn.Cosine(4e-3), warm_up=50), weight_decay=0.01),
+            "plain": lambda: gn.EarlyStopping(16),
+        }
+        chosen = {name: named[value]() if value in ("cosine", "plain") else value
+                  for name, value in options.items()}  # fmt: skip
         estimator = gn.NeuralClassifier if task == "classification" else gn.NeuralRegressor
-        return estimator(random_state=seed, **options)
+        return estimator(random_state=seed, **chosen)
 
     return make
 
 
 # The default with or without one ingredient.
 ABLATIONS: dict[str, Maker] = {
-    "ReLU": network(activation="relu"),
-    "no dropout": network(dropout=0.0),
-    "batch norm": network(batch_norm=True),
-    "one hidden layer": network(hidden=(256,)),
-    "l2 0.0001": network(l2=1e-4),
     "1 member": network(members=1),
     "4 members": network(members=4),
+    "no embedding": network(embedding="none"),
+    "scales alone": network(embedding="scale"),
+    "a cosine, not averaged": network(optimizer="cosine"),
+    "not calibrated": network(early_stopping="plain"),
+    "no dropout": network(dropout=0.0),
+    "batch norm": network(batch_norm=True),
+    "ReLU": network(activation="relu"),
+    "one hidden layer": network(hidden=(128,)),
+    "three of 256": network(hidden=(256, 256, 256)),
 }
 MODELS: dict[str, Maker] = {"glassnet": network(), **PEERS, **ABLATIONS}
 USUAL = ("glassnet", "linear", "mlp", "hgb")

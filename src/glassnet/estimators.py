@@ -21,25 +21,30 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
 
     Parameters
     ----------
-    hidden: the widths of the hidden layers, (128, 64); "auto" chooses by the data's size (`recipes`).
+    hidden: the widths of the hidden layers; "auto": (128, 128, 128), larger for pictures (`recipes`).
     activation: of the hidden layers, a name or an object. Default "silu".
-    dropout: the share of hidden neurons dropped while training; "auto": 0.1 from 500 rows on, else 0.
+    dropout: the share of hidden neurons dropped while training; "auto": 0.1 from 40 rows on, else 0.
     batch_norm: whether batch normalization stands before each activation. Default False.
-    network: a network of your own in place of these four; its last layer is gn.Dense(classes).
+    embedding: of a table's columns before the first layer: "auto" ("periodic" up to 256 columns of numbers,
+        else "scale"), "periodic" (learned scales, waves of each number: gn.Scale, gn.Periodic), "scale",
+        "none", or a layer. Categories of more than 64 levels are looked up in a table (gn.Embedding).
+    network: a network of your own in place of these five; its last layer is gn.Dense(classes).
     loss: "auto" (cross-entropy, binary cross-entropy for several labels), a loss, or its name.
-    optimizer: "auto" (AdamW along a cosine; at a steady rate where a run goes on, in `partial_fit` and with
-        `warm_start`), an optimizer with its learning rate, a name, or optax's.
+    optimizer: "auto" (AdamW at a steady rate, its steps averaged: gn.Averaged), an optimizer with its
+        learning rate, a name, or optax's.
     l2: strength of the L2 penalty on the weights. Default 0.
     batch_size: rows a step; "auto" by the data's size; None: all rows at once.
     epochs: walks through the rows at most; "auto" by the data's size.
-    early_stopping: "auto" (from 500 rows on), True, False, or gn.EarlyStopping(patience=...): watches a tenth
-        of the rows, or the `validation` given to `fit`, and keeps the best epoch.
+    early_stopping: "auto" (from 40 rows on, calibrated), True, False, or gn.EarlyStopping(patience=...): keeps
+        the best epoch on an eighth of the rows, for each member another one (up to 50 000 rows), so that
+        together they learn from all; or on the `validation` given to `fit`.
     class_weight: a dictionary {class: weight}, "balanced" (n / (classes · rows of the class)), or for several
         labels also a list of one such for each.
     members: how many networks to train, at once and from other seeds; their mean predicts, and `spread` tells
-        how far they differ. Default 1.
+        how far they differ. "auto": 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
+    max_seconds: when to stop at the latest, compilation included; what was best by then is kept. None: never.
     warm_start: whether `fit` goes on from the last fit's parameters.
-    dtype: "float32", "float64", or "auto": float64 for a float64 array of at most 2 000 rows, else float32.
+    dtype: "float32", "float64", or "auto": float64 for a float64 array of at most 40 rows, else float32.
     random_state: a number for the same result each time.
     callbacks: each is called with an `Event` between calls of the program, `gn.ProgressBar()` for example.
 
@@ -47,8 +52,9 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     ----------
     model_: the `Model`, which predicts by itself and is what is saved. history_: one row an epoch, of many
         members their mean; histories_: each member's. states_: each member's `TrainState`.
-    status_: "finished", "converged", "stopped early" or "interrupted"; of many members the first's.
-    n_validation_: rows watched for early stopping.
+    status_: "finished", "converged", "stopped early", "interrupted" or "out of time"; of many members the
+        first's.
+    n_validation_: rows that a member watches for early stopping, and does not learn from.
     classes_, n_features_in_, feature_names_in_, n_iter_: scikit-learn's.
 
     >>> from sklearn.datasets import load_iris
