@@ -14,13 +14,14 @@ import pytest
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
     _types errors history markup schedules verdicts
-    _resolve charts columns compilation files keys metrics packing programs records weighted
-    batches class_weights conversion encoders initializers losses optimizers splits tables
+    _resolve atomic charts columns compilation files keys metrics packing programs records weighted
+    batches class_weights conversion encoders initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
-    model training
+    model training_state
+    training
     choices evaluation fitting inputs persistence
     jobs mistakes progress recipes
     comparison_page report run variations

@@ -13,7 +13,7 @@ import glassnet as gn
 from glassnet.errors import ConfigurationError
 from glassnet.fitting import TimeLimit
 from glassnet.neural_estimator import job_of
-from glassnet.training import TEMPERATURES
+from glassnet.training_state import TEMPERATURES
 from helpers import assert_same_bits, blobs
 
 X, y = blobs(200, classes=3)

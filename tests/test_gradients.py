@@ -29,7 +29,8 @@ from glassnet.network import LAYER_TYPES, Network, spread_traits
 from glassnet.optimizers import SGD
 from glassnet.packing import Layout
 from glassnet.penalties import Penalty
-from glassnet.training import Plan, initial_state, train_step
+from glassnet.training import train_step
+from glassnet.training_state import Plan, initial_state
 from helpers import assert_close, central_differences, normal
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}

@@ -227,8 +227,8 @@ def compare(
         )  # fmt: skip
         print_json(result.to_dict()) if as_json else typer.echo(plain(str(result)))
         if report is not None:
+            from glassnet.atomic import write_atomically
             from glassnet.comparison_page import comparison_html
-            from glassnet.persistence import write_atomically
 
             html = comparison_html(
                 result, title=Path(data).name, target=str(found.target or "class"),
@@ -256,8 +256,9 @@ def predict(
     with told():
         check_writable(out, data, ".csv", ".json")
         check_writable(out, str(model), ".csv", ".json")
+        from glassnet.atomic import write_atomically
         from glassnet.datasets import read
-        from glassnet.persistence import load, write_atomically
+        from glassnet.persistence import load
 
         found = load(model)
         rows = read(data, query=query, table=table, expected=columns_of(found))
@@ -362,7 +363,7 @@ def write_report(
     path: Path, result: Experiment, found: Any, data: str, model_file: Path | None
 ) -> None:
     """Write the report of an experiment."""
-    from glassnet.persistence import write_atomically
+    from glassnet.atomic import write_atomically
     from glassnet.report import Facts, report_html
 
     names = [found.target] if isinstance(found.target, str) else list(found.target or ["class"])

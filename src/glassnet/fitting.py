@@ -25,7 +25,8 @@ from glassnet.errors import ConfigurationError
 from glassnet.history import History
 from glassnet.penalties import Penalty
 from glassnet.schedules import Schedule
-from glassnet.training import (
+from glassnet.training import run_epochs
+from glassnet.training_state import (
     CAPACITY,
     CONVERGED,
     DIVERGED,
@@ -35,7 +36,6 @@ from glassnet.training import (
     Plan,
     TrainState,
     initial_state,
-    run_epochs,
 )
 from glassnet.wrappers import Averaged, ClipByNorm, as_optimizer, bind_schedules
 

@@ -23,7 +23,7 @@ from glassnet.history import History
 from glassnet.intervals import kept_errors
 from glassnet.model import Model
 from glassnet.penalties import Penalty
-from glassnet.training import TEMPERATURES, Plan, TrainState, predicting
+from glassnet.training_state import TEMPERATURES, Plan, TrainState, predicting
 
 MOST_PARAMETERS = (
     20_000_000  # that train together: some 400 MB with gradients, moments and the best

@@ -13,13 +13,13 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from glassnet import keys
-from glassnet._resolve import check_count, check_range
+from glassnet._resolve import check_range
 from glassnet._types import Key, precision
 from glassnet.batches import Data
-from glassnet.choices import as_array, check_flag, is_auto, seed_of, targets_of, widths_of
+from glassnet.choices import as_array, seed_of, targets_of
 from glassnet.class_weights import class_weights
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.fitting import EarlyStopping, TimeLimit, start
+from glassnet.fitting import TimeLimit, start
 from glassnet.history import History
 from glassnet.jobs import Finished, Job, finished_model, run_jobs, with_errors
 from glassnet.losses import Loss
@@ -34,10 +34,11 @@ from glassnet.recipes import (
     FOLDS,
     MOST_LEVELS_ONE_HOT,
     MOST_ROWS_IN_FOLDS,
-    STEADY,
+    MOST_ROWS_WATCHED,
     VALIDATION_SHARE,
     Recipe,
     build_network,
+    chosen_recipe,
     embedding_front,
     is_pictures,
     picture_front,
@@ -47,7 +48,7 @@ from glassnet.run import as_callbacks, check_weights, make_plan
 from glassnet.splits import folds, split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder
-from glassnet.training import Plan, TrainState, continued
+from glassnet.training_state import Plan, TrainState, continued
 from glassnet.variations import member_keys
 from glassnet.wrappers import as_optimizer
 
@@ -135,9 +136,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     ) -> Job:
         """Set rows aside, encode, and decide all that there is to decide."""
         seed = seed_of(self.random_state)
-        recipe = self._recipe(rows, partial, validation)
-        if is_auto(self.optimizer) and (again or partial):
-            recipe = recipe._replace(optimizer=STEADY)
+        auto = recipe_for(len(rows.y), pictures=is_pictures(getattr(rows.X, "shape", ())))
+        own_rows = isinstance(validation, tuple | list)
+        recipe = chosen_recipe(self, auto, partial=partial, own_rows=own_rows)
         rows, held, parts = self._watched(rows, validation, recipe, partial, seed)
         model = self.model_ if again else self._blueprint(rows, recipe, classes)
         optimizer = as_optimizer(recipe.optimizer)
@@ -198,42 +199,6 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         self.status_ = finished[0].status
         return self
 
-    def _recipe(self, rows: _Rows, partial: bool, validation: Any) -> Recipe:
-        """Return all choices of the run: the person's where there are any, else by size."""
-        check_range("l2", self.l2, 0, np.inf)
-        if not is_auto(self.dropout):
-            check_range("dropout", self.dropout, 0, 1)
-        for name in ("batch_norm", "warm_start"):
-            check_flag(name, getattr(self, name))
-        pictures = isinstance(rows.X, np.ndarray) and is_pictures(rows.X.shape)
-        auto = recipe_for(len(rows.y), pictures=pictures)
-        stopping = self.early_stopping
-        if is_auto(stopping):
-            own = isinstance(validation, tuple | list)
-            stopping = auto.early_stopping or (
-                EarlyStopping(max(10, auto.epochs // 3)) if own else None
-            )
-        elif isinstance(stopping, bool | np.bool_):
-            stopping = EarlyStopping() if stopping else None
-        elif not isinstance(stopping, EarlyStopping | None):
-            raise ConfigurationError(
-                f"early_stopping is {stopping!r}, but it must be 'auto', True, False, or"
-                " gn.EarlyStopping(patience=...)."
-            )
-        epochs = auto.epochs if is_auto(self.epochs) else self.epochs
-        check_count("epochs", epochs)
-        members = auto.members if is_auto(self.members) else self.members
-        check_count("members", members)
-        return Recipe(
-            hidden=auto.hidden if is_auto(self.hidden) else widths_of(self.hidden),
-            dropout=auto.dropout if is_auto(self.dropout) else self.dropout,
-            optimizer=auto.optimizer if is_auto(self.optimizer) else self.optimizer,
-            batch_size=auto.batch_size if is_auto(self.batch_size) else self.batch_size,
-            epochs=1 if partial else epochs,
-            early_stopping=None if partial else stopping,
-            members=members,
-        )  # fmt: skip
-
     def _watched(
         self, rows: _Rows, validation: Any, recipe: Recipe, partial: bool, seed: int
     ) -> tuple[_Rows, _Rows | None, Parts]:
@@ -260,7 +225,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         ):
             dealt = folds(rows.y, count, seed, stratify=stratify)
             return rows, None, [dealt[member % count] for member in range(recipe.members)]
-        share = VALIDATION_SHARE if validation is None else validation
+        share = validation
+        if share is None:
+            share = min(VALIDATION_SHARE, MOST_ROWS_WATCHED / len(rows.y))
         check_range("validation, a share of the rows,", share, 0, 1, open_low=True)
         train, rest = split(rows.y, share, seed, stratify=stratify)
         return rows.at(train), rows.at(rest), ()

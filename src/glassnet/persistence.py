@@ -9,12 +9,10 @@ the architecture before it is used, and whatever is off is a `ModelFormatError` 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +22,7 @@ import numpy as np
 
 from glassnet import keys
 from glassnet._types import precision
+from glassnet.atomic import write_atomically
 from glassnet.embeddings import Embedding, Periodic
 from glassnet.errors import (
     ConfigurationError,
@@ -105,51 +104,6 @@ def load(path: str | os.PathLike[str]) -> Model:
     ) as error:
         what = f"{type(error).__name__}: {str(error)[:200]}"
         raise ModelFormatError(f"{path}: {_unusable(what)}") from None
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole: beside its place first, then moved there, both forced to the disk."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
-    except OSError as error:
-        raise DataError(
-            f"Cannot write {path}: {error.strerror}. Choose a folder that exists and that you may write to."
-        ) from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise DataError(
-            f"Cannot write {path}: {error.strerror}. What was there before is untouched."
-        ) from None
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force a folder's entries to the disk, where the system can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            with contextlib.suppress(
-                OSError
-            ):  # not every file system can; the file itself is there
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _flatten(name: str, tree: Any) -> Iterator[tuple[str, Any]]:

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from glassnet._resolve import check_count, check_range
 from glassnet._types import Shape
+from glassnet.choices import check_flag, is_auto, widths_of
 from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.errors import ConfigurationError
 from glassnet.fitting import EarlyStopping
@@ -19,8 +21,12 @@ from glassnet.wrappers import Averaged
 
 STEADY = Averaged(AdamW(WarmUp(4e-3, warm_up=50), weight_decay=0.01, beta2=0.95), share=0.1)
 """The optimizer: at a steady rate, since how long the run will be is found out on the way."""
+STEADY_ON_PICTURES = Averaged(
+    AdamW(WarmUp(7e-4, warm_up=100), weight_decay=0.1, beta2=0.95), share=0.1
+)
 FEW_ROWS = 40  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
+MOST_ROWS_WATCHED = 3_000  # are enough to choose an epoch by
 FOLDS = 8  # each member watches one of them, where there are not more members than that
 MOST_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
 MOST_COLUMNS_OF_WAVES = 256
@@ -43,30 +49,86 @@ def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
     """Return the choices for so many training rows, each made on inner splits of many tables.
 
     - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
-    - hidden: three layers of 128 neurons.
+    - hidden: three layers of 128 neurons; of pictures 768 and 512.
     - dropout: 0.1 from 40 rows on; with fewer, each row counts, and a row of weight 2 equals two rows.
-    - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512.
+      Of pictures 0.4: their many inputs fit noise well.
+    - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512; of pictures 64 up to 5 000, 256 up to
+      20 000, else 512.
     - early stopping from 40 rows on: a patience of 16 epochs, fewer the more steps they have, at least 3.
-    - epochs: at most 400, fewer the more rows, at least 30.
+    - epochs: at most 400, fewer the more rows, at least 30; of pictures at least 100.
 
     >>> recipe_for(150).batch_size, recipe_for(500_000).members
     (64, 2)
     """
     few = n_rows < FEW_ROWS
     patience = round(float(np.clip(16 * math.sqrt(10_000 / max(n_rows, 1)), 3, 16)))
+    stopping = None if few else EarlyStopping(patience, calibrated=True)
+    epochs = 100 if few else int(np.clip(3_000_000 / max(n_rows, 1), 30, 400))
+    if pictures:
+        return Recipe(
+            hidden=(768, 512),
+            dropout=0.0 if few else 0.4,
+            optimizer=STEADY_ON_PICTURES,
+            batch_size=_by_rows(n_rows, ((5_000, 64), (20_000, 256)), 512),
+            epochs=max(epochs, 100),
+            early_stopping=stopping,
+            members=1,
+        )
     return Recipe(
         hidden=(128, 128, 128),
         dropout=0.0 if few else 0.1,
         optimizer=STEADY,
         batch_size=_by_rows(n_rows, ((20_000, 64), (100_000, 256)), 512),
-        epochs=100 if few else int(np.clip(3_000_000 / max(n_rows, 1), 30, 400)),
-        early_stopping=None if few else EarlyStopping(patience, calibrated=True),
-        members=1 if pictures else _by_rows(n_rows, ((20_000, 8), (100_000, 4)), 2),
+        epochs=epochs,
+        early_stopping=stopping,
+        members=_by_rows(n_rows, ((20_000, 8), (100_000, 4)), 2),
     )
 
 
 def _by_rows(n_rows: int, steps: tuple[tuple[int, int], ...], beyond: int) -> int:
     return next((value for most, value in steps if n_rows <= most), beyond)
+
+
+def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, own_rows: bool) -> Recipe:
+    """Return all choices of an estimator's run: the person's, checked, where there are any, else `auto`'s.
+
+    partial: one epoch, judged by nobody (`partial_fit`). own_rows: the person gave rows to watch.
+
+    Raises
+    ------
+    ConfigurationError: a parameter that is none of what it may be.
+    """
+
+    def choice(name: str) -> Any:
+        given = getattr(estimator, name)
+        return getattr(auto, name) if is_auto(given) else given
+
+    check_range("l2", estimator.l2, 0, np.inf)
+    check_range("dropout", choice("dropout"), 0, 1)
+    for name in ("batch_norm", "warm_start"):
+        check_flag(name, getattr(estimator, name))
+    for name in ("epochs", "members"):
+        check_count(name, choice(name))
+    stopping = choice("early_stopping")
+    if is_auto(estimator.early_stopping):
+        if stopping is None and own_rows:
+            stopping = EarlyStopping(max(10, auto.epochs // 3), calibrated=True)
+    elif isinstance(stopping, bool | np.bool_):
+        stopping = EarlyStopping() if stopping else None
+    elif not isinstance(stopping, EarlyStopping | None):
+        raise ConfigurationError(
+            f"early_stopping is {stopping!r}, but it must be 'auto', True, False, or"
+            " gn.EarlyStopping(patience=...)."
+        )
+    return Recipe(
+        hidden=widths_of(choice("hidden")),
+        dropout=choice("dropout"),
+        optimizer=choice("optimizer"),
+        batch_size=choice("batch_size"),
+        epochs=1 if partial else choice("epochs"),
+        early_stopping=None if partial else stopping,
+        members=choice("members"),
+    )
 
 
 def embedding_front(embedding: Any, n_numbers: int, places: tuple[int, ...] = ()) -> list[Layer]:

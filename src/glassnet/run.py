@@ -32,7 +32,7 @@ from glassnet.penalties import Penalty
 from glassnet.progress import ProgressBar
 from glassnet.splits import split
 from glassnet.targets import Target
-from glassnet.training import Plan, TrainState
+from glassnet.training_state import Plan, TrainState
 
 
 @dataclass(frozen=True)
