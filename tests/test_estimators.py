@@ -36,6 +36,7 @@ SMALL = {
     "optimizer": gn.Adam(0.02),
     "members": 1,
     "embedding": "none",
+    "early_stopping": False,
 }
 
 

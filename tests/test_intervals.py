@@ -83,7 +83,8 @@ def test_several_targets_each_have_their_own() -> None:
 
 def test_who_has_none_is_told_why() -> None:
     X, y = rows(60, 0)
-    plain = gn.NeuralRegressor((4,), members=1, epochs=2, embedding="none").fit(X, y)
+    everything = {"members": 1, "epochs": 2, "embedding": "none", "early_stopping": False}
+    plain = gn.NeuralRegressor((4,), **everything).fit(X, y)
     with pytest.raises(ConfigurationError, match="trained on all its rows"):
         plain.predict_interval(X)
     classes = gn.NeuralClassifier((4,), members=1, epochs=2, embedding="none").fit(X, y > 10)

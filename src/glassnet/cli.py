@@ -125,6 +125,9 @@ def train(
     members: Annotated[
         Optional[int], typer.Option(help="Networks to train at once; their mean predicts.")
     ] = None,
+    max_seconds: Annotated[
+        Optional[float], typer.Option(help="Stop training then, and keep what was best.")
+    ] = None,
     class_weight: Annotated[
         Optional[str], typer.Option(help="balanced: rare classes count as much.")
     ] = None,
@@ -145,7 +148,7 @@ def train(
         parameters = estimator_parameters(
             hidden, optimizer, learning_rate, patience,
             activation=activation, dropout=dropout, batch_norm=batch_norm or None, batch_size=batch_size,
-            epochs=epochs, l2=l2, members=members, class_weight=class_weight,
+            epochs=epochs, l2=l2, members=members, max_seconds=max_seconds, class_weight=class_weight,
         )  # fmt: skip
         plan = Plan(checked_task(task), test, seed, parameters)
         for note in found.notes:
@@ -345,7 +348,7 @@ def estimator_parameters(
             best if learning_rate is None else best._replace(learning_rate=learning_rate)
         )
     if patience is not None:
-        chosen["early_stopping"] = EarlyStopping(patience)
+        chosen["early_stopping"] = EarlyStopping(patience, calibrated=True)
     return chosen
 
 

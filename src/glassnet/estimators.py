@@ -36,7 +36,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     batch_size: rows a step; "auto" by the data's size; None: all rows at once.
     epochs: walks through the rows at most; "auto" by the data's size.
     early_stopping: "auto" (from 40 rows on, calibrated), True, False, or gn.EarlyStopping(patience=...):
-        keeps the best epoch on an eighth of the rows, for each member another one (up to 50 000 rows), so that
+        keeps the best epoch on an eighth of the rows, for each member another (up to 50 000 rows), so that
         together they learn from all; or on the `validation` given to `fit`.
     class_weight: a dictionary {class: weight}, "balanced" (n / (classes · rows of the class)), or for several
         labels also a list of one such for each.

@@ -47,7 +47,7 @@ from glassnet.recipes import (
 from glassnet.run import as_callbacks, check_weights, make_plan
 from glassnet.splits import folds, split
 from glassnet.tables import Table, as_table, is_table
-from glassnet.targets import ClassEncoder, LabelsEncoder
+from glassnet.targets import ClassEncoder, LabelsEncoder, Target
 from glassnet.training_state import Plan, TrainState, continued
 from glassnet.variations import member_keys
 from glassnet.wrappers import as_optimizer
@@ -139,8 +139,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         auto = recipe_for(len(rows.y), pictures=is_pictures(getattr(rows.X, "shape", ())))
         own_rows = isinstance(validation, tuple | list)
         recipe = chosen_recipe(self, auto, partial=partial, own_rows=own_rows)
-        rows, held, parts = self._watched(rows, validation, recipe, partial, seed)
-        model = self.model_ if again else self._blueprint(rows, recipe, classes)
+        loss, target, t = self._objective(rows, classes, again)
+        rows, held, parts = self._watched(rows, t, validation, recipe, partial, seed)
+        model = (
+            self.model_ if again else self._blueprint(rows.X, rows.weight, recipe, loss, target, t)
+        )
         optimizer = as_optimizer(recipe.optimizer)
         with precision(model.dtype):
             whole = self._encoded(model, rows, self._balanced(rows, model))
@@ -200,7 +203,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         return self
 
     def _watched(
-        self, rows: _Rows, validation: Any, recipe: Recipe, partial: bool, seed: int
+        self, rows: _Rows, t: np.ndarray, validation: Any, recipe: Recipe, partial: bool, seed: int
     ) -> tuple[_Rows, _Rows | None, Parts]:
         """Return the rows to train on, the rows that all members watch, if any, and else each member's parts.
 
@@ -215,7 +218,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             return rows, held, ()
         if validation is None and (recipe.early_stopping is None or partial):
             return rows, None, ()
-        stratify = is_classifier(self) and rows.y.ndim == 1
+        stratify = is_classifier(self) and t.ndim == 1
         count = min(max(FOLDS, recipe.members), len(rows.y))
         if (
             validation is None
@@ -223,28 +226,41 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             and count > 1
             and len(rows.y) <= MOST_ROWS_IN_FOLDS
         ):
-            dealt = folds(rows.y, count, seed, stratify=stratify)
+            dealt = folds(t, count, seed, stratify=stratify)
             return rows, None, [dealt[member % count] for member in range(recipe.members)]
         share = validation
         if share is None:
             share = min(VALIDATION_SHARE, MOST_ROWS_WATCHED / len(rows.y))
         check_range("validation, a share of the rows,", share, 0, 1, open_low=True)
-        train, rest = split(rows.y, share, seed, stratify=stratify)
+        train, rest = split(t, share, seed, stratify=stratify)
         return rows.at(train), rows.at(rest), ()
 
-    def _blueprint(self, rows: _Rows, recipe: Recipe, classes: Any) -> Model:
-        """Return the model before training: encodings, network and loss, but no parameters."""
+    def _objective(self, rows: _Rows, classes: Any, again: bool) -> tuple[Loss, Target, np.ndarray]:
+        """Return the loss, the target's encoder, and the target encoded."""
+        if again:
+            return self.model_.loss, self.model_.target, encoded(rows.y, self.model_.target)
         loss = self._loss(rows.y)
-        known = rows.y if classes is None else np.unique(classes)
-        target, t = encode_target(
-            known, loss, weight=None if classes is not None else rows.weight, scaled=True
-        )
-        dtype, front = self._dtype(rows.X), []
-        if isinstance(rows.X, np.ndarray) and is_pictures(rows.X.shape):
-            encoder, in_shape, front = None, rows.X.shape[1:], picture_front(rows.X)
+        if classes is None:
+            return loss, *encode_target(rows.y, loss, weight=rows.weight, scaled=True)
+        target, _ = encode_target(np.unique(classes), loss, scaled=True)
+        return loss, target, encoded(rows.y, target)
+
+    def _blueprint(
+        self,
+        X: Table | np.ndarray,
+        weight: np.ndarray | None,
+        recipe: Recipe,
+        loss: Loss,
+        target: Target,
+        t: np.ndarray,
+    ) -> Model:
+        """Return the model before training: encodings, network and loss, but no parameters."""
+        dtype, front = self._dtype(X), []
+        if isinstance(X, np.ndarray) and is_pictures(X.shape):
+            encoder, in_shape, front = None, X.shape[1:], picture_front(X)
         else:
             codes = MOST_LEVELS_ONE_HOT if self.network is None else None
-            encoder = TableEncoder.fit(rows.X, rows.weight, code_above=codes)
+            encoder = TableEncoder.fit(X, weight, code_above=codes)
             in_shape = (encoder.n_features,)
             front = embedding_front(self.embedding, len(encoder.numeric.names), encoder.places)
         network = self.network
