@@ -284,7 +284,7 @@ def test_split_and_columns_can_be_chosen(home):
 def test_text_and_report(home, tmp_path):
     report, data = tmp_path / "r.html", home / "data.csv"
     result = done(train(data, "-t", "kind", "--report", report))
-    assert "Classification of kind: rows 48 training" in result.stdout
+    assert "Classification of kind: rows 42 training, 6 validation" in result.stdout
     for word in ("network", "majority", "linear", "accuracy", "linear model"):
         assert word in result.stdout
     assert "Read 60 rows" in result.stderr and "Read" not in result.stdout
@@ -327,7 +327,7 @@ def test_prediction_needs_no_target_and_no_order(home, tmp_path):
 def test_a_file_without_header(home, tmp_path):
     headerless = write(tmp_path / "h.csv", header=None)
     trained = done(train(headerless, "-t", "column2", "--json", "-o", tmp_path / "m.glassnet"))
-    assert json.loads(trained.stdout)["rows"]["training"] == 48
+    assert json.loads(trained.stdout)["rows"]["training"] == 42
     predicted = done(run("predict", tmp_path / "m.glassnet", headerless))
     assert len(predicted.stdout.splitlines()) == 61
     tested = json.loads(done(run("evaluate", tmp_path / "m.glassnet", headerless, "--json")).stdout)

@@ -37,6 +37,7 @@ SMALL = {
     "members": 1,
     "embedding": "none",
     "early_stopping": False,
+    "batch_size": 32,
 }
 
 
@@ -177,7 +178,7 @@ def test_partial_fit_keeps_learning_with_the_defaults():
     for _ in range(120):
         parts.partial_fit(X, y)
     assert parts.score(X, y) > 0.8  # a schedule that ends with each call would have stalled
-    assert parts.history_["learning_rate"][-1] == pytest.approx(2e-3)
+    assert parts.history_["learning_rate"][-1] == pytest.approx(4e-3)
 
 
 @pytest.mark.parametrize("make", [classifier, regressor])
@@ -392,8 +393,8 @@ def test_l2_shrinks_weights():
     ("chosen", "validation", "watched"),
     [({}, None, 0),
      ({"early_stopping": False}, None, 0),
-     ({"early_stopping": True}, None, 6),
-     ({"early_stopping": gn.EarlyStopping(3)}, None, 6),
+     ({"early_stopping": True}, None, 8),
+     ({"early_stopping": gn.EarlyStopping(3)}, None, 8),
      ({}, 0.25, 15),
      ({"early_stopping": False}, 0.25, 15),
      ({}, (X[:9], y[:9]), 9),
@@ -416,21 +417,23 @@ def test_early_stopping_keeps_the_best_epoch():
     assert best == pytest.approx(fitted.history_["validation_loss"].min(), rel=1e-5)
 
 
-def test_from_500_rows_on_a_tenth_is_watched():
-    many, classes = blobs(500)
-    assert classifier(epochs=1).fit(many, classes).n_validation_ == 50
-    assert classifier(epochs=1).fit(many[:499], classes[:499]).n_validation_ == 0
+def test_from_40_rows_on_an_eighth_is_watched():
+    usual = {"epochs": 1, "early_stopping": "auto"}
+    assert classifier(**usual).fit(X[:40], y[:40]).n_validation_ == 5
+    assert classifier(members=3, **usual).fit(X[:40], y[:40]).n_validation_ == 5
+    assert classifier(**usual).fit(X[:39], y[:39]).n_validation_ == 0
 
 
 @pytest.mark.parametrize(
     ("dtype", "rows", "expected"),
-    [("auto", X, "float64"),
+    [("auto", X[:39], "float64"),
+     ("auto", X, "float32"),
      ("auto", X.astype(np.float32), "float32"),
      ("auto", np.zeros((2300, 2)) + np.arange(2), "float32"),
      ("auto", {"a": X[:, 0]}, "float32"),
      ("float32", X, "float32"),
      ("float64", X.astype(np.float32), "float64")],
-    ids=["float64", "float32", "large", "table", "as float32", "as float64"],
+    ids=["few of float64", "float64", "float32", "large", "table", "as float32", "as float64"],
 )  # fmt: skip
 def test_dtype(dtype, rows, expected):
     n = len(rows["a"] if isinstance(rows, dict) else rows)
