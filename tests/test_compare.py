@@ -280,12 +280,13 @@ def test_the_verdict_is_right_where_the_truth_is_known(make, use):
     assert found.verdict.sentence.startswith(start)
 
 
+@pytest.mark.slow
 def test_on_digits_the_network_beats_the_linear_model(monkeypatch):
     for key in ("tree", "neighbours", "boosting"):
         monkeypatch.delitem(CONTESTANTS, key)
     X, y = load_digits(return_X_y=True)
-    estimator = gn.NeuralClassifier((128,), members=4, epochs=30, random_state=0)
-    found = gn.compare(X, y, estimator=estimator, repeats=1)
+    estimator = gn.NeuralClassifier(random_state=0)
+    found = gn.compare(X.reshape(-1, 8, 8), y, estimator=estimator, repeats=1)
     assert found.verdict.network == "yes" and "linear" in found.verdict.network_beats
 
 
