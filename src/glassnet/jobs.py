@@ -192,7 +192,7 @@ def _best(state: TrainState) -> Any:
 
 
 def with_errors(model: Model, job: Job, finished: Sequence[Finished]) -> Model:
-    """Return a model of values with its errors on the rows held out, by member where each had its own."""
+    """Return a model of values with its errors on the rows held out, each member's on its own if any."""
     ended = zip(job.validation, finished, strict=True)
     held = [rows for rows, end in ended if end.status != "diverged" and rows is not None]
     if not held or model.loss.task != "regression":
@@ -200,7 +200,6 @@ def with_errors(model: Model, job: Job, finished: Sequence[Finished]) -> Model:
     own = any(rows is not held[0] for rows in held)
     rows = stack(held if own else held[:1])
     each = model.outputs_apart(rows.x) if own else model.outputs_encoded(rows.x[0])[None]
-    errors = rows.y.reshape(each.shape) - each
-    weights = [None] * len(errors) if rows.weight is None else rows.weight
-    kept = [kept_errors(*group) for group in zip(errors, weights, strict=True)]
-    return replace(model, errors=np.stack(kept))
+    errors = (rows.y.reshape(each.shape) - each).reshape(-1, each.shape[-1])
+    weight = None if rows.weight is None else rows.weight.ravel()
+    return replace(model, errors=kept_errors(errors, weight))

@@ -91,8 +91,8 @@ class Model:
     members: how many networks predict together; of more than one every array in params and layer_state
         has a first axis, one place a member, and the answer is their mean.
     temperature: what the logits are multiplied by, see `EarlyStopping`. Default 1.
-    errors: on held-out rows, in the network's unit: (groups, targets, count), see `intervals`. There is one
-        group for each member with rows of its own, or one for the mean of all; None: no rows were held out.
+    errors: on held-out rows, target minus output in the network's unit, (targets, count) in ascending order,
+        see `intervals`; None: no rows were held out.
     """
 
     network: Network
@@ -237,9 +237,7 @@ class Model:
                 "This model was trained on all its rows, so that nothing tells how far it errs on new ones:"
                 " train with early_stopping=True, or fit(X, y, validation=0.2)."
             )
-        each = self.outputs_by_member(X)
-        answers = each if len(self.errors) > 1 else each.mean(axis=0, keepdims=True)
-        found = interval(answers.astype(np.float64), self.errors, coverage)
+        found = interval(self.outputs(X).astype(np.float64), self.errors, coverage)
         ends = [self.target.inverse(found[:, :, end]) for end in (0, 1)]
         return np.stack(ends, axis=-1)
 

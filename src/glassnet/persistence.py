@@ -267,7 +267,7 @@ def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model
     if encoder is not None and (encoder.n_features,) != tuple(in_shape):
         _damaged(f"{encoder.n_features} features for a network of inputs {in_shape}")
     target = _target_of(record["target"], out_shape, loss)
-    _check_errors(errors, members, out_shape)
+    _check_errors(errors, out_shape)
     if not isinstance(record["info"], dict):
         fields.refuse("info", "a record")
     return Model(
@@ -365,16 +365,14 @@ def _arrays_of(
     return _filled("params", params, tensors), _filled("state", state, tensors), out_shape
 
 
-def _check_errors(errors: np.ndarray | None, members: int, out_shape: tuple[int, ...]) -> None:
+def _check_errors(errors: np.ndarray | None, out_shape: tuple[int, ...]) -> None:
     """Raise unless errors on held-out rows are what a model has of them."""
     if errors is None:
         return
-    if errors.ndim != 3 or errors.dtype != np.float64 or errors.shape[1:2] != out_shape:
+    if errors.ndim != 2 or errors.dtype != np.float64 or errors.shape[:1] != out_shape:
         _damaged(f"errors are {errors.dtype}{errors.shape} for outputs of shape {out_shape}")
-    if errors.shape[0] not in (1, members) or not errors.shape[2]:
-        _damaged(f"errors of {errors.shape[0]} groups for {members} members")
-    if not np.isfinite(errors).all() or (np.diff(errors) < 0).any():
-        _damaged("errors are infinite, undefined, or not in order")
+    if not errors.size or not np.isfinite(errors).all() or (np.diff(errors) < 0).any():
+        _damaged("errors are none, infinite, undefined, or not in order")
 
 
 def _filled(name: str, tree: Any, tensors: dict[str, np.ndarray]) -> Any:
