@@ -22,7 +22,7 @@ from glassnet.wrappers import Averaged
 STEADY = Averaged(AdamW(WarmUp(4e-3, warm_up=50), weight_decay=0.01, beta2=0.95), share=0.1)
 """The optimizer: at a steady rate, since how long the run will be is found out on the way."""
 STEADY_ON_PICTURES = Averaged(
-    AdamW(WarmUp(7e-4, warm_up=100), weight_decay=0.1, beta2=0.95), share=0.1
+    AdamW(WarmUp(4e-4, warm_up=100), weight_decay=0.1, beta2=0.95), share=0.1
 )
 FEW_ROWS = 40  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
@@ -49,27 +49,27 @@ def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
     """Return the choices for so many training rows, each made on inner splits of many tables.
 
     - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
-    - hidden: three layers of 128 neurons; of pictures 768 and 512.
+    - hidden: three layers of 128 neurons; of pictures 768 and 512, beyond 20 000 rows twice 1024.
     - dropout: 0.1 from 40 rows on; with fewer, each row counts, and a row of weight 2 equals two rows.
-      Of pictures 0.4: their many inputs fit noise well.
-    - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512; of pictures 64 up to 5 000, 256 up to
-      20 000, else 512.
+      Of pictures 0.4, beyond 20 000 rows 0.5: their many inputs fit noise well.
+    - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512; of pictures 64 up to 5 000,
+      else 256.
     - early stopping from 40 rows on: a patience of 16 epochs, fewer the more steps they have, at least 3.
     - epochs: at most 400, fewer the more rows, at least 30; of pictures at least 100.
 
     >>> recipe_for(150).batch_size, recipe_for(500_000).members
     (64, 2)
     """
-    few = n_rows < FEW_ROWS
+    few, many = n_rows < FEW_ROWS, n_rows > 20_000
     patience = round(float(np.clip(16 * math.sqrt(10_000 / max(n_rows, 1)), 3, 16)))
     stopping = None if few else EarlyStopping(patience, calibrated=True)
     epochs = 100 if few else int(np.clip(3_000_000 / max(n_rows, 1), 30, 400))
     if pictures:
         return Recipe(
-            hidden=(768, 512),
-            dropout=0.0 if few else 0.4,
+            hidden=(1024, 1024) if many else (768, 512),
+            dropout=0.0 if few else 0.5 if many else 0.4,
             optimizer=STEADY_ON_PICTURES,
-            batch_size=_by_rows(n_rows, ((5_000, 64), (20_000, 256)), 512),
+            batch_size=_by_rows(n_rows, ((5_000, 64),), 256),
             epochs=max(epochs, 100),
             early_stopping=stopping,
             members=1,
