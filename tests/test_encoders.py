@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from glassnet.dates import DateEncoder
 from glassnet.encoders import CategoryEncoder, NumericEncoder
 from glassnet.errors import ConfigurationError, DataError
+from glassnet.preprocessing import TableEncoder
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NUMBERS = st.one_of(FINITE, st.just(np.nan), st.integers(-3, 3).map(float))
@@ -228,3 +229,31 @@ def test_the_weekday_is_the_calendars():
     sine = encoder.transform(column)[:, encoder.feature_names.index("x0: weekday sin")]
     weekday = np.array([day.weekday() for day in column.tolist()])
     np.testing.assert_allclose(sine, np.sin(2 * np.pi * weekday / 7), atol=1e-6)
+
+
+def test_a_category_of_many_levels_becomes_a_code():
+    column = np.array(
+        [*(f"c{i}" for i in range(5) for _ in range(4)), "rare", "rare", None], object
+    )
+    encoder = CategoryEncoder.fit(column, name="city", code_above=4)
+    assert encoder.coded and encoder.levels == ("c0", "c1", "c2", "c3", "c4")
+    assert encoder.feature_names == ("city: code",) and encoder.places == 7
+    found = encoder.transform(np.array(["c0", "c4", "rare", "new", None], object))
+    assert found.tolist() == [[2.0], [6.0], [1.0], [1.0], [0.0]]
+    assert CategoryEncoder.from_spec(encoder.to_spec()) == encoder
+    weighted = CategoryEncoder.fit(
+        np.array([f"c{i}" for i in range(5)], object), np.full(5, 4), name="city", code_above=4
+    )
+    assert weighted.levels == encoder.levels  # a weight of 4 is four rows
+    assert not CategoryEncoder.fit(column, name="city", code_above=6).coded
+
+
+def test_codes_stand_behind_all_other_features():
+    names = [f"c{i}" for i in range(6) for _ in range(4)]
+    table = {"city": names, "size": list(range(24)), "kind": ["a", "b", "c", "d"] * 6}
+    encoder = TableEncoder.fit(table, code_above=4)
+    assert encoder.feature_names == ("size", "kind=a", "kind=b", "kind=c", "kind=d", "city: code")
+    assert encoder.places == (8,)
+    assert encoder.transform(table)[:5, -1].tolist() == [2, 2, 2, 2, 3]
+    again = TableEncoder.from_spec(encoder.to_spec())
+    np.testing.assert_array_equal(again.transform(table), encoder.transform(table))

@@ -16,7 +16,7 @@ from glassnet.preprocessing import (
     NumericEncoder,
     TableEncoder,
 )
-from glassnet.splits import split
+from glassnet.splits import folds, split
 from glassnet.tables import Table, as_table
 
 
@@ -283,6 +283,22 @@ def test_rows_of_weight_zero_stay_in_training_and_change_no_draw():
     _, aside = split(y, 0.3, 0, stratify=True, weight=weight)
     _, there = split(y[weight > 0], 0.3, 0, stratify=True)
     np.testing.assert_array_equal(aside, np.flatnonzero(weight)[there])
+
+
+@given(st.integers(8, 90), st.integers(2, 8), st.integers(0, 5), st.booleans())
+def test_folds_deal_every_row_once_in_parts_of_one_size(n, count, seed, stratify):
+    y = np.random.default_rng(seed).integers(0, 3, n)
+    dealt = folds(y, count, seed, stratify=stratify)
+    assert {len(held) for _, held in dealt} == {n // count}
+    for train, held in dealt:
+        np.testing.assert_array_equal(np.sort([*train, *held]), np.arange(n))
+        if stratify:
+            share = np.bincount(y, minlength=3) / count
+            assert (np.abs(np.bincount(y[held], minlength=3) - share) < 2).all()
+    watched = np.concatenate([held for _, held in dealt])
+    assert len(np.unique(watched)) == len(watched) == n // count * count
+    with pytest.raises(DataError, match="folds"):
+        folds(y[:1], 2, seed, stratify=stratify)
 
 
 def test_unusable_splits_are_refused():

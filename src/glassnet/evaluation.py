@@ -23,6 +23,7 @@ from glassnet.baselines import (
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.losses import Task
 from glassnet.model import Model
+from glassnet.preprocessing import TableEncoder
 from glassnet.splits import split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
@@ -267,7 +268,8 @@ def _baselines(
     if len(kept) < len(train):
         X_train = X_train.rows(kept) if isinstance(X_train, Table) else X_train[kept]
     known = train[kept]
-    features = scaled(Rows(_flat(model.inputs(X_train)), known, _flat(model.inputs(X_test))))
+    encode = _encoding(model, X_train)
+    features = scaled(Rows(_flat(encode(X_train)), known, _flat(encode(X_test))))
     guess = Rows(np.zeros((len(train), 1)), train, np.zeros((len(test), 1)))
     first = "mean" if task == "regression" else "majority"
     plans: dict[str, tuple[Kind, int]] = {"linear": ("linear", linear)}
@@ -284,6 +286,13 @@ def _baselines(
             if len(some) < len(train):
                 found[name].scores["fitted_on"] = float(len(some))
     return found
+
+
+def _encoding(model: Model, X_train: Any) -> Callable[[Any], NDArray[Any]]:
+    """Return what turns rows into features: the model's encoding, or one without codes (no numbers)."""
+    if model.encoder is not None and model.encoder.places:
+        return TableEncoder.fit(X_train).transform
+    return model.inputs
 
 
 def _judged(task: Task, truth: NDArray[Any], predicted: Predicted) -> _Baseline:

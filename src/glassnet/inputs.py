@@ -69,7 +69,8 @@ def _others(encoder: TableEncoder) -> Iterator[Encoding]:
             )
             yield other.name, ("date", how, count)
             continue
-        yield other.name, ("one-hot" if count > 1 else "±1", _levels(other), count)
+        form = "looked up" if other.coded else "one-hot" if count > 1 else "±1"
+        yield other.name, (form, _levels(other), count)
 
 
 def _levels(encoder: CategoryEncoder) -> str:
