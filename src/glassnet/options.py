@@ -69,3 +69,32 @@ def checked_task(task: str | None) -> Any:
     if task not in (None, "classification", "regression"):
         raise ConfigurationError(f"--task is '{task}': choose classification or regression.")
     return task
+
+
+def estimator_parameters(
+    hidden: str | None,
+    optimizer: str | None,
+    learning_rate: float | None,
+    patience: int | None,
+    **given: Any,
+) -> dict[str, Any]:
+    """Return the estimator's parameters that a person chose."""
+    from glassnet.fitting import EarlyStopping
+    from glassnet.wrappers import as_optimizer
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if hidden is not None:
+        try:
+            chosen["hidden"] = tuple(int(width) for width in hidden.split(","))
+        except ValueError:
+            raise ConfigurationError(
+                f"--hidden is '{hidden}': give widths such as 128,64."
+            ) from None
+    if optimizer is not None or learning_rate is not None:
+        best = as_optimizer(optimizer or "adamw")
+        chosen["optimizer"] = (
+            best if learning_rate is None else best._replace(learning_rate=learning_rate)
+        )
+    if patience is not None:
+        chosen["early_stopping"] = EarlyStopping(patience, calibrated=True)
+    return chosen
