@@ -21,8 +21,10 @@ ARROW = """
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
     model training_state
-    training
-    choices evaluation fitting inputs persistence
+    divergence identity persistence training
+    standing
+    checkpoints
+    choices evaluation fitting inputs
     jobs mistakes progress recipes
     comparison_page report run variations
     neural_estimator

@@ -207,6 +207,12 @@ def _strict_json(text: str | bytes) -> Any:
 
 def _model_of(data: bytes) -> Model:
     """Return the model in the bytes of a file."""
+    tensors, record = arrays_and_record(data, "glassnet")
+    return _build(record, tensors, len(data))
+
+
+def arrays_and_record(data: bytes, key: str) -> tuple[dict[str, np.ndarray], Any]:
+    """Return the arrays in the bytes of a safetensors file, and the strict JSON under a key of its metadata."""
     from safetensors import SafetensorError  # lazily: `glassnet --help` needs no files
     from safetensors.numpy import load as from_bytes
 
@@ -217,13 +223,13 @@ def _model_of(data: bytes) -> Model:
         _damaged("it is cut short")
     header = _strict_json(data[8 : 8 + size])
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("glassnet"), str):
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(key), str):
         _damaged("a safetensors file of something else")
     try:
         tensors = from_bytes(data)
     except (SafetensorError, AttributeError) as error:
         _damaged(str(error)[:200])
-    return _build(_strict_json(metadata["glassnet"]), tensors, len(data))
+    return tensors, _strict_json(metadata[key])
 
 
 def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model:
