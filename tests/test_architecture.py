@@ -23,6 +23,7 @@ ARROW = """
     model training_state
     divergence identity persistence training
     standing
+    checkpoint_file
     checkpoints
     choices evaluation fitting inputs
     jobs mistakes progress recipes

@@ -17,11 +17,13 @@ import numpy as np
 
 from glassnet import keys
 from glassnet._resolve import check_count, check_range
-from glassnet._types import Params, default_float
+from glassnet._types import default_float
 from glassnet.batches import Data
 from glassnet.errors import ConfigurationError, DivergenceError, did_you_mean
+from glassnet.layers import Layer
 from glassnet.network import Network, spread_traits
 from glassnet.penalties import Penalty
+from glassnet.programs import compiled
 from glassnet.training_state import Plan, TrainState
 
 LARGE_INPUT = 100.0  # inputs on a common scale are of the order of 1
@@ -31,7 +33,7 @@ LARGE_INPUT = 100.0  # inputs on a common scale are of the order of 1
 class Rollback:
     """When training diverges, go back to the last good state and on with a lower learning rate.
 
-    The last good state is the one from which the epoch of the lowest loss so far began.
+    The last good state is the one from which the epoch of the lowest training loss so far began.
 
     Parameters
     ----------
@@ -62,7 +64,8 @@ def as_policy(given: Any) -> Any:
         return Rollback()
     near = did_you_mean(given, ("raise", "stop", "rollback")) if isinstance(given, str) else ""
     raise ConfigurationError(
-        f"on_divergence is {given!r}, but it must be 'raise', 'stop', 'rollback' or gn.Rollback(times=...).{near}"
+        f"on_divergence is {given!r}, but it must be 'raise', 'stop', 'rollback' or"
+        f" gn.Rollback(times=...).{near}"
     )
 
 
@@ -75,18 +78,23 @@ class Trouble(NamedTuple):
     where: str
     largest_input: float
 
-    def __str__(self) -> str:
+    @property
+    def told(self) -> str:
+        """What happened, in one or two sentences."""
         what = self.where or "the loss or its gradient became infinite or undefined"
         rate = ""
         if math.isfinite(self.learning_rate):
             rate = f" The learning rate was {self.learning_rate:g}."
+        return f"Training diverged at step {self.step}, in epoch {self.epoch}: {what}.{rate}"
+
+    def __str__(self) -> str:
         scale = "bring the inputs onto a common scale"
         if not self.largest_input <= LARGE_INPUT:
             scale += f" (the largest of this batch is {self.largest_input:g})"
         return (
-            f"Training diverged at step {self.step}, in epoch {self.epoch}: {what}.{rate} Try a tenth of the"
-            f" learning rate, clip the gradient (optimizer=gn.ClipByNorm(gn.Adam(...))), {scale}, or let"
-            ' training go back and on more slowly by itself (on_divergence="rollback").'
+            f"{self.told} Try a tenth of the learning rate, clip the gradient"
+            f" (optimizer=gn.ClipByNorm(gn.Adam(...))), {scale}, or let training go back and on more slowly by"
+            ' itself (on_divergence="rollback").'
         )
 
     def error(self) -> DivergenceError:
@@ -97,112 +105,124 @@ class Trouble(NamedTuple):
         return error
 
 
+class _Part(NamedTuple):
+    """One layer of a network, those of networks inside it in their place; and what of it is its own."""
+
+    name: str  # numbered as in `Network.summary`
+    layer: Layer
+    params: Any
+    state: Any
+    key: Any
+
+
+class _Found(NamedTuple):
+    """What became of each number on one step's way: 0 all finite, 1 some infinite, 2 some undefined."""
+
+    weights: list[Any]
+    inputs: Any
+    outputs: list[Any]
+    loss: Any
+    slope: Any
+    gradients: list[Any]
+    passed: list[Any]
+    penalty: Any
+    largest: list[Any]  # number of each layer's gradient
+
+
+WHAT = ("finite", "infinite", "undefined (NaN)")
+
+
 def where_it_began(plan: Plan, state: TrainState, batch: Data, penalty: Penalty) -> str:
     """Return a clause that names the first part of the network that this step breaks, or "".
 
-    Parameters and inputs are looked at first, then each layer's output from the first layer on, then the loss,
-    then each layer's gradients from the last layer back.
+    Parameters and inputs are looked at first, then each layer's output from the first on, then the loss, then
+    each layer's gradients from the last back.
     """
-    for name, params in _parts(plan.network, state.params):
-        if what := _unsound(params):
-            return f"the update before made the weights of {name} {what}"
-    x = jnp.asarray(batch.x, default_float())
-    if what := _unsound(x):
-        return f"the inputs are {what} in {default_float()}"
+    program = compiled(_examined, "plan", few_numbers=True)
+    found: _Found = jax.tree.map(float, program(state, batch, penalty, plan=plan))
+    names = [part.name for part in _parts(plan.network)]
+    each = list(zip(names, found.weights, found.outputs, strict=True))
+    back = list(zip(names, found.gradients, found.passed, strict=True))[::-1]
+    clauses = [
+        *((f"the update before made the weights of {n} {{}}", weights) for n, weights, _ in each),
+        (f"the inputs are {{}} in {default_float()}", found.inputs),
+        *((f"the output of {n} became {{}} in the forward pass", output) for n, _, output in each),
+        ("the loss became {} though the network's outputs are finite", found.loss),
+        ("the gradient of the loss became {}", found.slope),
+    ]
+    for name, own, passed in back:
+        clauses += [
+            (f"the gradient of the weights of {name} became {{}} in the backward pass", own),
+            (f"the gradient passed back by {name} became {{}} in the backward pass", passed),
+        ]
+    clauses.append(("the gradient of the penalty became {}", found.penalty))
+    for clause, code in clauses:
+        if code:
+            return clause.format(WHAT[int(code)])
+    most = int(np.argmax(found.largest))
+    if found.largest[most] < math.sqrt(float(np.finfo(default_float()).max)) / 1e3:
+        return ""  # this pass finds nothing: the program rounds otherwise
+    return f"the gradient grew beyond what {default_float()} can hold, most of all that of {names[most]}"
+
+
+def _examined(state: TrainState, batch: Data, penalty: Penalty, *, plan: Plan) -> _Found:
+    """Pass a batch forward and back as `training.train_step` does, and look at every number."""
     weight = batch.weight
     row_weight = weight if weight is None or weight.ndim == 1 else weight.mean(1)
-    context = {"train": True, "weight": row_weight}
     key = keys.fold_in(state.key, state.step)
-    try:
-        logits, caches = _forward(plan.network, state.params, state.layer_state, x, key, context)
-        if what := _unsound(plan.loss.value(logits, batch.y, weight)):
-            raise _FoundError(f"the loss became {what} though the network's outputs are finite")
-        dy = plan.loss.gradient(logits, batch.y, weight)
-        if what := _unsound(dy):
-            raise _FoundError(f"the gradient of the loss became {what}")
-        _, grads = _backward(plan.network, state.params, caches, dy)
-    except _FoundError as found:
-        return str(found)
-    traits = spread_traits(plan.network, state.params)
-    if plan.penalised and (what := _unsound(penalty.gradient(state.params, traits))):
-        return f"the penalty's gradient became {what}"
-    return _too_large(plan.network, grads)
-
-
-class _FoundError(Exception):
-    """The part that breaks is found: no need to look further."""
-
-
-def _forward(
-    network: Network, params: Params, state: Any, x: Any, key: Any, context: Any, place: str = ""
-) -> tuple[Any, list[Any]]:
-    """Carry the input forward as `Network.forward` does, until a layer's output is not finite."""
-    caches: list[Any] = []
-    for i, layer in enumerate(network):
-        own = keys.fold_in(key, i)
-        if isinstance(layer, Network):
-            x, cache = _forward(layer, params[i], state[i], x, own, context, f"{place}{i}.")
-        else:
-            x, _, cache = layer.forward(params[i], state[i], x, key=own, **context)
-            if what := _unsound(x):
-                raise _FoundError(
-                    f"the output of {_name(layer, i, place)} became {what} in the forward pass"
-                )
+    parts = list(_parts(plan.network, state.params, state.layer_state, key))
+    x = inputs = jnp.asarray(batch.x, default_float())
+    caches, outputs = [], []
+    for part in parts:
+        x, _, cache = part.layer.forward(
+            part.params, part.state, x, key=part.key, train=True, weight=row_weight
+        )
         caches.append(cache)
-    return x, caches
-
-
-def _backward(
-    network: Network, params: Params, caches: Any, dy: Any, place: str = ""
-) -> tuple[Any, Params]:
-    """Carry the gradient back as `Network.backward` does, until one is not finite."""
-    grads: list[Any] = []
-    for i in reversed(range(len(network))):
-        layer = network.layers[i]
-        if isinstance(layer, Network):
-            dy, own = _backward(layer, params[i], caches[i], dy, f"{place}{i}.")
-            grads.append(own)
-            continue
-        dy, own = layer.backward(params[i], caches[i], dy)
-        for of, tree in (("of the weights of", own), ("passed back by", dy)):
-            if what := _unsound(tree):
-                raise _FoundError(
-                    f"the gradient {of} {_name(layer, i, place)} became {what} in the backward pass"
-                )
+        outputs.append(_code(x))
+    dy = slope = plan.loss.gradient(x, batch.y, weight)
+    grads, passed = [], []
+    for part, cache in zip(reversed(parts), reversed(caches), strict=True):
+        dy, own = part.layer.backward(part.params, cache, dy)
         grads.append(own)
-    return dy, tuple(reversed(grads))
+        passed.append(_code(dy))
+    grads.reverse()
+    penalised = penalty.gradient(state.params, spread_traits(plan.network, state.params))
+    return _Found(
+        weights=[_code(part.params) for part in parts],
+        inputs=_code(inputs),
+        outputs=outputs,
+        loss=_code(plan.loss.value(x, batch.y, weight)),
+        slope=_code(slope),
+        gradients=[_code(own) for own in grads],
+        passed=passed[::-1],
+        penalty=_code(penalised if plan.penalised else ()),
+        largest=[_largest(own) for own in grads],
+    )
 
 
-def _too_large(network: Network, grads: Params) -> str:
-    """Return a clause if the gradient's norm overflows though each number of it is finite, else ""."""
-    largest = {
-        name: max((float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree)), default=0.0)
-        for name, tree in _parts(network, grads)
-    }
-    name = max(largest, key=lambda part: largest[part])
-    if largest[name] < math.sqrt(float(np.finfo(default_float()).max)) / 1e3:
-        return ""
-    return f"the gradient grew beyond what {default_float()} can hold, most of all that of {name}"
-
-
-def _parts(network: Network, tree: Params, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each layer's name and its part of a tree like the parameters."""
+def _parts(
+    network: Network, params: Any = None, state: Any = None, key: Any = None, place: str = ""
+) -> Iterator[_Part]:
+    """Yield each layer in order, with its parameters, state and key where these are given."""
     for i, layer in enumerate(network):
+        params_i, state_i = (None if tree is None else tree[i] for tree in (params, state))
+        own = None if key is None else keys.fold_in(key, i)
         if isinstance(layer, Network):
-            yield from _parts(layer, tree[i], f"{place}{i}.")
+            yield from _parts(layer, params_i, state_i, own, f"{place}{i}.")
         else:
-            yield _name(layer, i, place), tree[i]
+            name = f"layer {place}{i} ({type(layer).__name__})"
+            yield _Part(name, layer, params_i, state_i, own)
 
 
-def _name(layer: Any, i: int, place: str) -> str:
-    """Return a layer's name, numbered as in `Network.summary`."""
-    return f"layer {place}{i} ({type(layer).__name__})"
+def _code(tree: Any) -> Any:
+    """Return the place in WHAT of what a tree of numbers holds."""
+    leaves = [leaf for leaf in map(jnp.asarray, jax.tree.leaves(tree)) if leaf.dtype.kind == "f"]
+    if not leaves:
+        return jnp.int32(0)
+    infinite = jnp.stack([jnp.isinf(leaf).any() for leaf in leaves]).any()
+    undefined = jnp.stack([jnp.isnan(leaf).any() for leaf in leaves]).any()
+    return jnp.where(infinite, 1, jnp.where(undefined, 2, 0))
 
 
-def _unsound(tree: Any) -> str:
-    """Return "infinite" or "undefined" for a tree with such numbers in it, else ""."""
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
-    floats = [leaf for leaf in leaves if leaf.dtype.kind == "f"]
-    if any(np.isinf(leaf).any() for leaf in floats):
-        return "infinite"
-    return "undefined (NaN)" if any(np.isnan(leaf).any() for leaf in floats) else ""
+def _largest(tree: Any) -> Any:
+    return jnp.stack([jnp.zeros(()), *(jnp.abs(g).max() for g in jax.tree.leaves(tree))]).max()

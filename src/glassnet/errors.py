@@ -57,7 +57,8 @@ class DivergenceError(GlassnetError, ValueError):
 
     step, epoch: where, both from 1. learning_rate: there (NaN if the optimizer keeps it to itself).
     where: the part of the network where it began, and in which pass; "" if that could not be told.
-    model: the last finite model (that after the last whole epoch; the best one with early stopping).
+    model: the last good one: of the best epoch where rows were watched, else that from which the epoch of the
+        lowest loss began.
     state, history: of that model's run; `gn.train(..., state=error.state, history=error.history)` goes on.
     """
 

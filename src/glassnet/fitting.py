@@ -169,7 +169,7 @@ def fit(
     moves = [as_leaves(bind_schedules(checked(as_optimizer(o)), total_steps)) for o in optimizers]
     waits = controls_of(early_stopping or EarlyStopping(math.inf), penalties)
     course = Course(plan, tuple(moves), waits, data, validation, on_divergence)
-    standing = begun(state, histories, on_divergence)
+    standing = begun(state, histories)
     if checkpoints is not None:
         standing = checkpoints.begin(standing)
     size, timed = chunk or _first_chunk(state, n_rows, plan), chunk is None
@@ -287,7 +287,7 @@ def interruptible(terminable: bool = False) -> Iterator[threading.Event]:
         yield flag
         return
     seen = (signal.SIGINT, signal.SIGTERM) if terminable else (signal.SIGINT,)
-    before = {number: signal.getsignal(number) for number in seen}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in seen}
 
     def handle(number: int, frame: Any) -> None:
         flag.set()

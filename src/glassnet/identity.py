@@ -51,9 +51,9 @@ def identity(
         "the metrics": ", ".join(plan.metrics) or "none",
         "dtype": dtype,
         "the number of networks": str(len(optimizers)),
+        "the start (seed, first weights, or the state to go on from)": digest(state),
         "the training rows": digest(data),
         "the validation rows": "none" if validation is None else digest(validation),
-        "the start (seed, first weights, or the state to go on from)": digest(state),
     }
     return found
 
@@ -100,6 +100,6 @@ def _text(thing: Any) -> str:
         return f"{type(thing).__name__}({inside})"
     if isinstance(thing, np.ndarray | np.generic | jax.Array):
         return str(np.asarray(thing).tolist())
-    if callable(thing) or type(thing).__repr__ is object.__repr__:
+    if callable(thing) or " object at 0x" in repr(thing):
         return str(getattr(thing, "__qualname__", type(thing).__name__))
     return repr(thing)

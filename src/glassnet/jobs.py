@@ -54,7 +54,7 @@ class Job(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The end of one network's training; of one that diverged, the state after its last whole epoch."""
+    """The end of one network's training; of one that diverged, with its last good state."""
 
     state: TrainState
     history: History
@@ -153,7 +153,7 @@ def _run_together(
             callbacks=callbacks,
             chunk=chunk,
             on_divergence=job.on_divergence,
-            checkpoints=None if folder is None else folder.part(number, _identity(lanes)),
+            checkpoints=folder and folder.part(number, _identity(lanes), job.on_divergence),
         )
     if len(lanes) == 1:
         return [Finished(ended.state, ended.histories[0], ended.statuses[0], ended.troubles[0])]
@@ -192,7 +192,7 @@ def finished_model(
     """Return the model of a job's networks, each with the parameters of its best epoch where that was kept.
 
     Members of an ensemble that diverged are left out, with a `DataWarning`. Where all did, with "stop" the
-    model is that of their last finite parameters, with a `TrainingWarning`.
+    model is that of their last good states, with a `TrainingWarning`.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def finished_model(
             error = lost.error()
             error.model, error.state, error.history = model, finished[0].state, finished[0].history
             raise error
-        warnings.warn(f"{lost} This is the last finite model.", TrainingWarning, stacklevel=2)
+        warnings.warn(f"{lost} The model is the last good one.", TrainingWarning, stacklevel=2)
     return model
 
 

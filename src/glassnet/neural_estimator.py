@@ -131,7 +131,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         """Train the job of these rows and keep what came out."""
         job = self._job(rows, validation, again, partial, classes)
         limit = [] if self.max_seconds is None else [TimeLimit(self.max_seconds)]
-        callbacks = [*as_callbacks(self.callbacks), *limit]
+        callbacks: list[Any] = [*as_callbacks(self.callbacks), *limit]
         checkpoint = None if partial else as_checkpoint(self.checkpoint)
         return self._keep(job, run_jobs([job], callbacks, checkpoint=checkpoint)[0])
 

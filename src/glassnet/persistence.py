@@ -212,7 +212,7 @@ def _model_of(data: bytes) -> Model:
 
 
 def arrays_and_record(data: bytes, key: str) -> tuple[dict[str, np.ndarray], Any]:
-    """Return the arrays in the bytes of a safetensors file, and the strict JSON under a key of its metadata."""
+    """Return the arrays in a safetensors file's bytes, and the strict JSON under a key of its metadata."""
     from safetensors import SafetensorError  # lazily: `glassnet --help` needs no files
     from safetensors.numpy import load as from_bytes
 

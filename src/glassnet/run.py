@@ -45,7 +45,7 @@ class Run:
     history: one row an epoch.
     state: everything the run is made of; `train(..., state=run.state)` goes on from there.
     status: "finished" (all epochs), "converged", "stopped early", "interrupted" or, with
-        on_divergence="stop", "diverged": the model is then that of the last whole epoch, or the best.
+        on_divergence="stop", "diverged": the model is then the last good one.
     """
 
     model: Model
@@ -228,7 +228,8 @@ def check_state(state: Any, fresh: TrainState) -> TrainState:
             " optimizer, metrics, dtype, early stopping, and with validation if that run had it."
         )
     diverged = int(state.status) == DIVERGED  # what a run leaves then is sound, and may go on
-    return state._replace(status=np.zeros((), np.int32)) if diverged else state
+    running: Any = np.zeros((), np.int32)
+    return state._replace(status=running) if diverged else state
 
 
 def as_callbacks(callbacks: Any) -> list[Callback]:

@@ -1,7 +1,7 @@
 """Standing: all that a run is between two calls of its program, and what becomes of networks that diverge.
 
-A network that has diverged is given the state after its last whole epoch, with its status left as it is; or,
-where that was asked for, an earlier one to go on from. Where the run was cut into calls shows in neither.
+A network that has diverged is given its last good state, that from which the epoch of its lowest loss began: to
+rest in, or to go on from where that was asked for. Where the run was cut into calls does not show in it.
 """
 
 from __future__ import annotations
@@ -22,28 +22,27 @@ from glassnet.errors import TrainingWarning
 from glassnet.history import History
 from glassnet.penalties import Penalty
 from glassnet.training import run_epochs
-from glassnet.training_state import CAPACITY, DIVERGED, RUNNING, Controls, Plan, TrainState
+from glassnet.training_state import CAPACITY, DIVERGED, Controls, Plan, TrainState
 from glassnet.wrappers import slowed
 
 
 class Standing(NamedTuple):
     """All that a run is at a moment; what is a tuple holds one a network.
 
-    anchor: with rollbacks, for each network a state at or before the last good one (`goals`), else None.
+    anchor: for each network a state at or before its last good one (`_goals`).
     """
 
     state: TrainState
     histories: tuple[History, ...]
     troubles: tuple[Trouble | None, ...]
     rollbacks: tuple[int, ...]
-    anchor: TrainState | None
+    anchor: TrainState
 
 
-def begun(state: TrainState, histories: Sequence[History], policy: Any) -> Standing:
+def begun(state: TrainState, histories: Sequence[History]) -> Standing:
     """Return the standing of a run before its first call."""
     n = len(histories)
-    anchor = state if isinstance(policy, Rollback) else None
-    return Standing(state, tuple(histories), (None,) * n, (0,) * n, anchor)
+    return Standing(state, tuple(histories), (None,) * n, (0,) * n, state)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,6 @@ def _rows(state: TrainState, first: np.ndarray, plan: Plan) -> list[dict[str, np
 
 def _goals(standing: Standing) -> np.ndarray:
     """Return by network after how many epochs the last good state was: before that of the lowest loss."""
-    assert standing.anchor is not None
     reached = np.atleast_1d(np.asarray(standing.anchor.epoch))
     goals = []
     for history, least in zip(standing.histories, reached.tolist(), strict=True):
@@ -121,32 +119,28 @@ def _goals(standing: Standing) -> np.ndarray:
 
 def _anchored(after: Standing, before: Standing) -> Standing:
     """Return the standing with the anchor moved to the last call's start, where the goal lies after that."""
-    if after.anchor is None:
-        return after
     moved = _goals(after) >= np.atleast_1d(np.asarray(before.state.epoch))
     return after._replace(anchor=_chosen(moved, before.state, after.anchor))
 
 
 def _cared_for(course: Course, before: Standing, after: Standing, sick: np.ndarray) -> Standing:
-    """Return the standing with networks that have just diverged rolled back, or at rest where they were good."""
-    epochs = np.atleast_1d(np.asarray(after.state.epoch))
-    limit = _limits(after.state, np.where(sick, epochs - 1, 0))
+    """Return the standing with networks that have just diverged where they were good."""
+    policy, failed = course.policy, after.state
+    epochs = np.atleast_1d(np.asarray(failed.epoch))
+    limit = _limits(failed, np.where(sick, epochs - 1, 0))
     whole = course.run(before.state, limit, before.rollbacks)  # a part of the call once more
-    troubles, policy = list(after.troubles), course.policy
-    lost = sick.copy()
-    for k in np.flatnonzero(sick):
-        troubles[k] = _explained(course, after, whole, int(k))
-        if isinstance(policy, Rollback):
-            lost[k] = after.rollbacks[k] >= policy.times
-    rested = _chosen(lost, whole._replace(status=after.state.status), after.state)
-    healed = sick & ~lost
-    if not healed.any():
-        return after._replace(state=rested, troubles=tuple(troubles))
+    found = {int(k): _explained(course, after, whole, int(k)) for k in np.flatnonzero(sick)}
+    troubles = [found.get(k, trouble) for k, trouble in enumerate(after.troubles)]
     goals = _goals(after)
-    starts = _chosen(healed, after.anchor, rested)
-    state = course.run(starts, _limits(rested, np.where(healed, goals, 0)), before.rollbacks)
+    starts = _chosen(sick, after.anchor, failed)
+    good = course.run(starts, _limits(failed, np.where(sick, goals, 0)), before.rollbacks)
+    most = policy.times if isinstance(policy, Rollback) else 0
+    healed = sick & (np.array(after.rollbacks) < most)
+    best = failed.best if course.plan.validated else good.best  # measured as it is
+    rested = good._replace(status=failed.status, best=best)
+    state = _chosen(sick & ~healed, rested, good)
     for k in np.flatnonzero(healed):
-        _tell(troubles[k], policy, after.rollbacks[k] + 1, int(goals[k]))
+        _tell(found[int(k)], policy, after.rollbacks[k] + 1, int(goals[k]))
     each = list(
         zip(after.histories, after.rollbacks, troubles, healed, goals.tolist(), strict=True)
     )
@@ -155,13 +149,14 @@ def _cared_for(course: Course, before: Standing, after: Standing, sick: np.ndarr
         tuple(h.until(goal) if ill else h for h, _, _, ill, goal in each),
         tuple(None if ill else trouble for _, _, trouble, ill, _ in each),
         tuple(times + int(ill) for _, times, _, ill, _ in each),
-        _chosen(healed, state, after.anchor),
+        _chosen(sick, state, after.anchor),
     )
 
 
 def _limits(state: TrainState, epochs: np.ndarray) -> np.ndarray:
     """Return epoch limits in the form of the state's: one a network, or one."""
-    return epochs.reshape(np.shape(state.epoch))
+    limits: np.ndarray = epochs.reshape(np.shape(state.epoch))
+    return limits
 
 
 def _explained(course: Course, after: Standing, whole: TrainState, k: int) -> Trouble:
@@ -194,24 +189,25 @@ def _alone(state: TrainState, plan: Plan, k: int) -> TrainState:
     return each._replace(order=state.order)
 
 
-def _chosen(mask: np.ndarray, new: Any, old: Any) -> Any:
+def _chosen(mask: np.ndarray, new: TrainState, old: TrainState) -> TrainState:
     """Return the state of some networks from `new`, of the others from `old`."""
     if not mask.any() or mask.all():
         return new if mask.any() else old
 
-    def choose(new: Any, old: Any) -> np.ndarray:
-        new, old = np.asarray(new), np.asarray(old)
-        return np.where(mask.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+    def choose(new: Any, old: Any) -> Any:
+        return np.where(
+            mask.reshape(-1, *(1,) * (np.ndim(new) - 1)), np.asarray(new), np.asarray(old)
+        )
 
-    chosen = jax.tree.map(choose, new._replace(order=()), old._replace(order=()))
+    chosen: TrainState = jax.tree.map(choose, new._replace(order=()), old._replace(order=()))
     return chosen._replace(order=old.order)
 
 
-def _tell(trouble: Trouble | None, policy: Rollback, times: int, epoch: int) -> None:
+def _tell(trouble: Trouble, policy: Rollback, times: int, epoch: int) -> None:
     """Warn that a network was rolled back."""
     warnings.warn(
-        f"{trouble} Rolled back to the end of epoch {epoch}, and on with {policy.factor**times:g} of the"
-        f" learning rate (rollback {times} of {policy.times}).",
+        f"{trouble.told} Rolled back to {f'the end of epoch {epoch}' if epoch else 'the start'}, and on with"
+        f" {policy.factor**times:g} of the learning rate (rollback {times} of {policy.times}).",
         TrainingWarning,
         stacklevel=2,
     )

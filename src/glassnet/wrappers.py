@@ -196,8 +196,8 @@ def slowed(optimizer: Any, factor: Any) -> Any:
         return optimizer._replace(optimizer=slowed(optimizer.optimizer, factor))
     if not hasattr(optimizer, "learning_rate"):
         raise ConfigurationError(
-            'on_divergence="rollback" halves the learning rate, which an optax transformation keeps to itself:'
-            ' use an optimizer of glassnet, such as gn.Adam(1e-3), or on_divergence="stop".'
+            'on_divergence="rollback" halves the learning rate, which an optax transformation keeps to'
+            ' itself: use an optimizer of glassnet, such as gn.Adam(1e-3), or on_divergence="stop".'
         )
     return optimizer._replace(learning_rate=Slowed(optimizer.learning_rate, factor))
 
