@@ -94,7 +94,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a network on DATA, test it beside simple baselines, and save it."""
-    with told():
+    with told(), resumable(checkpoint):
         check_writable(out, data, ".glassnet")
         check_writable(report, data, ".html")
         if out is not None and report is not None and out.resolve() == report.resolve():
@@ -145,7 +145,6 @@ def checkpoints_in(folder: Path | None, every: int | None, resume: bool) -> Any:
         if every is not None or resume:
             raise ConfigurationError("--every and --resume need --checkpoint FOLDER.")
         return None
-    resumable(folder)
     return Checkpoint(folder, every, resume)
 
 

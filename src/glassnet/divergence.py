@@ -82,19 +82,17 @@ class Trouble(NamedTuple):
     def told(self) -> str:
         """What happened, in one or two sentences."""
         what = self.where or "the loss or its gradient became infinite or undefined"
-        rate = ""
-        if math.isfinite(self.learning_rate):
-            rate = f" The learning rate was {self.learning_rate:g}."
+        known = math.isfinite(self.learning_rate)
+        rate = f" The learning rate was {self.learning_rate:g}." if known else ""
         return f"Training diverged at step {self.step}, in epoch {self.epoch}: {what}.{rate}"
 
     def __str__(self) -> str:
         scale = "bring the inputs onto a common scale"
         if not self.largest_input <= LARGE_INPUT:
-            scale += f" (the largest of this batch is {self.largest_input:g})"
+            scale += f" (the largest of this batch is {self.largest_input:.3g})"
         return (
-            f"{self.told} Try a tenth of the learning rate, clip the gradient"
-            f" (optimizer=gn.ClipByNorm(gn.Adam(...))), {scale}, or let training go back and on more slowly by"
-            ' itself (on_divergence="rollback").'
+            f"{self.told} Try a tenth of it, clip the gradient (optimizer=gn.ClipByNorm(gn.Adam(...))), {scale},"
+            ' or let training go back and on more slowly by itself (on_divergence="rollback").'
         )
 
     def error(self) -> DivergenceError:

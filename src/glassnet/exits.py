@@ -6,9 +6,10 @@ import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
@@ -34,7 +35,7 @@ def told() -> Iterator[None]:
     from glassnet.compilation import use_cache
     from glassnet.errors import TrainingWarning
 
-    def show(message: Warning | str, *where: object) -> None:
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
         warn(str(message))
 
     gc.set_threshold(100_000, 20, 20)  # a command is over soon, and importing makes no garbage
@@ -63,7 +64,8 @@ def told() -> Iterator[None]:
         fail(f"{error.strerror or error}.", 1)
 
 
-def resumable(folder: str | os.PathLike[str]) -> None:
+@contextmanager
+def resumable(folder: str | os.PathLike[str] | None) -> Iterator[None]:
     """Say, when the system tells this process to end (SIGTERM), how to go on; training saves itself first."""
 
     def end(number: int, frame: object) -> NoReturn:
@@ -72,7 +74,14 @@ def resumable(folder: str | os.PathLike[str]) -> None:
         )
         raise typer.Exit(TERMINATED)
 
-    signal.signal(signal.SIGTERM, end)
+    if folder is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def silence() -> None:

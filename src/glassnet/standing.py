@@ -1,7 +1,7 @@
 """Standing: all that a run is between two calls of its program, and what becomes of networks that diverge.
 
-A network that has diverged is given its last good state, that from which the epoch of its lowest loss began: to
-rest in, or to go on from where that was asked for. Where the run was cut into calls does not show in it.
+A network that has diverged is given its last good state, that from which the epoch of its lowest loss began,
+to rest in or, where that was asked for, to go on from. Where the run was cut into calls does not show in it.
 """
 
 from __future__ import annotations
