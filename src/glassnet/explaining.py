@@ -1,0 +1,247 @@
+"""What all explanations share: the model behind an estimator, a person's rows, tables, frames, axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassnet.encoders import numbered
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.model import Model
+from glassnet.tables import Table, as_table, is_table
+
+COLORS = "cividis"  # its lightness tells the order too: it can be read without colour
+MOST_SHOWN = 8  # columns of a row that a terminal has room for
+
+
+def model_of(model: Any) -> Model:
+    """Return the `Model` of a fitted estimator or of a `Run`, or the model itself.
+
+    Raises
+    ------
+    ConfigurationError: it is none of them, or was not fitted.
+
+    >>> model_of("churn.glassnet")
+    Traceback (most recent call last):
+    glassnet.errors.ConfigurationError: 'churn.glassnet' is no trained model: give a fitted estimator,
+    run.model, or what gn.load returned.
+    """
+    found = getattr(model, "model_", getattr(model, "model", model))
+    if not isinstance(found, Model):
+        raise ConfigurationError(
+            f"{str(model)[:60]!r} is no trained model: give a fitted estimator, run.model, or what"
+            " gn.load returned."
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A person's rows beside what the network takes them as.
+
+    model: whose inputs they are. X: as they were given, a `Table` or an array. x: encoded, (n, *in_shape).
+    """
+
+    model: Model
+    X: Table | NDArray[Any]
+    x: NDArray[Any]
+
+    @classmethod
+    def of(cls, model: Model, X: Any, most: int | None = None, seed: int = 0) -> tuple[Rows, Any]:
+        """Return rows X, at most so many of them, drawn at random, and the places of those taken.
+
+        Raises
+        ------
+        DataError: as `Model.inputs`, or there is no row.
+        """
+        if is_table(X):
+            X = as_table(X)
+        else:
+            X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+        if X.ndim < 2 if isinstance(X, np.ndarray) else False:
+            model.inputs(X)  # says what is wrong with it
+        places = np.arange(len(X))
+        if most is not None and len(X) > most:
+            places = np.sort(np.random.default_rng(seed).permutation(len(X))[:most])
+            X = X.rows(places) if isinstance(X, Table) else X[places]
+        x = model.inputs(X)
+        if len(x) == 0:
+            raise DataError("There is no row to explain: X is empty.")
+        return cls(model, X, x), places
+
+    @property
+    def pictures(self) -> bool:
+        """Whether each row is a picture, which has pixels in place of columns."""
+        return len(self.model.in_shape) > 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that the network looks at; none of a picture."""
+        encoder = self.model.encoder
+        if encoder is not None:
+            return tuple(name for name in encoder.names if name not in encoder.dropped)
+        return () if self.pictures else numbered(self.model.in_shape[0])
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the network's inputs; none of a picture."""
+        encoder = self.model.encoder
+        return self.columns if encoder is None else encoder.feature_names
+
+    @property
+    def place(self) -> NDArray[np.intp]:
+        """For each input of the network the place of its column in `columns`."""
+        encoder = self.model.encoder
+        owners = self.columns if encoder is None else encoder.feature_columns
+        places = {name: place for place, name in enumerate(self.columns)}
+        return np.array([places[name] for name in owners if name in places], np.intp)
+
+    def by_column(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return numbers of the inputs (n, inputs) summed over the inputs of each column."""
+        if self.pictures:
+            return values
+        out = np.zeros((len(values), len(self.columns)))
+        np.add.at(out.T, self.place, values.T[: len(self.place)])
+        return out
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return a column as it was given."""
+        if isinstance(self.X, Table) and name in self.X:
+            return self.X[name]
+        encoder = self.model.encoder
+        names = self.columns if encoder is None else encoder.names
+        place = names.index(name)  # where one of both has no names they are matched by position
+        return self.X[self.X.names[place]] if isinstance(self.X, Table) else self.X[:, place]
+
+    def cells(self, rows: Sequence[int] | NDArray[Any]) -> list[dict[str, Any]]:
+        """Return some rows in their own units, a record of plain values each; empty for pictures."""
+        found = {name: self.column(name) for name in self.columns}
+        return [{name: as_plain(column[row]) for name, column in found.items()} for row in rows]
+
+
+def as_plain(value: Any) -> Any:
+    """Return one value of a column as JSON can hold it: missing as None, dates as text.
+
+    >>> as_plain(np.float64("nan")), as_plain(np.datetime64("2024-05-01T00:00:00.000000"))
+    (None, '2024-05-01')
+    """
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else str(value.astype("datetime64[s]")).replace("T00:00:00", "")
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if value is None or value != value else value
+
+
+def as_text(value: Any) -> str:
+    """Return one value for a table in the terminal.
+
+    >>> as_text(0.123456), as_text(None), as_text("Ulm")
+    ('0.1235', 'missing', 'Ulm')
+    """
+    if value is None:
+        return "missing"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)[:40]
+
+
+def described(cells: Mapping[str, Any]) -> str:
+    """Return the first columns of a row in a line.
+
+    >>> described({"age": 31.0, "city": None})
+    'age 31, city missing'
+    """
+    shown = [f"{name} {as_text(value)}" for name, value in list(cells.items())[:MOST_SHOWN]]
+    left = len(cells) - len(shown)
+    return ", ".join(shown) + (f", and {left} more" if left else "")
+
+
+def text_table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Return rows of texts as aligned lines; the first columns to the left, the others to the right.
+
+    >>> print(text_table([["column", "mean"], ["age", "0.5"]]))
+    column  mean
+    age      0.5
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def bar(share: float, width: int = 20) -> str:
+    """Return a share from -1 to 1 as a bar of signs.
+
+    >>> bar(0.5, 4), bar(-1.0, 4), bar(0.0, 4)
+    ('++', '----', '')
+    """
+    return ("+" if share > 0 else "-") * round(min(abs(share), 1.0) * width)
+
+
+def frame(columns: Mapping[str, Any]) -> Any:
+    """Return columns of equal length as a data frame: pandas', or polars' where that is what there is.
+
+    Raises
+    ------
+    ConfigurationError: neither is installed.
+    """
+    from importlib import import_module  # lazily: neither is needed for anything else
+
+    for package in ("pandas", "polars"):
+        try:
+            return import_module(package).DataFrame(dict(columns))
+        except ModuleNotFoundError:
+            continue
+    raise ConfigurationError(
+        "A data frame needs pandas or polars, and neither is installed: pip install pandas, or use to_dict()."
+    )
+
+
+def axes(ax: Any) -> Any:
+    """Return the axes given, or new ones."""
+    if ax is None:
+        import matplotlib.pyplot as plt  # lazily: half a second that only a drawing needs
+
+        ax = plt.subplots(layout="constrained")[1]
+    return ax
+
+
+def draw_bars(
+    ax: Any, names: Sequence[str], values: NDArray[Any], spread: NDArray[Any] | None, label: str
+) -> Any:
+    """Draw one horizontal bar a name, the first one on top, and return the axes."""
+    places = np.arange(len(names))
+    ax.barh(places, values, xerr=spread, color="tab:blue", edgecolor="black", linewidth=0.5, capsize=2)
+    ax.set_yticks(places, names)
+    ax.invert_yaxis()
+    ax.axvline(0, color="0.5", linewidth=0.8)
+    ax.set_xlabel(label)
+    return ax
+
+
+def draw_picture(ax: Any, picture: NDArray[Any], *, signed: bool = False) -> Any:
+    """Draw a picture (h, w) or (h, w, c) and return the axes.
+
+    signed: around 0, channels summed, with a scale beside it; lightness tells the sign.
+    """
+    if signed:
+        flat = picture.sum(axis=2) if picture.ndim == 3 else picture
+        most = float(np.abs(flat).max()) or 1.0
+        image = ax.imshow(flat, cmap=COLORS, vmin=-most, vmax=most)
+        ax.figure.colorbar(image, ax=ax)
+    else:
+        image = np.asarray(picture, np.float64)
+        if image.ndim == 3 and image.shape[2] not in (3, 4):
+            image = image.mean(axis=2)
+        if image.ndim == 3:
+            image = image / (255.0 if image.max() > 1 else 1.0)
+        ax.imshow(image, cmap="gray")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    return ax
