@@ -220,7 +220,7 @@ def attribute(
     explain: Callable[..., tuple[Any, Any]] = resolve("method of attribution", method, METHODS)
     check_count("steps", steps)
     check_range("tolerance", tolerance, 0, np.inf, open_low=True)
-    rows, _ = Rows.of(found, X)
+    rows = Rows.of(found, X)
     aim = _aim(rows, target, against)
     base = np.zeros((1, *found.in_shape), found.dtype) if baseline is None else found.inputs(baseline)
     with precision(found.dtype):

@@ -13,6 +13,8 @@ from glassnet.encoders import numbered
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.model import Model
 from glassnet.tables import Table, as_table, is_table
+from glassnet.targets import ClassEncoder, LabelsEncoder
+from glassnet.tasks import as_array
 
 COLORS = "cividis"  # its lightness tells the order too: it can be read without colour
 MOST_SHOWN = 8  # columns of a row that a terminal has room for
@@ -44,15 +46,18 @@ class Rows:
     """A person's rows beside what the network takes them as.
 
     model: whose inputs they are. X: as they were given, a `Table` or an array. x: encoded, (n, *in_shape).
+    places: their places among the rows given, of which there were `given`.
     """
 
     model: Model
     X: Table | NDArray[Any]
     x: NDArray[Any]
+    places: NDArray[np.intp]
+    given: int
 
     @classmethod
-    def of(cls, model: Model, X: Any, most: int | None = None, seed: int = 0) -> tuple[Rows, Any]:
-        """Return rows X, at most so many of them, drawn at random, and the places of those taken.
+    def of(cls, model: Model, X: Any, most: int | None = None, seed: int = 0) -> Rows:
+        """Return rows X, at most so many of them, drawn at random.
 
         Raises
         ------
@@ -60,18 +65,38 @@ class Rows:
         """
         if is_table(X):
             X = as_table(X)
-        else:
-            X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
-        if X.ndim < 2 if isinstance(X, np.ndarray) else False:
+        elif hasattr(X, "toarray"):
+            X = X.toarray()
+        elif not hasattr(X, "shape"):
+            X = as_array(X)
+        if isinstance(X, np.ndarray) and X.ndim < 2:
             model.inputs(X)  # says what is wrong with it
-        places = np.arange(len(X))
-        if most is not None and len(X) > most:
-            places = np.sort(np.random.default_rng(seed).permutation(len(X))[:most])
+        given = len(X)
+        places = np.arange(given)
+        if most is not None and given > most:
+            places = np.sort(np.random.default_rng(seed).permutation(given)[:most])
             X = X.rows(places) if isinstance(X, Table) else X[places]
-        x = model.inputs(X)
-        if len(x) == 0:
+        if given == 0:
             raise DataError("There is no row to explain: X is empty.")
-        return cls(model, X, x), places
+        return cls(model, X, model.inputs(X), places, given)
+
+    def truth(self, y: Any) -> NDArray[Any]:
+        """Return the true targets of these rows, as predictions come.
+
+        Raises
+        ------
+        DataError: not one target for each row given, or a class that training had not seen.
+        """
+        y = np.stack([y[name] for name in y], axis=1) if isinstance(y, Table) else np.asarray(y)
+        if y.ndim == 0 or len(y) != self.given:
+            raise DataError(
+                f"X has {self.given} rows and y has {len(y) if y.ndim else 1}: each row needs exactly one"
+                " target. Give the same rows to both."
+            )
+        y, target = y[self.places], self.model.target
+        if isinstance(target, ClassEncoder):
+            return target.inverse(target.transform(y))
+        return target.transform(y).astype(np.int64) if isinstance(target, LabelsEncoder) else y
 
     @property
     def pictures(self) -> bool:
@@ -108,14 +133,21 @@ class Rows:
         np.add.at(out.T, self.place, values.T[: len(self.place)])
         return out
 
+    def key(self, name: str) -> Any:
+        """Return by what a column is found in X: its name in a table, its place in an array.
+
+        Where one of model and X has no names they are matched by position.
+        """
+        if isinstance(self.X, Table) and name in self.X:
+            return name
+        encoder = self.model.encoder
+        place = (self.columns if encoder is None else encoder.names).index(name)
+        return self.X.names[place] if isinstance(self.X, Table) else place
+
     def column(self, name: str) -> NDArray[Any]:
         """Return a column as it was given."""
-        if isinstance(self.X, Table) and name in self.X:
-            return self.X[name]
-        encoder = self.model.encoder
-        names = self.columns if encoder is None else encoder.names
-        place = names.index(name)  # where one of both has no names they are matched by position
-        return self.X[self.X.names[place]] if isinstance(self.X, Table) else self.X[:, place]
+        key = self.key(name)
+        return self.X[key] if isinstance(self.X, Table) else self.X[:, key]
 
     def cells(self, rows: Sequence[int] | NDArray[Any]) -> list[dict[str, Any]]:
         """Return some rows in their own units, a record of plain values each; empty for pictures."""
