@@ -58,15 +58,13 @@ class Examples:
         for i, row in enumerate(self.rows):
             rows.append([str(row), *(as_text(values[i]) for values in self.facts.values())])
         lines = text_table(rows, left=0).split("\n")
-        shown = [described(cells) for cells in self.cells]
-        lines[1:] = [f"{line}  {text}".rstrip() for line, text in zip(lines[1:], shown, strict=True)] or (
-            lines[1:]
-        )
+        shown = ["", *(described(cells) for cells in self.cells or [{}] * len(self))]
+        lines = [f"{line}  {text}".rstrip() for line, text in zip(lines, shown, strict=True)]
         return "\n".join([self.title, *(lines if len(self) else ["none"])])
 
     def plot(self, ax: Any = None) -> Any:
         """Draw pictures side by side, or a map of the inputs, one line an example; return the axes."""
-        ax = axes(ax)
+        ax = axes(ax, None if self.input_names else (1.2 * max(len(self), 4), 2.6))
         ax.set_title(self.title)
         names = [
             "\n".join([f"row {row}", *(f"{name} {as_text(v[i])}" for name, v in self.facts.items())])

@@ -235,12 +235,12 @@ def frame(columns: Mapping[str, Any]) -> Any:
     )
 
 
-def axes(ax: Any) -> Any:
-    """Return the axes given, or new ones."""
+def axes(ax: Any, size: tuple[float, float] | None = None) -> Any:
+    """Return the axes given, or new ones, of a size in inches."""
     if ax is None:
         import matplotlib.pyplot as plt  # lazily: half a second that only a drawing needs
 
-        ax = plt.subplots(layout="constrained")[1]
+        ax = plt.subplots(layout="constrained", figsize=size)[1]
     return ax
 
 

@@ -150,14 +150,16 @@ class Excitation:
 
 
 def maximize_activation(
-    model: Any, X: Any, layer: int, neuron: int, *, member: int = 0, l2: float = 0.1, steps: int = 200
+    model: Any, X: Any, layer: int, neuron: int, *, member: int = 0, l2: float = 1.0, steps: int = 200
 ) -> Excitation:
     """Return the input that excites a neuron most, by gradient ascent within the range of the data.
 
-    Ascends a(x) / σ - l2 · mean(((x - x̄) / (max - min))²), a the neuron's output, σ its deviation, x̄ the
-    mean input and min, max the ends of each input over X. Numbers and pixels follow the gradient of our own
-    backward pass, from the strongest rows on; categories and dates are set to the values in X that excite
-    most, since there is nothing between two of them. A number that is missing stays missing.
+    Ascends a(x) / s - l2 / (2 √d) · Σ ((x_i - m_i) / s_i)², a the neuron's output and s its deviation, over
+    the d numbers or pixels of means m and deviations s_i, each within its own range in X. With l2 = 1 the
+    input found for a linear neuron is as far from the mean as rows are; where that excites less than some
+    row does, l2 is lowered. Numbers and pixels follow the gradient of our own backward pass, from the
+    strongest rows on; categories and dates are set to the values in X that excite most, since there is
+    nothing between two of them. A number that is missing stays missing.
 
     Erhan, Bengio, Courville and Vincent, "Visualizing Higher-Layer Features of a Deep Network", 2009.
 
@@ -165,7 +167,7 @@ def maximize_activation(
     ----------
     model: a fitted estimator, a `Run`, or a `Model`. X: rows as the model takes them.
     layer, neuron: numbers from 0, the layer's as `network.summary` counts. member: one of many. Default 0.
-    l2: how strongly the input is drawn towards the mean. Default 0.1. steps: of an ascent. Default 200.
+    l2: how strongly the input is drawn towards the mean. Default 1. steps: of an ascent. Default 200.
 
     Raises
     ------
@@ -183,14 +185,15 @@ def maximize_activation(
     rows = Rows.of(model_of(model), X)
     short, outputs = neuron_outputs(rows, layer, neuron, member)
     order = np.argsort(-outputs, kind="stable")[:STARTS]
-    hill = _Hill(rows, short, neuron, float(outputs.std()) or 1.0, l2, steps)
-    source = {name: order.copy() for name in hill.blocks}
-    points = rows.x[order].astype(short.dtype)
-    for _ in range(ROUNDS):
-        points = hill.ascended(hill.chosen(points, source))
-        if not hill.blocks:  # nothing to choose: the ascent is done
+    hill = _Hill(rows, short, neuron, float(outputs.std()) or 1.0, steps)
+    for strength in (l2, l2 / 4, l2 / 16, 0.0):
+        source = {name: order.copy() for name in hill.blocks}
+        points = rows.x[order].astype(short.dtype)
+        for _ in range(ROUNDS if hill.blocks else 1):
+            points = hill.ascended(hill.chosen(points, source, strength), strength)
+        reached, scores = hill.heights(points, strength)
+        if reached[scores.argmax()] >= outputs[order[0]]:
             break
-    reached, scores = hill.heights(points)
     best = int(scores.argmax())
     strongest = rows.cells(order[:1])[0] if rows.columns else {}
     return Excitation(
@@ -207,16 +210,11 @@ class _Hill:
     blocks: by column, the inputs of a category or a date, which are set together.
     """
 
-    def __init__(
-        self, rows: Rows, short: Model, neuron: int, deviation: float, l2: float, steps: int
-    ):
+    def __init__(self, rows: Rows, short: Model, neuron: int, deviation: float, steps: int):
         self.rows, self.short, self.neuron = rows, short, neuron
-        self.deviation, self.l2, self.steps = deviation, l2, steps
+        self.deviation, self.steps = deviation, steps
         x = rows.x.astype(short.dtype)
-        whole = None if rows.pictures else 0  # a pixel that never varied may still be lit
-        self.low = np.broadcast_to(x.min(axis=whole), x.shape[1:])
-        self.high = np.broadcast_to(x.max(axis=whole), x.shape[1:])
-        self.mean = x.mean(axis=0)
+        self.low, self.high, self.mean = x.min(axis=0), x.max(axis=0), x.mean(axis=0)
         encoder = rows.model.encoder
         numbers = rows.columns if encoder is None else encoder.numeric.names
         self.numbers = len(numbers)
@@ -225,15 +223,22 @@ class _Hill:
             for place, name in enumerate(rows.columns)
             if name not in numbers
         }
+        # what does not vary, or is no number, is not held near its mean
+        spread = x.std(axis=0)
+        if encoder is not None:
+            spread[self.numbers :] = 0
+        self.spread = np.where(spread > 0, spread, np.inf).astype(x.dtype)
+        self.pull = 1 / np.sqrt(max(int(np.isfinite(self.spread).sum()), 1))
 
-    def heights(self, points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def heights(self, points: NDArray[Any], l2: float) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the neuron's output at each point, and what is to be made large."""
         outputs = self.short.outputs_encoded(points)[:, self.neuron]
-        reach = np.where(self.high > self.low, self.high - self.low, 1)
-        off = np.square((points - self.mean) / reach).reshape(len(points), -1).mean(axis=1)
-        return outputs, outputs / self.deviation - self.l2 * off
+        off = np.square((points - self.mean) / self.spread).reshape(len(points), -1).sum(axis=1)
+        return outputs, outputs / self.deviation - l2 * self.pull / 2 * off
 
-    def chosen(self, points: NDArray[Any], source: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    def chosen(
+        self, points: NDArray[Any], source: dict[str, NDArray[Any]], l2: float
+    ) -> NDArray[Any]:
         """Return points with each category and date set, one after the other, to what excites most in X.
 
         source: by column the rows from which each point has its value; brought up to date.
@@ -244,25 +249,24 @@ class _Hill:
             tried = np.repeat(points[:, None], len(values), axis=1)
             tried[:, :, block] = values
             flat = tried.reshape(-1, points.shape[1])
-            scores = self.heights(flat)[1].reshape(len(points), len(values))
+            scores = self.heights(flat, l2)[1].reshape(len(points), len(values))
             best, every = scores.argmax(axis=1), np.arange(len(points))
-            better = scores[every, best] > self.heights(points)[1]
+            better = scores[every, best] > self.heights(points, l2)[1]
             points[better] = tried[every, best][better]
             source[name][better] = first[best][better]
         return points
 
-    def ascended(self, points: NDArray[Any]) -> NDArray[Any]:
+    def ascended(self, points: NDArray[Any], l2: float) -> NDArray[Any]:
         """Return where the ascent from each point ends."""
         free = np.ones(points.shape, bool)
         encoder = self.rows.model.encoder
         if encoder is not None:
             free[:, self.numbers :] = False
-            missing = _missing(points, self.rows)
-            free[:, : self.numbers] = ~missing
+            free[:, : self.numbers] = ~_missing(points, self.rows)
         with precision(self.short.dtype):
             ended = _ascend(
                 self.short.params, self.short.layer_state, points, free, self.low, self.high, self.mean,
-                np.asarray(1 / self.deviation, self.short.dtype), np.asarray(self.l2, self.short.dtype),
+                self.spread, *np.array([1 / self.deviation, l2 * self.pull], self.short.dtype),
                 network=self.short.network.skeleton(), neuron=int(self.neuron), steps=self.steps,
             )  # fmt: skip
         return np.asarray(ended)
@@ -281,20 +285,19 @@ def _missing(points: NDArray[Any], rows: Rows) -> NDArray[np.bool_]:
 @partial(jax.jit, static_argnames=("network", "neuron", "steps"))
 def _ascend(
     params: Params, state: State, x: Array, free: Array, low: Array, high: Array, mean: Array,
-    weight: Array, l2: Array, *, network: Network, neuron: int, steps: int,
+    spread: Array, weight: Array, pull: Array, *, network: Network, neuron: int, steps: int,
 ) -> Array:  # fmt: skip
     """Return the highest of the points on the way up from each of x, by shorter and shorter steps."""
-    reach = jnp.where(high > low, high - low, 1)
-    inputs, axis = np.prod(x.shape[1:]), tuple(range(1, x.ndim))
+    reach, axis = high - low, tuple(range(1, x.ndim))
 
     def height(x: Array) -> tuple[Array, Array]:
         """The height of each point, and its slopes in shares of the range."""
         outputs, _, cache = network.forward(params, state, x)
         seed = jnp.zeros_like(outputs).at[:, neuron].set(weight)
         slopes = network.backward(params, cache, seed)[0]
-        off = (x - mean) / reach
-        high = weight * outputs[:, neuron] - l2 * jnp.square(off).mean(axis=axis)
-        return high, jnp.where(free, slopes * reach - 2 * l2 * off / inputs, 0)
+        off = (x - mean) / spread
+        top = weight * outputs[:, neuron] - pull / 2 * jnp.square(off).sum(axis=axis)
+        return top, jnp.where(free, reach * (slopes - pull * off / spread), 0)
 
     def step(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         x, best, highest = carry
