@@ -14,19 +14,15 @@ mean predicts, the attributions are the mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from glassnet._resolve import check_count, check_range, resolve
-from glassnet._types import Array, Params, State, precision
-from glassnet.embeddings import Embedding
+from glassnet._types import precision
 from glassnet.errors import ConfigurationError, did_you_mean
 from glassnet.explaining import (
     Rows,
@@ -39,15 +35,9 @@ from glassnet.explaining import (
     model_of,
     text_table,
 )
-from glassnet.layers import Layer
 from glassnet.model import Model
-from glassnet.network import Network
+from glassnet.paths import METHODS, Path
 from glassnet.targets import ClassEncoder, TargetScaler
-
-NODES = 8  # of each piece of the path, by Gauss and Legendre
-MOST_STEPS = 4096
-SIZES = (32, 512)  # points a call computes: two programs serve any number
-ROUNDING = 1000  # times the precision: differences smaller than that are rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +72,16 @@ class Attribution:
     def __getitem__(self, row: int) -> Attribution:
         """Return the attribution of one row."""
         one = slice(row, row + 1) if row != -1 else slice(row, None)
-        by_row = ("values", "features", "cells", "targets", "output", "baseline_output", "gap", "steps")
+        by_row = (
+            "values",
+            "features",
+            "cells",
+            "targets",
+            "output",
+            "baseline_output",
+            "gap",
+            "steps",
+        )
         return replace(self, **{name: getattr(self, name)[one] for name in by_row})
 
     def overall(self) -> NDArray[np.float64]:
@@ -115,7 +114,13 @@ class Attribution:
         shape = self.values.shape[1:]
         names = self.columns or ["pixel " + ",".join(map(str, at)) for at in np.ndindex(*shape)]
         records = [
-            (i, self.targets[i], name, self.cells[i].get(name) if self.columns else None, float(flat[i, j]))
+            (
+                i,
+                self.targets[i],
+                name,
+                self.cells[i].get(name) if self.columns else None,
+                float(flat[i, j]),
+            )
             for i in range(len(self))
             for j, name in enumerate(names)
         ]
@@ -159,7 +164,9 @@ class Attribution:
         ax = axes(ax)
         one = len(self) == 1
         values = self.values[0] if one else self.overall()
-        title = f"{self.method.replace('_', ' ')}: {self.targets[0] if one else f'{len(self)} rows'}"
+        title = (
+            f"{self.method.replace('_', ' ')}: {self.targets[0] if one else f'{len(self)} rows'}"
+        )
         ax.set_title(title)
         if not self.columns:
             return draw_picture(ax, values, signed=True)
@@ -167,7 +174,9 @@ class Attribution:
         names = [self.columns[j] for j in order]
         if one:
             names = [f"{name} = {as_text(self.cells[0][name])}" for name in names]
-        label = f"attribution, in {self.unit}" if one else f"mean size of attribution, in {self.unit}"
+        label = (
+            f"attribution, in {self.unit}" if one else f"mean size of attribution, in {self.unit}"
+        )
         return draw_bars(ax, names, values[order], None, label)
 
 
@@ -222,9 +231,11 @@ def attribute(
     check_range("tolerance", tolerance, 0, np.inf, open_low=True)
     rows = Rows.of(found, X)
     aim = _aim(rows, target, against)
-    base = np.zeros((1, *found.in_shape), found.dtype) if baseline is None else found.inputs(baseline)
+    base = (
+        np.zeros((1, *found.in_shape), found.dtype) if baseline is None else found.inputs(baseline)
+    )
     with precision(found.dtype):
-        path = _Path(found, rows.x, base, aim.seeds)
+        path = Path(found, rows.x, base, aim.seeds)
         there, here = path.at(np.array([0.0, 1.0])).T
         features, used = explain(path, here - there, steps, tolerance)
     return Attribution(
@@ -290,7 +301,9 @@ def _codes(model: Model, target: Any, count: int, classes: int) -> NDArray[np.in
 def _aim_at_value(model: Model, target: Any, count: int, width: int) -> _Aim:
     """Return a label's log-odds, or a value in its own unit."""
     encoder = model.target
-    names = [str(n) for n in getattr(encoder, "names", [])] or [f"y{place}" for place in range(width)]
+    names = [str(n) for n in getattr(encoder, "names", [])] or [
+        f"y{place}" for place in range(width)
+    ]
     if target is None and width > 1:
         raise ConfigurationError(
             f"The model answers {', '.join(names[:20])}: say which one to explain, target={names[0]!r}."
@@ -310,155 +323,3 @@ def _aim_at_value(model: Model, target: Any, count: int, width: int) -> _Aim:
     log_odds = model.loss.task == "labels"
     unit = "log-odds" if log_odds else names[place] if scaled else "output"
     return _Aim(seeds, (names[place],) * count, unit, center)
-
-
-# ---------------------------------------------------------------------------------- along the path
-
-
-class _Path:
-    """The straight line from the baseline to each row, and slopes on it; F is the sum of seeds · logits."""
-
-    def __init__(self, model: Model, x: NDArray[Any], base: NDArray[Any], seeds: NDArray[Any]):
-        self.model, self.x, self.base = model, x, base
-        self.seeds = (seeds * model.temperature).astype(model.dtype)
-        self.network = model.network.skeleton()
-        _check_embeddings(model)
-        self.arrays = jax.device_put((model.params, model.layer_state))
-
-    def at(self, shares: NDArray[Any]) -> NDArray[np.float64]:
-        """Return F, (rows, shares), at some shares of the way."""
-        values = np.empty((len(self.x), len(shares)))
-        for rows, points, found, _ in self._calls(np.arange(len(self.x)), shares):
-            values[rows, points] = found
-        return values
-
-    def mean_slopes(
-        self, some: NDArray[np.intp], shares: NDArray[Any], weights: NDArray[Any]
-    ) -> NDArray[np.float64]:
-        """Return Σ weight · (x - b) ∂F/∂x over some shares of the way, for some rows, by input."""
-        total = np.zeros((len(some), *self.x.shape[1:]))
-        for rows, points, _, slopes in self._calls(some, shares):
-            np.add.at(total, rows, weights[points].reshape(-1, *[1] * (slopes.ndim - 1)) * slopes)
-        return total
-
-    def gap(self, features: NDArray[Any], difference: NDArray[Any]) -> NDArray[np.float64]:
-        """Return by row how much attributions and F(x) - F(b) differ, a share of the latter.
-
-        Of rounding, where that is more.
-        """
-        flat = features.reshape(len(features), -1)
-        rounding = ROUNDING * float(np.finfo(self.model.dtype).eps) * np.abs(flat).sum(axis=1)
-        scale = np.maximum(np.abs(difference), rounding)
-        return np.asarray(np.abs(flat.sum(axis=1) - difference) / np.where(scale > 0, scale, 1.0))
-
-    def _calls(self, some: NDArray[np.intp], shares: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
-        """Yield, call by call, places in `some` and in `shares`, F there and the slopes."""
-        count = len(some) * len(shares)
-        size = next((size for size in SIZES if size >= count), SIZES[-1])
-        for first in range(0, count, size):
-            places = np.arange(first, min(first + size, count))
-            padded = np.concatenate([places, np.full(size - len(places), places[0])])
-            rows, points = np.divmod(padded, len(shares))
-            own, share = some[rows], shares[points]
-            values, slopes = _slopes(
-                *self.arrays, self.x[own], self.base, share.astype(self.model.dtype), self.seeds[own],
-                network=self.network, members=self.model.members > 1,
-            )  # fmt: skip
-            n = len(places)
-            yield (
-                rows[:n], points[:n],
-                np.asarray(values, np.float64)[:n], np.asarray(slopes, np.float64)[:n],
-            )  # fmt: skip
-
-
-@partial(jax.jit, static_argnames=("network", "members"))
-def _slopes(
-    params: Params, state: State, x: Array, base: Array, share: Array, seeds: Array,
-    *, network: Network, members: bool,
-) -> tuple[Array, Array]:  # fmt: skip
-    """Return F and (x - b) ∂F/∂x at b + share (x - b), the mean over the members."""
-
-    def one(params: Params, state: State) -> tuple[Array, Array]:
-        layers = _flattened(network.layers, params, state)
-        end, start = jnp.asarray(x, seeds.dtype), jnp.asarray(base, seeds.dtype)
-        embedding = layers.pop(0) if isinstance(layers[0][0], Embedding) else None
-        if embedding is not None:
-            layer, own, kept = embedding
-            end, start = (layer.forward(own, kept, a)[0] for a in (end, start))
-        start = start.mean(axis=0)
-        delta = end - start
-        here = start + share.reshape(-1, *[1] * (end.ndim - 1)) * delta
-        parts, own, kept = zip(*layers, strict=True)
-        rest = Network(parts)
-        logits, _, cache = rest.forward(own, kept, here)
-        slopes = rest.backward(own, cache, seeds)[0] * delta
-        if embedding is not None:
-            slopes = _by_code(embedding[0], slopes)
-        return (logits * seeds).sum(axis=1), slopes
-
-    if not members:
-        return one(params, state)
-    values, slopes = jax.vmap(one)(params, state)
-    return values.mean(axis=0), slopes.mean(axis=0)
-
-
-def _by_code(embedding: Any, slopes: Array) -> Array:
-    """Return what stands behind an embedding (n, plain + codes · size) by its inputs: (n, plain + codes)."""
-    codes = len(embedding.places)
-    plain = slopes.shape[1] - codes * embedding.size
-    of_codes = slopes[:, plain:].reshape(-1, codes, embedding.size).sum(axis=2)
-    return jnp.concatenate([slopes[:, :plain], of_codes], axis=1)
-
-
-def _flattened(layers: Iterable[Layer], params: Params, state: State) -> list[tuple[Any, Any, Any]]:
-    """Return (layer, params, state) of each layer in order, those of networks inside in their place."""
-    found: list[tuple[Any, Any, Any]] = []
-    for layer, p, s in zip(layers, params, state, strict=True):
-        nested = isinstance(layer, Network)
-        found += _flattened(layer.layers, p, s) if nested else [(layer, p, s)]
-    return found
-
-
-def _check_embeddings(model: Model) -> None:
-    layers = _flattened(model.network.layers, model.params, model.layer_state)
-    if any(isinstance(layer, Embedding) for layer, _, _ in layers[1:]):
-        raise ConfigurationError(
-            "An Embedding behind the first layer hides which of its codes an output comes from: put"
-            " gn.Embedding first, as the estimators do, to have it explained."
-        )
-
-
-def _integrated(
-    path: _Path, difference: NDArray[Any], steps: int, tolerance: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return integrated gradients and the number of points, doubled for the rows that do not add up."""
-    features = np.zeros(path.x.shape)
-    used = np.zeros(len(path.x), np.int64)
-    left, pieces = np.arange(len(path.x)), -(-steps // NODES)
-    while True:
-        shares, weights = _points(pieces)
-        features[left], used[left] = path.mean_slopes(left, shares, weights), len(shares)
-        left = left[path.gap(features[left], difference[left]) > tolerance]
-        pieces *= 2
-        if not len(left) or pieces * NODES > max(MOST_STEPS, steps):
-            return features, used
-
-
-def _points(pieces: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return places from 0 to 1 and weights whose weighted sum is the integral: Gauss's, piece by piece."""
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    shares = (np.arange(pieces)[:, None] + (nodes + 1) / 2) / pieces
-    return shares.ravel(), np.tile(weights / (2 * pieces), pieces)
-
-
-def _at_the_end(
-    path: _Path, difference: NDArray[Any], steps: int, tolerance: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return gradient x input: the slopes at the row itself alone."""
-    del difference, steps, tolerance
-    every = np.arange(len(path.x))
-    return path.mean_slopes(every, np.ones(1), np.ones(1)), np.ones(len(every), np.int64)
-
-
-METHODS = {"integrated_gradients": _integrated, "gradient_x_input": _at_the_end}
-"""Name -> how the slopes along the path become attributions."""

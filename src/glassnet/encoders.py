@@ -181,11 +181,13 @@ class NumericEncoder:
         >>> encoder.inverse(encoder.transform(np.array([[8.0]]), np.float64)).round(6)
         array([[8.]])
         """
-        z = np.asarray(z, np.float64)
+        values: Floats = np.asarray(z, np.float64)
         if self.clip:
             with np.errstate(divide="ignore"):
-                z = z / np.sqrt(np.maximum(1 - np.square(z / 3), 0.0))
-        return z * np.array(self.scale) + np.array(self.center)
+                values = values / np.sqrt(np.maximum(1 - np.square(values / 3), 0.0))
+        values = values * np.array(self.scale)
+        values += np.array(self.center)
+        return values
 
     def to_spec(self) -> dict[str, Any]:
         """Return the record as strict JSON values."""

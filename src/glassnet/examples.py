@@ -67,7 +67,9 @@ class Examples:
         ax = axes(ax, None if self.input_names else (1.2 * max(len(self), 4), 2.6))
         ax.set_title(self.title)
         names = [
-            "\n".join([f"row {row}", *(f"{name} {as_text(v[i])}" for name, v in self.facts.items())])
+            "\n".join(
+                [f"row {row}", *(f"{name} {as_text(v[i])}" for name, v in self.facts.items())]
+            )
             for i, row in enumerate(self.rows)
         ]
         if not len(self):
@@ -81,9 +83,13 @@ class Examples:
             return ax
         image = ax.imshow(self.inputs, cmap=COLORS, aspect="auto")
         ax.figure.colorbar(image, ax=ax, label="input of the network")
-        ax.set_yticks(np.arange(len(self)), [name.replace("\n", ", ") for name in names], fontsize=7)
+        ax.set_yticks(
+            np.arange(len(self)), [name.replace("\n", ", ") for name in names], fontsize=7
+        )
         few = len(self.input_names) <= 30
-        ax.set_xticks(np.arange(len(self.input_names)) if few else [], self.input_names if few else [])
+        ax.set_xticks(
+            np.arange(len(self.input_names)) if few else [], self.input_names if few else []
+        )
         ax.tick_params(axis="x", rotation=90)
         return ax
 
@@ -113,16 +119,21 @@ class Confusions(Examples):
         return super().to_dict() | {"pairs": pairs}
 
     def __str__(self) -> str:
-        found = [["true", "predicted", "rows"], *([*pair[:2], str(pair[2])] for pair in self.pairs()[:10])]
+        found = [
+            ["true", "predicted", "rows"],
+            *([*pair[:2], str(pair[2])] for pair in self.pairs()[:10]),
+        ]
         return f"{super().__str__()}\nclasses confused\n{text_table(found, left=2)}"
 
 
-def _examples(rows: Rows, places: Sequence[int] | NDArray[Any], title: str, **facts: Any) -> Any:
-    """Return the fields of `Examples` for some rows."""
+def _examples(
+    rows: Rows, places: Sequence[int] | NDArray[Any], title: str, **facts: Any
+) -> Examples:
+    """Return some rows with the facts by which they were chosen."""
     places = np.asarray(places, np.intp)
-    plain = {name.replace("_", " "): tuple(np.asarray(v).tolist()) for name, v in facts.items()}
+    plain = {name: tuple(np.asarray(values).tolist()) for name, values in facts.items()}
     cells = tuple(rows.cells(places)) if rows.columns else ()
-    return title, places, plain, cells, rows.x[places], rows.feature_names
+    return Examples(title, places, plain, cells, rows.x[places], rows.feature_names)
 
 
 def strongest_examples(
@@ -154,7 +165,7 @@ def strongest_examples(
         f"neuron {neuron} of layer {layer}, member {member}: mean {outputs.mean():.4g},"
         f" deviation {outputs.std():.4g} over {len(outputs)} rows"
     )
-    return Examples(*_examples(rows, order, title, activation=outputs[order].astype(float)))
+    return _examples(rows, order, title, activation=outputs[order].astype(float))
 
 
 def prototypes(model: Any, X: Any, y: Any, *, count: int = 3) -> Examples:
@@ -189,8 +200,12 @@ def prototypes(model: Any, X: Any, y: Any, *, count: int = 3) -> Examples:
         nearest = np.argsort(distance, kind="stable")[:count]
         chosen += own[nearest].tolist()
         distances += distance[nearest].tolist()
-    facts = {"class": truth[chosen], "predicted": rows.model.predict(rows.X)[chosen], "distance": distances}
-    return Examples(*_examples(rows, chosen, "most typical rows of each class", **facts))
+    facts = {
+        "class": truth[chosen],
+        "predicted": rows.model.predict(rows.X)[chosen],
+        "distance": distances,
+    }
+    return _examples(rows, chosen, "most typical rows of each class", **facts)
 
 
 def _last_hidden(rows: Rows) -> NDArray[np.float64]:
@@ -218,8 +233,8 @@ def confusions(model: Any, X: Any, y: Any, *, count: int = 10) -> Confusions:
     ConfigurationError: the model predicts values or several labels. DataError: unusable rows or classes.
 
     >>> import glassnet as gn
-    >>> X, y = [[0.0], [1.0], [2.0], [7.0], [8.0], [9.0]], ["low"] * 3 + ["high"] * 3
-    >>> run = gn.train(gn.Network([gn.Dense(2)]), X, y, epochs=300)
+    >>> X, y = [[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]], ["low"] * 3 + ["high"] * 3
+    >>> run = gn.train(gn.Network([gn.Dense(2)]), X, y, optimizer=gn.Adam(0.1), epochs=100)
     >>> confusions(run, X, ["low", "low", "high", "high", "high", "high"]).pairs()
     [('high', 'low', 1)]
     """
@@ -234,8 +249,9 @@ def confusions(model: Any, X: Any, y: Any, *, count: int = 10) -> Confusions:
     order = wrong[np.argsort(-surest[wrong], kind="stable")][:count]
     title = f"surest mistakes of {len(wrong)} in {len(surest)} rows"
     facts = {"true": tested.y_true, "predicted": tested.y_pred, "probability": surest.astype(float)}
-    fields = _examples(rows, order, title, **{name: values[order] for name, values in facts.items()})
-    return Confusions(*fields, tuple(map(str, classes)), counts)
+    chosen = {name: values[order] for name, values in facts.items()}
+    found = _examples(rows, order, title, **chosen)
+    return Confusions(**vars(found), classes=tuple(map(str, classes)), counts=counts)
 
 
 def _check_classes(rows: Rows) -> None:

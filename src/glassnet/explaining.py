@@ -162,7 +162,9 @@ def as_plain(value: Any) -> Any:
     (None, '2024-05-01')
     """
     if isinstance(value, np.datetime64):
-        return None if np.isnat(value) else str(value.astype("datetime64[s]")).replace("T00:00:00", "")
+        return (
+            None if np.isnat(value) else str(value.astype("datetime64[s]")).replace("T00:00:00", "")
+        )
     value = value.item() if isinstance(value, np.generic) else value
     return None if value is None or value != value else value
 
@@ -249,7 +251,9 @@ def draw_bars(
 ) -> Any:
     """Draw one horizontal bar a name, the first one on top, and return the axes."""
     places = np.arange(len(names))
-    ax.barh(places, values, xerr=spread, color="tab:blue", edgecolor="black", linewidth=0.5, capsize=2)
+    ax.barh(
+        places, values, xerr=spread, color="tab:blue", edgecolor="black", linewidth=0.5, capsize=2
+    )
     ax.set_yticks(places, names)
     ax.invert_yaxis()
     ax.axvline(0, color="0.5", linewidth=0.8)

@@ -70,14 +70,16 @@ def up_to_layer(model: Model, layer: Any, member: int | None = None) -> Model:
 
 
 def last_hidden_layer(model: Model) -> int:
-    """Return the number of the layer that the output layer, the last Dense one, reads; -1 if it reads the input.
+    """Return the number of the layer that the output layer, the last Dense one, reads; -1: the input.
 
     >>> from glassnet.losses import CrossEntropy
     >>> net = Network([Dense(4), "relu", Dense(2)])
     >>> last_hidden_layer(Model(net, (), (), CrossEntropy(), (3,)))
     1
     """
-    dense = [k for k, layer in enumerate(model.network.layers) if isinstance(layer, (Dense, Network))]
+    dense = [
+        k for k, layer in enumerate(model.network.layers) if isinstance(layer, (Dense, Network))
+    ]
     return (dense[-1] if dense else len(model.network.layers)) - 1
 
 
@@ -119,7 +121,16 @@ class Excitation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values that JSON can hold."""
-        names = ("layer", "neuron", "member", "activation", "strongest", "row", "cells", "row_cells")
+        names = (
+            "layer",
+            "neuron",
+            "member",
+            "activation",
+            "strongest",
+            "row",
+            "cells",
+            "row_cells",
+        )
         return {name: getattr(self, name) for name in names} | {"input": self.input.tolist()}
 
     def to_frame(self) -> Any:
@@ -135,7 +146,9 @@ class Excitation:
         if not self.cells:
             return head
         rows = [["column", "found", f"row {self.row}"]]
-        rows += [[name, as_text(v), as_text(self.row_cells[name])] for name, v in self.cells.items()]
+        rows += [
+            [name, as_text(v), as_text(self.row_cells[name])] for name, v in self.cells.items()
+        ]
         return f"{head}\n{text_table(rows)}"
 
     def plot(self, ax: Any = None) -> Any:
@@ -150,7 +163,14 @@ class Excitation:
 
 
 def maximize_activation(
-    model: Any, X: Any, layer: int, neuron: int, *, member: int = 0, l2: float = 1.0, steps: int = 200
+    model: Any,
+    X: Any,
+    layer: int,
+    neuron: int,
+    *,
+    member: int = 0,
+    l2: float = 1.0,
+    steps: int = 200,
 ) -> Excitation:
     """Return the input that excites a neuron most, by gradient ascent within the range of the data.
 
@@ -316,7 +336,7 @@ def _ascend(
 
 
 def _own_units(rows: Rows, x: NDArray[Any], source: dict[str, int]) -> dict[str, Any]:
-    """Return an input in a person's own units: numbers scaled back, other columns from the rows they are of."""
+    """Return an input in a person's own units: numbers scaled back, the rest from the rows they are of."""
     encoder = rows.model.encoder
     if encoder is None:
         return dict(zip(rows.columns, x.tolist(), strict=True)) if rows.columns else {}
