@@ -5,7 +5,7 @@ Each member of many has neurons of its own, so that a neuron is one of a layer o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -104,8 +104,9 @@ class Excitation:
     """What `maximize_activation` returns.
 
     layer, neuron, member: which. activation: of the input found. row: the strongest row of X, where
-    `strongest` is its activation. cells: the input found in its own units; empty for a picture.
-    input: as the network takes it, (*in_shape). input_names: of its numbers; none of a picture.
+    `strongest` is its activation. cells, row_cells: the input found and that row in their own units; empty
+    for pictures. l2: the pull towards the mean, as asked for or lowered. input: as the network takes it,
+    (*in_shape). input_names: of its numbers; none of a picture.
     """
 
     layer: int
@@ -116,22 +117,14 @@ class Excitation:
     row: int
     cells: dict[str, Any]
     row_cells: dict[str, Any]
+    l2: float
     input: NDArray[Any]
     input_names: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values that JSON can hold."""
-        names = (
-            "layer",
-            "neuron",
-            "member",
-            "activation",
-            "strongest",
-            "row",
-            "cells",
-            "row_cells",
-        )
-        return {name: getattr(self, name) for name in names} | {"input": self.input.tolist()}
+        plain = (f.name for f in fields(self) if f.name not in ("input", "input_names"))
+        return {name: getattr(self, name) for name in plain} | {"input": self.input.tolist()}
 
     def to_frame(self) -> Any:
         """Return a data frame, one line an input of the network: input, value."""
@@ -220,7 +213,7 @@ def maximize_activation(
         range(len(rows.model.network.layers))[layer], int(neuron), int(member), float(reached[best]),
         float(outputs[order[0]]), int(order[0]),
         _own_units(rows, points[best], {name: int(of[best]) for name, of in source.items()}), strongest,
-        points[best], rows.feature_names,
+        strength, points[best], rows.feature_names,
     )  # fmt: skip
 
 
@@ -324,9 +317,8 @@ def _ascend(
         now, slopes = height(x)
         up = now > highest
         best = jnp.where(up.reshape(-1, *[1] * (x.ndim - 1)), x, best)
-        steepest = jnp.abs(slopes).max(axis=axis, keepdims=True)
-        rate = STRIDE * (1 - t / steps).astype(x.dtype)
-        moved = x + rate * reach * slopes / jnp.where(steepest > 0, steepest, 1)
+        # by the sign: an input of small slope reaches its place as soon as one of a large slope
+        moved = x + STRIDE * (1 - t / steps).astype(x.dtype) * reach * jnp.sign(slopes)
         moved = jnp.where(free, jnp.clip(moved, low, high), x)
         return moved, best, jnp.maximum(now, highest)
 
