@@ -279,6 +279,9 @@ def test_what_cannot_be_attributed_is_said() -> None:
             call()
     late = gn.Network([gn.Scale(), gn.Embedding((3,)), gn.Dense(2)])
     run = gn.train(late, np.array([[0.0], [1.0], [2.0]]), [0, 1, 1], epochs=1)
+    # numbers that are written as text are numbers all the same
+    texts = table()[0] | {"size": np.array([f"{v:.3f}" for v in table()[0]["size"]], dtype=object)}
+    assert gn.attribute(classifier(), texts).cells[0]["size"] == round(table()[0]["size"][0], 3)
     with pytest.raises(gn.ConfigurationError, match="put"):
         gn.attribute(run, [[1.0]])
 

@@ -14,7 +14,7 @@ from glassnet._resolve import check_count
 from glassnet.errors import ConfigurationError, DataError, did_you_mean
 from glassnet.explaining import COLORS, Rows, as_plain, as_text, axes, frame, model_of, text_table
 from glassnet.importance import Gathered, grouped
-from glassnet.tables import Table, missing_in
+from glassnet.tables import Kind, Table, missing_in
 
 ENDS = (0.05, 0.95)  # quantiles between which numbers are set, as scikit-learn's
 MOST_ROWS_SET = 1_000  # each of them is predicted for every value
@@ -24,13 +24,14 @@ MOST_ROWS_SET = 1_000  # each of them is predicted for every value
 class PartialDependence:
     """What `partial_dependence` returns: the mean prediction where a column is set to each of some values.
 
-    columns: one name or two. values: for each what it was set to, in its own unit; None is missing.
-    average: (outputs, *lengths of the values). individual: of each row, (outputs, rows, *lengths), if asked
-    for. outputs: the classes, labels or targets. unit: "probability", or "value" in the target's own unit.
-    rows: over how many the mean is.
+    columns: one name or two. kinds: "number", "category" or "date", of each. values: for each what it was
+    set to, in its own unit; None is missing. average: (outputs, *lengths of the values). individual: of each
+    row, (outputs, rows, *lengths), if asked for. outputs: the classes, labels or targets. unit: "probability",
+    or "value" in the target's own unit. rows: over how many the mean is.
     """
 
     columns: tuple[str, ...]
+    kinds: tuple[Kind, ...]
     values: tuple[tuple[Any, ...], ...]
     average: NDArray[np.float64]
     individual: NDArray[np.float64] | None
@@ -79,21 +80,20 @@ class PartialDependence:
             else range(len(self.outputs))
         )
         values = self.values[0]
-        known = [place for place, value in enumerate(values) if value is not None]
-        numbers = all(isinstance(values[place], (int, float)) for place in known)
+        line = self.kinds[0] != "category"  # between categories there is nothing
+        known = [place for place, value in enumerate(values) if value is not None or not line]
+        x: Any = [values[place] if line else as_text(values[place]) for place in known]
+        if self.kinds[0] == "date":
+            x = np.array(x, "datetime64[s]")
+            ax.tick_params(axis="x", rotation=30)
         for output, marker in zip(shown, "os^vDPX*" * (len(self.outputs) // 8 + 1), strict=False):
-            x = [values[place] for place in known] if numbers else [as_text(v) for v in values]
-            y = self.average[output, known] if numbers else self.average[output]
-            style = f"{marker}-" if numbers else marker
-            (line,) = ax.plot(x, y, style, ms=4, label=self.outputs[output])
-            if numbers and len(known) < len(values):
+            style, name = f"{marker}-" if line else marker, self.outputs[output]
+            (drawn,) = ax.plot(x, self.average[output, known], style, ms=4, label=name)
+            if len(known) < len(values):
                 missing = float(self.average[output, values.index(None)])
-                ax.axhline(
-                    missing,
-                    color=line.get_color(),
-                    ls=":",
-                    label=f"{self.outputs[output]}, missing",
-                )
+                ax.axhline(missing, color=drawn.get_color(), ls=":", label=f"{name}, missing")
+        if not line and len(values) > 8:
+            ax.tick_params(axis="x", rotation=90)
         ax.set(xlabel=self.columns[0], ylabel=f"mean {self.unit}")
         ax.legend()
         return ax
@@ -157,7 +157,11 @@ def partial_dependence(
         raise ConfigurationError(f"columns names {len(asked)} columns: give one, or two for a map.")
     chosen = [_place(rows, name) for name in asked]
     pool, pooled, custom = [rows.x], len(rows.x), {}
-    values = [_values_of(rows.column(names[j]), points) for j in chosen]
+    kinds = [rows.kind(names[j]) for j in chosen]
+    values = [
+        _values_of(rows.column(names[j]), kind, points)
+        for j, kind in zip(chosen, kinds, strict=True)
+    ]
     for j, (_, column) in zip(chosen, values, strict=True):
         pool.append(_encoded(rows, names[j], column))
         custom[j] = np.arange(pooled, pooled + len(column), dtype=np.float64)
@@ -172,7 +176,7 @@ def partial_dependence(
     if outputs is None:
         outputs = range(len(result["average"]))
     return PartialDependence(
-        tuple(names[j] for j in chosen), tuple(own for own, _ in values),
+        tuple(names[j] for j in chosen), tuple(kinds), tuple(own for own, _ in values),
         np.asarray(result["average"], np.float64),
         np.asarray(result["individual"], np.float64) if individual else None,
         tuple(map(str, outputs)), "value" if regression else "probability", len(rows.x),
@@ -191,23 +195,24 @@ def _place(rows: Rows, name: Any) -> int:
     )
 
 
-def _values_of(column: NDArray[Any], points: int) -> tuple[tuple[Any, ...], NDArray[Any]]:
+def _values_of(
+    column: NDArray[Any], kind: Kind, points: int
+) -> tuple[tuple[Any, ...], NDArray[Any]]:
     """Return what a column is set to, as plain values and as a column of its kind."""
     from scipy.stats.mstats import mquantiles  # lazily; the quantiles that scikit-learn takes
 
-    missing = missing_in(column) if column.dtype.kind in "fOM" else np.zeros(len(column), bool)
+    missing = missing_in(column)
     there = column[~missing]
-    if column.dtype.kind in "OUS":
+    if kind == "category":
         levels, counts = np.unique(there.astype(str), return_counts=True)
         grid: NDArray[Any] = levels[np.argsort(-counts, kind="stable")[:points]].astype(object)
     else:
         grid = np.unique(there)
         if len(grid) > points:
-            dates = there.dtype.kind == "M"
-            numbers = there.astype(np.int64) if dates else there.astype(np.float64)
-            low, high = mquantiles(numbers, ENDS)
+            # whole microseconds of dates
+            low, high = mquantiles(there.astype(np.int64 if kind == "date" else np.float64), ENDS)
             even = np.linspace(low, high, points)
-            grid = even.astype(np.int64).astype(there.dtype) if dates else even
+            grid = even.astype(np.int64).astype(there.dtype) if kind == "date" else even
     if missing.any():
         grid = np.concatenate([grid, column[missing][:1]])
     if not len(grid):

@@ -23,7 +23,8 @@ class Examples:
     """Some rows of X, and why they were chosen.
 
     title: what they are. rows: their places in X. facts: by name, a value a row. cells: the rows in their
-    own units; empty for pictures. inputs: as the network takes them, (rows, *in_shape).
+    own units; empty for pictures. inputs: as the network takes them, (rows, *in_shape), the last `codes` of
+    them no numbers but codes. input_names: their names; none of pictures.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Examples:
     cells: tuple[dict[str, Any], ...]
     inputs: NDArray[Any]
     input_names: tuple[str, ...]
+    codes: int
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -63,7 +65,7 @@ class Examples:
         return "\n".join([self.title, *(lines if len(self) else ["none"])])
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw pictures side by side, or a map of the inputs, one line an example; return the axes."""
+        """Draw pictures side by side, or a map of the inputs but codes, a line a row; return the axes."""
         ax = axes(ax, None if self.input_names else (1.2 * max(len(self), 4), 2.6))
         ax.set_title(self.title)
         names = [
@@ -81,15 +83,14 @@ class Examples:
             ax.set_xticks(np.arange(len(self)) * width + (width - 1) / 2, names, fontsize=7)
             ax.set_yticks([])
             return ax
-        image = ax.imshow(self.inputs, cmap=COLORS, aspect="auto")
+        count = len(self.input_names) - self.codes
+        image = ax.imshow(self.inputs[:, :count], cmap=COLORS, aspect="auto")
         ax.figure.colorbar(image, ax=ax, label="input of the network")
         ax.set_yticks(
             np.arange(len(self)), [name.replace("\n", ", ") for name in names], fontsize=7
         )
-        few = len(self.input_names) <= 30
-        ax.set_xticks(
-            np.arange(len(self.input_names)) if few else [], self.input_names if few else []
-        )
+        shown = self.input_names[:count] if count <= 30 else ()
+        ax.set_xticks(np.arange(len(shown)), shown)
         ax.tick_params(axis="x", rotation=90)
         return ax
 
@@ -133,7 +134,7 @@ def _examples(
     places = np.asarray(places, np.intp)
     plain = {name: tuple(np.asarray(values).tolist()) for name, values in facts.items()}
     cells = tuple(rows.cells(places)) if rows.columns else ()
-    return Examples(title, places, plain, cells, rows.x[places], rows.feature_names)
+    return Examples(title, places, plain, cells, rows.x[places], rows.feature_names, rows.codes)
 
 
 def strongest_examples(

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glassnet.conversion import converted
 from glassnet.encoders import numbered
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.model import Model
-from glassnet.tables import Table, as_table, is_table
+from glassnet.tables import Kind, Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder
 from glassnet.tasks import as_array
 
@@ -118,6 +119,12 @@ class Rows:
         return self.columns if encoder is None else encoder.feature_names
 
     @property
+    def codes(self) -> int:
+        """How many of the inputs, the last ones, are codes: they are no numbers to be drawn."""
+        encoder = self.model.encoder
+        return 0 if encoder is None else len(encoder.places)
+
+    @property
     def place(self) -> NDArray[np.intp]:
         """For each input of the network the place of its column in `columns`."""
         encoder = self.model.encoder
@@ -144,10 +151,19 @@ class Rows:
         place = (self.columns if encoder is None else encoder.names).index(name)
         return self.X.names[place] if isinstance(self.X, Table) else place
 
+    def kind(self, name: str) -> Kind:
+        """Return what a column was to the model in training."""
+        encoder = self.model.encoder
+        return "number" if encoder is None else encoder.kinds[encoder.names.index(name)]
+
     def column(self, name: str) -> NDArray[Any]:
-        """Return a column as it was given."""
-        key = self.key(name)
-        return self.X[key] if isinstance(self.X, Table) else self.X[:, key]
+        """Return a column in its own unit, in the kind that it had in training."""
+        key, encoder = self.key(name), self.model.encoder
+        if not isinstance(self.X, Table):
+            return self.X[:, key].astype(np.float64)
+        others = () if encoder is None else encoder.others
+        levels = next((getattr(other, "levels", ()) for other in others if other.name == name), ())
+        return converted(self.X[key], self.kind(name), name, levels)
 
     def cells(self, rows: Sequence[int] | NDArray[Any]) -> list[dict[str, Any]]:
         """Return some rows in their own units, a record of plain values each; empty for pictures."""

@@ -106,7 +106,7 @@ class Excitation:
     layer, neuron, member: which. activation: of the input found. row: the strongest row of X, where
     `strongest` is its activation. cells, row_cells: the input found and that row in their own units; empty
     for pictures. l2: the pull towards the mean, as asked for or lowered. input: as the network takes it,
-    (*in_shape). input_names: of its numbers; none of a picture.
+    (*in_shape), the last `codes` of it no numbers but codes. input_names: of its parts; none of a picture.
     """
 
     layer: int
@@ -120,10 +120,11 @@ class Excitation:
     l2: float
     input: NDArray[Any]
     input_names: tuple[str, ...]
+    codes: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values that JSON can hold."""
-        plain = (f.name for f in fields(self) if f.name not in ("input", "input_names"))
+        plain = (f.name for f in fields(self) if f.name not in ("input", "input_names", "codes"))
         return {name: getattr(self, name) for name in plain} | {"input": self.input.tolist()}
 
     def to_frame(self) -> Any:
@@ -145,12 +146,13 @@ class Excitation:
         return f"{head}\n{text_table(rows)}"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the input found: a picture, or a bar an input, at most the 30 largest; return the axes."""
+        """Draw the input found: a picture, or a bar an input but codes, the 30 largest; return the axes."""
         ax = axes(ax)
         ax.set_title(f"what excites neuron {self.neuron} of layer {self.layer}")
         if not self.input_names:
             return draw_picture(ax, self.input)
-        order = np.argsort(-np.abs(self.input), kind="stable")[:30]
+        numbers = self.input[: len(self.input) - self.codes]
+        order = np.argsort(-np.abs(numbers), kind="stable")[:30]
         names = [self.input_names[j] for j in order]
         return draw_bars(ax, names, self.input[order], None, "input of the network")
 
@@ -213,7 +215,7 @@ def maximize_activation(
         range(len(rows.model.network.layers))[layer], int(neuron), int(member), float(reached[best]),
         float(outputs[order[0]]), int(order[0]),
         _own_units(rows, points[best], {name: int(of[best]) for name, of in source.items()}), strongest,
-        strength, points[best], rows.feature_names,
+        strength, points[best], rows.feature_names, rows.codes,
     )  # fmt: skip
 
 
@@ -339,7 +341,7 @@ def _own_units(rows: Rows, x: NDArray[Any], source: dict[str, int]) -> dict[str,
     for name in rows.columns:
         if name in numbers:
             place = numbers.index(name)
-            column = rows.column(name).astype(np.float64)
+            column = rows.column(name)
             ends = np.nanmin(column), np.nanmax(column)  # rounding may lead beyond them
             cells[name] = None if missing[place] else float(np.clip(values[place], *ends))
         else:
