@@ -26,8 +26,8 @@ class PartialDependence:
 
     columns: one name or two. kinds: "number", "category" or "date", of each. values: for each what it was
     set to, in its own unit; None is missing. average: (outputs, *lengths of the values). individual: of each
-    row, (outputs, rows, *lengths), if asked for. outputs: the classes, labels or targets. unit: "probability",
-    or "value" in the target's own unit. rows: over how many the mean is.
+    row, (outputs, rows, *lengths), if asked for. outputs: the classes, labels or targets. unit:
+    "probability", or "value" in the target's own unit. rows: over how many the mean is.
     """
 
     columns: tuple[str, ...]
