@@ -169,8 +169,8 @@ def grouped(
     """Return the names of what is shuffled, and for each input of the network which of them it is in."""
     if not rows.columns:
         raise ConfigurationError(
-            "A pixel shuffled alone tells nothing: its neighbours stand in for it. Use gn.attribute for"
-            " pictures."
+            "A pixel shuffled alone tells nothing: its neighbours stand in for it. Explain pictures one by"
+            " one: gn.attribute(model, X), or --row N of the command."
             if rows.pictures
             else "The model uses none of its columns, so that there is nothing to shuffle."
         )
