@@ -91,7 +91,7 @@ class Trouble(NamedTuple):
         if not self.largest_input <= LARGE_INPUT:
             scale += f" (the largest of this batch is {self.largest_input:.3g})"
         return (
-            f"{self.told} Try a tenth of it, clip the gradient (optimizer=gn.ClipByNorm(gn.Adam(...))), {scale},"
+            f"{self.told} Try a tenth of the learning rate, clip the gradient (gn.ClipByNorm), {scale},"
             ' or let training go back and on more slowly by itself (on_divergence="rollback").'
         )
 
