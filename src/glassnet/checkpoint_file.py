@@ -104,7 +104,9 @@ def checked_parts(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any], f
     """
     try:
         arrays, record = arrays_and_record(data, KEY)
-        if is_integer(record["format"]) and record["format"] != FORMAT:
+        if not is_integer(record["format"]):
+            damaged("its format is no number")
+        if record["format"] != FORMAT:
             raise ConfigurationError(
                 f"The checkpoint is of format {record['format']}, but this version of glassnet reads format"
                 f" {FORMAT}: go on with the version that wrote it, or start again in another folder."
