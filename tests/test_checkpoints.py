@@ -109,7 +109,7 @@ def test_members_on_folds_of_two_sizes(tmp_path):
         gn.cross_validate(saved, rows, values, cv=4)
     saved.set_params(checkpoint=gn.Checkpoint(tmp_path, resume=True))
     resumed = gn.cross_validate(saved, rows, values, cv=4)
-    for one, other in zip(resumed.models, whole.models, strict=True):
+    for one, other in zip(resumed.estimators, whole.estimators, strict=True):
         assert_same_bits(one.states_, other.states_)
     assert_same_bits(resumed.predictions, whole.predictions)
 
