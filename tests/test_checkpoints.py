@@ -81,6 +81,14 @@ def test_a_run_goes_on_to_the_same_bits(every, whole, tmp_path):
     assert [path.read_bytes() for path in files(tmp_path)] == before
 
 
+def test_the_wait_for_a_better_epoch_goes_on(tmp_path):
+    patient = {"early_stopping": gn.EarlyStopping(6, min_delta=100)}  # no epoch is that much better
+    rich(**patient, checkpoint=tmp_path, callbacks=[stop_at(4)])
+    resumed = rich(**patient, checkpoint=tmp_path, resume=True)
+    assert resumed.status == "stopped early" and resumed.history.n_epochs == 7
+    assert_same_bits(everything(resumed), everything(rich(**patient)))
+
+
 def test_more_epochs_are_the_longer_run(tmp_path):
     steady = {"optimizer": "adam", "batch_size": 16}
     rich(**steady, epochs=5, checkpoint=tmp_path)
