@@ -26,7 +26,6 @@ class Palette(NamedTuple):
 
     ink: text and outlines. muted: what stands back. line: grids. face: the background.
     series: of lines and areas, one after the other. plus, minus: of signs.
-    low, middle, high: of a scale around 0, darker below and lighter above (in dark and light alike).
     """
 
     ink: str
@@ -135,11 +134,10 @@ def palette(ax: Axes) -> Palette:
     return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5 else LIGHT
 
 
-def signed_colors(colors: Palette) -> Any:
+def signed_colors() -> Any:
     """Return a scale for numbers around 0 that grows lighter from below to above, so that grey shows signs."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    del colors
     stops = ["#0b2a4a", "#245f93", "#8a9099", "#e0a04c", "#fff0c2"]
     return LinearSegmentedColormap.from_list("signed", stops)
 

@@ -29,3 +29,12 @@ residuals(model, X, y, ax=None)                            errors over predictio
 loss_landscape(model, X, y, ax=None, *, span=1, points=25, seed=0)   around the solution (Li et al., 2018)
 approximation(function=None, widths=..., ax=None, ...)     largest error of one hidden layer by its width
 """
+
+from __future__ import annotations
+
+from glassnet.drawing import style
+from glassnet.figures_network import dropout, network
+from glassnet.figures_neuron import neuron, picture_as_vector, weights
+from glassnet.passes import untrained
+
+__all__ = ["dropout", "network", "neuron", "picture_as_vector", "style", "untrained", "weights"]
