@@ -174,9 +174,10 @@ def panels(ax: Axes | None, rows: int, columns: int, size: tuple[float, float]) 
 def title(ax: Axes, text: str) -> None:
     """Say the finding above an axes, in lines that fit it."""
     figure = ax.figure
-    width = ax.get_position().width * figure.get_size_inches()[0] * 72
+    share = ax.get_position().width / 0.775  # the layout to come takes the margins of 22.5 % away
+    width = share * figure.get_size_inches()[0] * 72
     size = ax.title.get_fontsize()
-    ax.set_title("\n".join(textwrap.wrap(text, max(20, int(width / (0.58 * size))))))
+    ax.set_title("\n".join(textwrap.wrap(text, max(20, int(width / (0.64 * size))))))
 
 
 def bare(ax: Axes) -> None:

@@ -33,8 +33,42 @@ approximation(function=None, widths=..., ax=None, ...)     largest error of one 
 from __future__ import annotations
 
 from glassnet.drawing import style
+from glassnet.figures_answers import confusion_matrix, decision_boundary, residuals, xor
+from glassnet.figures_functions import activations, descent, losses, surface
+from glassnet.figures_landscape import approximation, loss_landscape, sgd_against_gd
 from glassnet.figures_network import dropout, network
 from glassnet.figures_neuron import neuron, picture_as_vector, weights
+from glassnet.figures_training import (
+    activity,
+    batch_norm,
+    gradient_flow,
+    learning_curves,
+    learning_rates,
+)
 from glassnet.passes import untrained
 
-__all__ = ["dropout", "network", "neuron", "picture_as_vector", "style", "untrained", "weights"]
+__all__ = [
+    "activations",
+    "activity",
+    "approximation",
+    "batch_norm",
+    "confusion_matrix",
+    "decision_boundary",
+    "descent",
+    "dropout",
+    "gradient_flow",
+    "learning_curves",
+    "learning_rates",
+    "loss_landscape",
+    "losses",
+    "network",
+    "neuron",
+    "picture_as_vector",
+    "residuals",
+    "sgd_against_gd",
+    "style",
+    "surface",
+    "untrained",
+    "weights",
+    "xor",
+]

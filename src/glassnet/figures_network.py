@@ -178,7 +178,7 @@ def _draw_neurons(
 ) -> None:
     """Draw the neurons as circles, a number inside if there is one, crossed out if they are dropped."""
     crowded = max(len(place.shown) for place in places)
-    size = 560 if values is not None and crowded <= 12 else float(np.clip(4200 / crowded, 90, 420))
+    size = 900 if values is not None and crowded <= 8 else float(np.clip(4200 / crowded, 90, 420))
     for k, place in enumerate(places):
         alive = np.ones(len(place.shown), bool) if kept is None else kept[k][place.shown]
         for some, edge, dashes in ((alive, colors.ink, "-"), (~alive, colors.muted, "--")):
@@ -198,7 +198,7 @@ def _draw_neurons(
         if values is not None:
             for height, value in zip(place.heights, values[k][place.shown], strict=True):
                 ax.text(
-                    k, height, number(value, 2), ha="center", va="center", fontsize=8.5,
+                    k, height, number(round(float(value), 2), 2), ha="center", va="center", fontsize=8.5,
                     color=colors.ink, zorder=4, gid=f"value-{k}",
                 )  # fmt: skip
 
@@ -231,11 +231,11 @@ def _label(
         captions.append(f"{what}{bend}\n{layer.units} neuron{'s' * (layer.units > 1)}")
     for k, caption in enumerate(captions):
         ax.text(k, low, caption, ha="center", va="top", fontsize=10, color=colors.ink)
-    if biases and max(len(place.shown) for place in places[1:]) <= 8:
+    if biases and max(len(place.shown) for place in places[1:]) <= 6:
         for layer, place in zip(layers, places[1:], strict=True):
             for j, height in zip(place.shown, place.heights, strict=True):
-                ax.text(layer.number + 1.13, height + 0.02, f"b {number(layer.b[j], 2)}", ha="left",
-                        va="center", fontsize=8.5, color=colors.ink, zorder=4,
+                ax.text(layer.number + 1, height + 0.065, f"b {number(layer.b[j], 2)}", ha="center",
+                        va="bottom", fontsize=8.5, color=colors.ink, zorder=4,
                         bbox={"boxstyle": "round,pad=0.12", "fc": colors.face, "ec": "none", "alpha": 0.8},
                         gid=f"bias-{layer.number}")  # fmt: skip
     wide = 0.25 + 0.075 * max(len(literal(name, 18)) for name in names)

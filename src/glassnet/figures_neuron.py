@@ -89,7 +89,8 @@ def _draw_inputs(
 ) -> None:
     """Draw what goes in, each with a line as wide as its weight, solid above 0 and dashed below."""
     colors = palette(ax)
-    heights = np.linspace(1, 0, len(a) + (rest is not None) + 1)[:-1] if len(a) > 1 else [0.5]
+    count = len(a) + (rest is not None)
+    heights = np.linspace(1, 0, count) if count > 1 else np.array([0.5])
     largest = float(np.abs(w).max()) or 1.0
     for name, value, weight, height in zip(names, a, w, heights, strict=False):
         ax.plot(
@@ -98,7 +99,7 @@ def _draw_inputs(
             zorder=1, gid="weight",
         )  # fmt: skip
         ax.text(
-            0.95, height + (0.5 - height) * 0.475, f"w {number(weight)}", ha="center", va="center", fontsize=9.5,
+            0.62, height + (0.5 - height) * 0.31, f"w {number(weight)}", ha="center", va="center", fontsize=9.5,
             color=colors.ink, gid="w", zorder=3, bbox=_patch(colors.face),
         )  # fmt: skip
         ax.text(-0.13, height, f"{literal(name, 20)} = {number(value)}", ha="right", va="center",
@@ -146,8 +147,8 @@ def _write_equation(
     if function != "Identity":
         lines.append(f"a = {function.lower()}({number(z)}) = {number(out)}")
     bare(ax)
-    bottom = -0.1 - 0.1 * len(lines)
-    ax.text(-1.3, -0.07, "\n".join(lines), ha="left", va="top", fontsize=10.5, color=palette(ax).ink, gid="equation",
+    bottom = -0.2 - 0.1 * len(lines)
+    ax.text(-1.3, -0.16, "\n".join(lines), ha="left", va="top", fontsize=10.5, color=palette(ax).ink, gid="equation",
             linespacing=1.5)  # fmt: skip
     ax.set(xlim=(-1.35, 4.5), ylim=(bottom, 1.08))
 
@@ -255,7 +256,7 @@ def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
         )
     high, wide = pixels.shape[:2]
     vector = pixels.reshape(-1)
-    ax = axes_for(ax, (6.4, 4.8))
+    ax = axes_for(ax, (6.4, 4.2))
     colors = palette(ax)
     top = float(vector.max())
     shown = pixels / (top if pixels.dtype.kind == "f" else 255) if pixels.ndim == 3 else pixels
