@@ -92,7 +92,6 @@ def style(dark: bool = False, transparent: bool = False) -> Iterator[None]:
         "figure.dpi": 110,
         "font.size": 11,
         "axes.titlesize": 12,
-        "axes.titlelocation": "left",
         "axes.titlepad": 10,
         "axes.titleweight": "bold",
         "axes.edgecolor": colors.muted,
@@ -171,13 +170,15 @@ def panels(ax: Axes | None, rows: int, columns: int, size: tuple[float, float]) 
     return np.asarray(grid.subplots(squeeze=False))
 
 
-def title(ax: Axes, text: str) -> None:
-    """Say the finding above an axes, in lines that fit it."""
-    figure = ax.figure
+def title(ax: Axes, text: str, size: float | None = None) -> None:
+    """Say the finding above an axes, from its left edge, in lines that fit it."""
     share = ax.get_position().width / 0.775  # the layout to come takes the margins of 22.5 % away
-    width = share * figure.get_size_inches()[0] * 72
-    size = ax.title.get_fontsize()
-    ax.set_title("\n".join(textwrap.wrap(text, max(20, int(width / (0.64 * size))))))
+    width = share * ax.figure.get_size_inches()[0] * 72
+    shown = ax.set_title("", x=0, ha="left", loc="center")
+    if size is not None:
+        shown.set_fontsize(size)
+    # an average letter is some 0.62 of the size wide
+    shown.set_text("\n".join(textwrap.wrap(text, max(20, int(width / (0.64 * shown.get_fontsize()))))))
 
 
 def bare(ax: Axes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,13 +121,12 @@ def decision_boundary(
             + (" several labels a row." if task == "labels" else " pictures.")
         )
     ours = _plane(X, features, points)
-    answers = np.asarray(model.predict(ours.rows) if hasattr(model, "predict") else found.predict(ours.rows))
     ax = axes_for(ax)
     truth = np.asarray(y).ravel()
     if task == "regression":
-        finding = _draw_values(ax, ours, answers, truth)
+        finding = _draw_values(ax, ours, np.asarray(found.predict(ours.rows)), truth)
     else:
-        finding = _draw_classes(ax, ours, answers, truth, found, X)
+        finding = _draw_classes(ax, ours, found, truth, X)
     held = "" if ours.others == 0 else f" ({ours.others} other feature{'s' * (ours.others > 1)} at the median)"
     ax.set(xlabel=literal(ours.names[0], 40), ylabel=literal(ours.names[1], 40))
     ax.set(xlim=(ours.A.min(), ours.A.max()), ylim=(ours.B.min(), ours.B.max()))
@@ -135,12 +134,19 @@ def decision_boundary(
     return ax
 
 
-class _Plane:
-    """A grid over two features: its rows, where it lies, and the person's own rows on it."""
+class _Plane(NamedTuple):
+    """A grid over two features.
 
-    def __init__(self, rows: Any, A: Any, B: Any, own: Any, names: Any, others: int) -> None:
-        self.rows, self.A, self.B, self.own = rows, A, B, own
-        self.names, self.others = names, others
+    rows: its points as rows of all features. A, B: where they lie. own: the two features of the person's rows.
+    names: of the two. others: how many features are held still.
+    """
+
+    rows: Any
+    A: NDArray[np.float64]
+    B: NDArray[np.float64]
+    own: list[NDArray[np.float64]]
+    names: list[str]
+    others: int
 
 
 def _plane(X: Any, features: tuple[Any, Any], points: int) -> _Plane:
@@ -213,23 +219,22 @@ def _draw_values(ax: Axes, ours: _Plane, answers: Any, truth: Any) -> str:
     return f"Predictions run from {number(values.min())} to {number(values.max())}"
 
 
-def _draw_classes(ax: Axes, ours: _Plane, answers: Any, truth: Any, found: Model, X: Any) -> str:
-    classes = found.classes if found.classes is not None else np.unique(truth)
-    codes = np.searchsorted(classes, answers) if found.classes is not None else answers
-    codes = codes.reshape(ours.A.shape)
+def _draw_classes(ax: Axes, ours: _Plane, found: Model, truth: Any, X: Any) -> str:
+    """Draw where each class is the likeliest: where its probability leads the best of the others."""
+    proba = np.asarray(found.predict_proba(ours.rows), np.float64)
+    classes = found.classes if found.classes is not None else np.arange(proba.shape[1])
     colors = palette(ax)
-    levels = np.arange(len(classes) + 1) - 0.5
-    chosen = [colors.series[k % len(colors.series)] for k in range(len(classes))]
-    hatches = [HATCHES[k % len(HATCHES)] for k in range(len(classes))]
-    ax.contourf(ours.A, ours.B, codes, levels=levels, colors=chosen, hatches=hatches, alpha=0.16)
-    for k in range(len(classes)):
-        inside = (codes == k).astype(float)
-        if 0 < inside.mean() < 1:
-            ax.contour(ours.A, ours.B, inside, levels=[0.5], colors=[colors.ink], linewidths=1.6)
-        some = truth == classes[k]
+    for k, name in enumerate(classes):
+        color, look = colors.series[k % len(colors.series)], k % len(HATCHES)
+        lead = (proba[:, k] - np.delete(proba, k, axis=1).max(axis=1)).reshape(ours.A.shape)
+        if lead.max() > 0:
+            ax.contourf(ours.A, ours.B, lead, levels=[0, 1.01], colors=[color], hatches=[HATCHES[look]], alpha=0.16)
+        if lead.max() > 0 > lead.min():
+            ax.contour(ours.A, ours.B, lead, levels=[0], colors=[colors.ink], linewidths=1.4)
+        some = truth == name
         ax.scatter(
-            ours.own[0][some], ours.own[1][some], s=26, marker=MARKERS[k % len(MARKERS)], color=chosen[k],
-            edgecolors=colors.face, linewidths=0.7, label=literal(classes[k]), zorder=3,
+            ours.own[0][some], ours.own[1][some], s=28, marker=MARKERS[k % len(MARKERS)], color=color,
+            edgecolors=colors.face, linewidths=0.7, label=literal(name), zorder=3,
         )  # fmt: skip
     ax.legend(title="true class", fontsize=9)
     wrong = int((np.asarray(found.predict(X)).ravel() != truth).sum())

@@ -189,10 +189,8 @@ def weights(
         image, across = _mosaic(W[order].reshape(-1, *shape))
     ax = axes_for(ax, (6.4, 5.0))
     limit = float(np.abs(W).max()) or 1.0
-    scale = signed_colors()
-    scale.set_bad(palette(ax).face)
     drawn = ax.imshow(
-        image, cmap=scale, vmin=-limit, vmax=limit, interpolation="nearest", aspect="equal" if shape else "auto",
+        image, cmap=signed_colors(), vmin=-limit, vmax=limit, interpolation="nearest", aspect="equal" if shape else "auto",
     )  # fmt: skip
     ax.figure.colorbar(drawn, ax=ax, label="weight (dark: below 0, light: above 0)")
     if shape is None:

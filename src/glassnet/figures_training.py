@@ -316,7 +316,7 @@ def batch_norm(
     ax.axhline(0, color=palette(ax).muted, linewidth=0.8, zorder=0)
     ax.set(xlabel="neuron", ylabel="value over the batch")
     ax.set_xticks(at, [str(j + 1) for j in chosen])
-    ax.legend(ncols=2)
+    ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=9)
     sizes = [(number(each.std(axis=0).min(), 2), number(each.std(axis=0).max(), 2)) for each in (before, after)]
     title(
         ax,
