@@ -1,6 +1,6 @@
 """Equations: what one layer computes for one neuron, there and back, with the numbers of a trace in them.
 
-Each function takes a `Pen` (trace, row, digits), a layer and the neuron's place in it, from 0, and the letters
+Each function takes a `Pen` (trace, row, digits), a layer, the neuron's place in it, from 0, and the letters
 of what comes in and goes out. What stands behind the last "=" is what the layer itself computed.
 """
 

@@ -166,7 +166,7 @@ class CrossEntropy(Loss):
         check_range("label_smoothing", self.label_smoothing, 0, 1)
 
     def probabilities(self, logits: Array, target: Array) -> Array:
-        """Return the target as probabilities, smoothed."""
+        """Return the target as probabilities t, smoothed."""
         t = target
         if t.ndim == 1:
             t = jax.nn.one_hot(t, logits.shape[1], dtype=logits.dtype)

@@ -38,12 +38,7 @@ class Neuron:
         raise KeyError(symbol)
 
     def __str__(self) -> str:
-        lines = [
-            self.title,
-            *(f"  {line}" for line in self.equations),
-            *(f"  {line}" for line in self.legend),
-        ]
-        return "\n".join(lines)
+        return "\n  ".join([self.title, *map(str, self.equations), *self.legend])
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values that JSON can hold."""
@@ -167,7 +162,7 @@ def _back(pen: Pen, chain: list[int], letters: list[str], j: int) -> list[Equati
 
 
 def _new_weights(pen: Pen, layer: LayerTrace, j: int) -> list[Equation]:
-    """Return the new value of each of a neuron's weights, the same that have a gradient above, and its bias."""
+    """Return the new value of the bias and of each weight whose gradient stands above."""
     found = []
     gradient = layer.parameters["W"].gradient
     if gradient is not None:

@@ -77,7 +77,7 @@ class Recorder(Layer):
 
 @dataclass(frozen=True)
 class Probe(Layer):
-    """A layer whose output is moved by a number each: dL/d(offset) is dL/d(output), for `jax.grad` to find."""
+    """A layer whose output is moved by an offset: dL/d(offset) is dL/d(output), for `jax.grad` to find."""
 
     layer: Layer
     offset: Any
@@ -235,9 +235,10 @@ def state_of(params: Params, layer_state: State, optimizer: Any, key: Key) -> Tr
     params, layer_state = jax.device_put((params, layer_state))
     zero: Any = np.zeros((), np.int32)
     average = (params, layer_state) if isinstance(optimizer, Averaged) else ()
+    no_rows: Any = np.zeros((1, 1), default_float())
     return TrainState(
         params, layer_state, optimizer.init(params), zero, zero, average, None, zero, key, key, zero,
-        np.zeros((1, 1), default_float()),
+        no_rows,
     )  # fmt: skip
 
 
@@ -249,13 +250,11 @@ def moments(optimizer_state: Any, params: Params) -> dict[str, Any]:
     >>> sorted(moments(Adam().init(params), params))
     ['m', 'v']
     """
-    form = jax.tree.map(np.shape, params)
     found: dict[str, Any] = {}
 
     def walk(name: str, branch: Any) -> None:
-        if name and jax.tree.structure(branch) == jax.tree.structure(params):
-            if jax.tree.map(np.shape, branch) == form:
-                found[name if name not in found else f"{name} {len(found)}"] = branch
+        if name and same_form(branch, params):
+            found[name if name not in found else f"{name} {len(found)}"] = branch
         elif isinstance(branch, tuple | list):
             names = getattr(branch, "_fields", [name or "state"] * len(branch))
             for part, inside in zip(names, branch, strict=True):
@@ -266,3 +265,13 @@ def moments(optimizer_state: Any, params: Params) -> dict[str, Any]:
 
     walk("", optimizer_state)
     return found
+
+
+def same_form(one: Any, other: Any) -> bool:
+    """Return whether two trees have the same branches, and arrays of the same shapes."""
+
+    def form(tree: Any) -> Any:
+        leaves, structure = jax.tree.flatten(tree)
+        return structure, [np.shape(leaf) for leaf in leaves]
+
+    return bool(form(one) == form(other))

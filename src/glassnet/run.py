@@ -35,6 +35,8 @@ from glassnet.targets import Target
 from glassnet.training_state import Plan, TrainState
 from glassnet.wrappers import as_optimizer, bind_schedules
 
+NO_PENALTY = Penalty()
+
 
 @dataclass(frozen=True)
 class Run:
@@ -52,7 +54,7 @@ class Run:
     state: TrainState
     status: str
     optimizer: Any = None
-    penalty: Penalty = Penalty()
+    penalty: Penalty = NO_PENALTY
 
 
 def train(

@@ -1,4 +1,4 @@
-"""Equations of both ends of a step: what the loss makes of the logits, and what the optimizer of a gradient."""
+"""Equations of both ends of a step: what the loss makes of logits, and the optimizer of a gradient."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from glassnet._types import precision
@@ -60,41 +61,38 @@ def loss_slope(pen: Pen, last: LayerTrace, j: int, slope: str, out: str) -> Equa
     traced, at = pen.traced, sub(j)
     assert traced.target is not None and last.d_output is not None
     loss, value = traced.loss_function, pen.of(last.d_output, j)
-    z, target = traced.logits, traced.target
     with precision(traced.dtype):
+        z, target = jnp.asarray(traced.logits), jnp.asarray(traced.target)
         terms = np.ndim(loss.terms(z, target))
         slopes = np.asarray(loss.slopes(z, target))
-        each = np.asarray(loss.probabilities(z, target)) if _sure(loss) else target
+        each = traced.target
+        if isinstance(loss, CrossEntropy | BinaryCrossEntropy):
+            each = np.asarray(loss.probabilities(z, target))
     outputs = z.shape[1] if terms == 2 else 1
     count = traced.rows * outputs
     p = Number(float(traced.output[pen.row, j]))
-    t = (
-        Minus(Number(float(np.reshape(each, (traced.rows, -1))[pen.row, j])))
-        if _known(loss)
-        else None
-    )
-    sums_to_1 = not isinstance(loss, CrossEntropy) or np.allclose(each.sum(axis=1), 1)
-    if t is None or not sums_to_1:
-        inner, said = (Number(float(slopes[pen.row, j])),), f"∂l/∂{out + at}"
-    elif isinstance(loss, MeanSquaredError):
-        inner, said = (Whole(2), Sum((p, t))), f"2·({out + at} - y{at})"
-    else:
-        inner, said = (Sum((p, t)),), f"(p{at} - t{at})"
-    if traced.weight is None:
+    inner: tuple[Expression, ...] = (Number(float(slopes[pen.row, j])),)
+    said = f"∂l/∂{out + at}"
+    if isinstance(loss, CrossEntropy | BinaryCrossEntropy | MeanSquaredError):
+        t = Minus(Number(float(np.reshape(each, (traced.rows, -1))[pen.row, j])))
+        sums_to_1 = not isinstance(loss, CrossEntropy) or np.allclose(
+            each.sum(axis=1), 1, atol=1e-6
+        )
+        if isinstance(loss, MeanSquaredError):
+            inner, said = (Whole(2), Sum((p, t))), f"2·({out + at} - y{at})"
+        elif sums_to_1:
+            inner, said = (Sum((p, t)),), f"(p{at} - t{at})"
+    if traced.sample_weight is None:
         over = inner[0] if len(inner) == 1 else Product(inner)
         right = Quotient(over, Whole(count)) if count > 1 else over
         note = f"L is the mean of {count} losses" if count > 1 else ""
         return pen.write(slope, value, right, said + (f"/{count}" if count > 1 else ""), note)
-    share = float(traced.weight[pen.row]) / float(traced.weight.astype(np.float64).sum()) / outputs
+    share = (
+        float(traced.sample_weight[pen.row])
+        / float(traced.sample_weight.astype(np.float64).sum())
+        / outputs
+    )
     return pen.write(slope, value, Product((Number(share), *inner)), f"share·{said}")
-
-
-def _sure(loss: Any) -> bool:
-    return isinstance(loss, CrossEntropy | BinaryCrossEntropy)
-
-
-def _known(loss: Any) -> bool:
-    return _sure(loss) or isinstance(loss, MeanSquaredError)
 
 
 # ---------------------------------------------------------------------------- the optimizer
@@ -124,9 +122,9 @@ def weight_step(
     while isinstance(optimizer, Averaged | ClipByNorm):
         if isinstance(optimizer, ClipByNorm) and traced.step.norm > float(optimizer.max_norm):
             most, size = float(optimizer.max_norm), traced.step.norm
-            right = Quotient(Product((Number(g), Number(most))), Number(size))
+            clipped = Quotient(Product((Number(g), Number(most))), Number(size))
             g = g * most / size
-            found.append(pen.write("g", g, right, "g·max_norm/‖g‖", "clipped"))
+            found.append(pen.write("g", g, clipped, "g·max_norm/‖g‖", "clipped"))
         optimizer = optimizer.optimizer
     found += _moves(pen, optimizer, parameter, place, g, decays)
     new = at(parameter.new)
@@ -169,15 +167,9 @@ def _moves(
         for moment, beta in (("m", optimizer.beta1), ("v", optimizer.beta2)):
             left = 1 - float(beta) ** step.number
             unbiased.append(now[moment] / left)
-            right = Quotient(Number(now[moment]), Number(left))
-            index = "₁" if moment == "m" else "₂"
-            yield pen.write(
-                f"{moment}̂",
-                now[moment] / left,
-                right,
-                f"{moment}/(1 - β{index}ᵗ)",
-                f"t = {step.number}",
-            )
+            over = Quotient(Number(now[moment]), Number(left))
+            said = f"{moment}/(1 - β{'₁' if moment == 'm' else '₂'}ᵗ)"
+            yield pen.write(f"{moment}̂", now[moment] / left, over, said, f"t = {step.number}")
         root = Sum((Called("sqrt", math.sqrt, Number(unbiased[1])), Number(float(optimizer.eps))))
         moved: Expression = Quotient(Number(unbiased[0]), root)
         said = "-η·m̂/(sqrt(v̂) + ε)"

@@ -67,7 +67,8 @@ def _unfolded(layer: LayerTrace) -> str:
         if p.gradient is not None:
             arrays += [(f"dL/d{name}", p.gradient), (f"Δ{name}", p.update), (f"{name} new", p.new)]
     shown = "".join(_array(name, array) for name, array in arrays)
-    return f"<details><summary>Layer {escape(layer.place)}: {escape(layer.kind)}</summary>\n{shown}</details>\n"
+    heading = f"Layer {escape(layer.place)}: {escape(layer.kind)}"
+    return f"<details><summary>{heading}</summary>\n{shown}</details>\n"
 
 
 def _array(name: str, array: Any) -> str:

@@ -1,4 +1,4 @@
-"""Tables of a trace: layers, neurons and weights as columns of equal length; and all of it as plain values."""
+"""Tables of a trace: layers, neurons and weights as columns of equal length; all of it as plain values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _neurons(traced: Traced) -> Columns:
         part = {"layer": np.full(flat.size, place), "kind": np.full(flat.size, kind)}
         part |= {"row": row, "neuron": neuron, "output": flat.ravel()}
         if traced.target is not None:
-            part["d_output"] = np.reshape(slope, -1)
+            part["d_output"] = np.reshape(np.asarray(slope), -1)
         parts.append(part)
     return _stacked(parts)
 
@@ -81,7 +81,7 @@ def _weight(layer: LayerTrace, parameter: Parameter) -> Columns:
         "new": parameter.new,
         **parameter.moments,
     }
-    return part | {name: np.ravel(array) for name, array in told.items()}
+    return part | {name: np.ravel(np.asarray(array)) for name, array in told.items()}
 
 
 TABLES: dict[str, Callable[[Traced], Columns]] = {
@@ -100,7 +100,7 @@ def frame_of(columns: Columns, backend: str | None) -> Any:
     if backend is not None:
         resolve("library for data frames", backend, dict.fromkeys(BACKENDS))
     wanted = BACKENDS if backend is None else (backend,)
-    there = [name for name in wanted if importlib.util.find_spec(name) is not None]
+    there: list[Any] = [name for name in wanted if importlib.util.find_spec(name) is not None]
     if not there:
         raise ConfigurationError(
             f"{' or '.join(wanted)} is not installed, and a data frame needs it: pip install {wanted[0]},"
@@ -125,7 +125,7 @@ def as_plain(traced: Traced) -> dict[str, Any]:
         "l1": float(traced.penalties.l1),
         "l2": float(traced.penalties.l2),
         "target": _list(traced.target),
-        "sample_weight": _list(traced.weight),
+        "sample_weight": _list(traced.sample_weight),
         "logits": _list(traced.logits),
         "output": _list(traced.output),
         "step": None
@@ -168,4 +168,6 @@ def _list(value: Any) -> Any:
     array = np.asarray(value)
     if array.dtype.kind != "f" or np.isfinite(array).all():
         return array.tolist()
-    return np.where(np.isfinite(array), array, None).tolist()
+    plain = array.astype(object)
+    plain[~np.isfinite(array)] = None
+    return plain.tolist() if array.ndim else None

@@ -96,11 +96,8 @@ def values_text(values: Any) -> str:
 
 def answers_text(answers: Sequence[Answer]) -> str:
     """Return each output with its name, the targets that are not 0 after it."""
-    shown = (
-        sorted(answers, key=lambda a: -abs(a.value))[:MOST_ANSWERS]
-        if len(answers) > MOST_ANSWERS
-        else answers
-    )
+    shown = sorted(answers, key=lambda a: -abs(a.value))[:MOST_ANSWERS]
+    shown = list(answers) if len(answers) <= MOST_ANSWERS else shown
     text = ", ".join(f"{a.name} {written(a.value)}" for a in shown)
     more = f", and {len(answers) - len(shown)} more" if len(shown) < len(answers) else ""
     truths = [a for a in answers if a.target]
@@ -141,30 +138,14 @@ def optimizer_name(optimizer: Any) -> str:
 
 def parameter_rows(traced: Traced) -> list[list[str]]:
     """Return a line a parameter: norms before, of its gradient and of its move, and its moments'."""
-    rows = [
-        [
-            "layer",
-            "parameter",
-            "shape",
-            "‖w‖",
-            "‖gradient‖",
-            "‖Δw‖",
-            "‖Δw‖/‖w‖",
-            "effective rate",
-            "moments",
-        ]
-    ]
+    norms = ["‖w‖", "‖gradient‖", "‖Δw‖", "‖Δw‖/‖w‖", "effective rate", "moments"]
+    rows = [["layer", "parameter", "shape", *norms]]
     for layer in traced.layers:
         for name, p in layer.parameters.items():
             shape = "×".join(map(str, p.value.shape)) or "1"
             moved, size, slope = norm(p.update), norm(p.value), norm(whole_gradient(p))
-            numbers = [
-                size,
-                slope,
-                moved,
-                moved / size if size else np.nan,
-                moved / slope if slope else np.nan,
-            ]
+            ratios = (moved / by if by else np.nan for by in (size, slope))
+            numbers = (size, slope, moved, *ratios)
             cells = ["–" if np.isnan(n) else written(n) for n in numbers]
             moments = ", ".join(f"‖{moment}‖ {written(norm(a))}" for moment, a in p.moments.items())
             rows.append([layer.place, name, shape, *cells, moments])

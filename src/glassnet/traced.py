@@ -1,4 +1,4 @@
-"""Traced: what a trace consists of, as plain arrays: the layers with all that passed through, and the step."""
+"""Traced: what a trace consists of, as plain arrays: layers with all that passed through, and the step."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class LayerTrace:
 
     @property
     def norms(self) -> dict[str, float]:
-        """The norm of each array, the root of the sum of its squares, by name ("a", "z", "delta", "dW", ...)."""
+        """The norm of each array, the root of its sum of squares, by name: "a", "z", "delta", "dW", ..."""
         found: dict[str, Values | None] = {"a": self.a, "z": self.z, "delta": self.delta}
         for name, parameter in self.parameters.items():
             found |= {name: parameter.value, f"d{name}": parameter.gradient}
@@ -127,7 +127,7 @@ class Traced:
     logits: Values
     output: Values
     target: Values | None
-    weight: Values | None
+    sample_weight: Values | None
     loss_function: Loss
     loss: float | None
     penalties: Penalty
@@ -182,34 +182,21 @@ def layer_traces(
     for place, layer, parts in spots(network, *trees):
         params, layer_state, factor, extra, updates, new, *own = parts
         seen = step.passed[place]
-        parameters = {
-            name: Parameter(
-                name,
-                value,
-                *(
-                    None if tree is None else tree[name]
-                    for tree in (seen.gradients, extra, updates, new)
-                ),
-                {moment: part[name] for moment, part in zip(kept, own[: len(kept)], strict=True)},
-                {moment: part[name] for moment, part in zip(past, own[len(kept) :], strict=True)},
+        parameters = {}
+        for name, value in params.items():
+            given = (seen.gradients, extra, updates, new)
+            gradient, penalty, moved, then = (None if t is None else t[name] for t in given)
+            now, before_it = own[: len(kept)], own[len(kept) :]
+            parameters[name] = Parameter(
+                name, value, gradient, penalty, moved, then,
+                {moment: part[name] for moment, part in zip(kept, now, strict=True)},
+                {moment: part[name] for moment, part in zip(past, before_it, strict=True)},
                 factor[name],
-            )
-            for name, value in params.items()
-        }
-        found.append(
-            LayerTrace(
-                ".".join(map(str, place)),
-                layer,
-                seen.input,
-                seen.output,
-                seen.d_output,
-                seen.d_input,
-                parameters,
-                layer_state,
-                seen.state,
-                seen.cache,
             )  # fmt: skip
-        )
+        at = ".".join(map(str, place))
+        there, back = (seen.input, seen.output), (seen.d_output, seen.d_input)
+        told = (layer_state, seen.state, seen.cache)
+        found.append(LayerTrace(at, layer, *there, *back, parameters, *told))
     return tuple(found)
 
 

@@ -3,83 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from glassnet import keys
 from glassnet._resolve import check_count, check_range
 from glassnet._types import precision
 from glassnet.batches import Data
-from glassnet.choices import is_auto
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.expressions import DIGITS, TERMS
-from glassnet.fitting import as_leaves, checked
-from glassnet.layers import BatchNorm, Trait
+from glassnet.gradient_check import Check, compared
+from glassnet.layers import Trait
 from glassnet.model import Model
-from glassnet.network import Network, spread_traits
+from glassnet.network import spread_traits
 from glassnet.neurons import Neuron, neuron, weight
-from glassnet.objectives import as_target, encoded
-from glassnet.optimizers import SGD
 from glassnet.own_units import (
     Answer,
     GivenColumn,
     answers_of,
     as_rows,
-    as_targets,
     columns_of,
     feature_names,
 )
 from glassnet.penalties import Penalty
-from glassnet.recording import Form, automatic, record, spots, state_of
-from glassnet.run import Run, check_weights
+from glassnet.recording import Form, automatic, record
 from glassnet.schedules import rate_at
 from glassnet.symbols import input_labels
 from glassnet.trace_page import trace_html
+from glassnet.trace_start import batch_of, notes_on, source_of, start_of
 from glassnet.trace_tables import as_plain, frame_of, table_of
 from glassnet.trace_text import trace_text
-from glassnet.traced import LayerTrace, Taken, Traced, layer_traces
+from glassnet.traced import Taken, Traced, layer_traces
 from glassnet.training_state import TrainState
-from glassnet.wrappers import Averaged, as_optimizer
-
-
-class Check(NamedTuple):
-    """A trace held against `jax.grad`: the largest difference, and where it is.
-
-    largest: |ours - jax.grad's|. relative: the same over the largest number of that array (or 1).
-    where: the array. compared: how many numbers. tolerance: what rounding explains. suspect: the layer
-    whose own backward is wrong, if any.
-    """
-
-    largest: float
-    relative: float
-    where: str
-    compared: int
-    tolerance: float
-    suspect: str
-
-    @property
-    def ok(self) -> bool:
-        """Whether all differences are rounding."""
-        return self.relative <= self.tolerance
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        said = (
-            f"{self.compared} numbers compared with jax.grad: the largest difference is"
-            f" {self.largest:.2g}, in {self.where}"
-        )
-        if self.ok:
-            return f"{said}. The trace is right."
-        found = f" The backward of {self.suspect} is not the derivative of its forward." * bool(
-            self.suspect
-        )
-        return f"{said}, which is more than rounding.{found}"
 
 
 class _Taken(NamedTuple):
@@ -163,7 +121,7 @@ class Trace(Traced):
     def prediction(self) -> np.ndarray:
         """What the loss makes of the logits times the model's temperature, as prediction does."""
         with precision(self.dtype):
-            logits = np.asarray(self.model.temperature * self.logits, self.dtype)
+            logits = jnp.asarray(self.model.temperature * self.logits, self.dtype)
             return np.asarray(self.loss_function.output(logits))
 
     def check(self) -> Check:
@@ -179,7 +137,7 @@ class Trace(Traced):
         with precision(self.dtype):
             found = automatic(taken.state, taken.batch, self.penalties, form=taken.form)
             params, outputs, d_input = jax.tree.map(np.asarray, found)
-        return _compared(self, params, outputs, d_input)
+        return compared(self, self.model.network, params, outputs, d_input)
 
     def to_columns(self, what: str = "neurons") -> dict[str, np.ndarray]:
         """Return a table as columns of equal length: "layers", "neurons" or "weights".
@@ -234,7 +192,9 @@ def trace(
     seed: int | None = None,
     dtype: str | None = None,
 ) -> Trace:
-    """Take one step of training on rows x with targets y, and return every number of it; the model stays as it is.
+    """Take one step of training on rows x with targets y, and return every number of it.
+
+    The model stays as it is.
 
     L = sum(w · l) / sum(w) + l1 · sum |W| + l2 / 2 · sum W²; the way there, back by the chain rule, and the
     optimizer's step, all by the layers' own `forward` and `backward` and by training's own code.
@@ -270,7 +230,7 @@ def trace(
     >>> found.layers[0].delta.shape, found.layers[0].dW.shape, bool(found.check())
     ((4, 3), (3, 2), True)
     """
-    source = _source_of(model)
+    source = source_of(model)
     found = source.model
     check_count("member", member, 0)
     if member >= found.members:
@@ -281,18 +241,14 @@ def trace(
     dtype = dtype or found.dtype
     if dtype not in ("float32", "float64"):
         raise ConfigurationError(f"dtype is {dtype!r}, but it must be 'float32' or 'float64'.")
-    penalty = Penalty(
-        *(
-            own if given is None else given
-            for own, given in zip(source.penalty, (l1, l2), strict=True)
-        )
-    )
+    strengths = zip(source.penalty, (l1, l2), strict=True)
+    penalty = Penalty(*(own if given is None else given for own, given in strengths))
     for name, strength in penalty._asdict().items():
         check_range(name, strength, 0, np.inf)
     with precision(dtype):
         rows = as_rows(found, x)
-        batch = _batch(replace(found, dtype=dtype), rows, y, sample_weight)
-        state, moves = _start(source, optimizer, member, seed, dtype)
+        batch = batch_of(replace(found, dtype=dtype), rows, y, sample_weight)
+        state, moves = start_of(source, optimizer, member, seed, dtype)
         form = Form(found.network.skeleton(), found.loss, bool(train), any(map(float, penalty)))
         recorded = record(state, moves, batch, penalty, form=form)
         traits = spread_traits(found.network, state.params)
@@ -305,173 +261,9 @@ def trace(
         rate = float(rate_at(getattr(moves, "learning_rate", np.nan), state.step))
         finite = bool(np.isfinite(loss) and np.isfinite(recorded.norm))
         step = Taken(moves, rate, int(state.step) + 1, float(recorded.norm), finite)
-    notes = tuple(_notes(source, layers, batch, step, moves, member, bool(train)))
+    notes = tuple(notes_on(source, layers, batch, step, moves, member, bool(train)))
     return Trace(
         layers, np.asarray(recorded.logits), output, batch.y, batch.weight, found.loss, loss, penalty,
         float(recorded.penalty or 0), step, bool(train), dtype, found, rows, member, notes,
         _Taken(state, batch, form),
     )  # fmt: skip
-
-
-class _Source(NamedTuple):
-    """What a person gave to be traced."""
-
-    model: Model
-    state: TrainState | None = None
-    optimizer: Any = None
-    penalty: Penalty = Penalty()
-
-
-def _source_of(given: Any) -> _Source:
-    if isinstance(given, Model):
-        return _Source(given)
-    if isinstance(given, Run):
-        return _Source(given.model, given.state, given.optimizer, given.penalty)
-    if isinstance(getattr(given, "model_", None), Model):
-        optimizer = None if is_auto(given.optimizer) else given.optimizer
-        return _Source(given.model_, None, optimizer, Penalty(0.0, given.l2))
-    if isinstance(given, Network):
-        raise ConfigurationError(
-            "A network alone has no weights to trace: give what gn.train(network, X, y) returns."
-        )
-    if hasattr(given, "fit"):
-        raise ConfigurationError(
-            f"This {type(given).__name__} holds no network of glassnet: call fit(X, y) first, or give a"
-            " gn.Model, a fitted gn.NeuralClassifier or gn.NeuralRegressor, or a gn.Run."
-        )
-    raise ConfigurationError(
-        f"{type(given).__name__} cannot be traced: give a gn.Model, a fitted estimator, or a gn.Run."
-    )
-
-
-def _batch(model: Model, rows: Any, y: Any, sample_weight: Any) -> Data:
-    """Return rows, targets and weights as the training program takes them."""
-    x = model.inputs(rows)
-    if len(x) == 0:
-        raise DataError("x holds no row: there is nothing to trace.")
-    weight = check_weights(sample_weight, len(x), model.dtype)
-    if y is None:
-        return Data(x, None, weight)
-    t = as_target(encoded(as_targets(y, len(x)), model.target), model.loss, model.dtype)
-    if len(t) != len(x):
-        raise DataError(
-            f"x has {len(x)} rows and y has {len(t)}: each row needs exactly one target."
-        )
-    return Data(x, t, weight)
-
-
-def _start(
-    source: _Source, given: Any, member: int, seed: int | None, dtype: str
-) -> tuple[TrainState, Any]:
-    """Return the state that the step is taken from, and the optimizer that takes it."""
-
-    def cast(tree: Any) -> Any:
-        arrays = jax.tree.map(np.asarray, tree)
-        return jax.tree.map(lambda a: a.astype(dtype) if a.dtype.kind == "f" else a, arrays)
-
-    named = source.optimizer if given is None else given
-    moves = as_leaves(checked(as_optimizer(SGD() if named is None else named)))
-    try:
-        rate_at(getattr(moves, "learning_rate", np.nan), 0)
-    except ValueError:
-        raise ConfigurationError(
-            "The learning rate's schedule has no length, and a single step gives it none: give steps=,"
-            " as in gn.Cosine(0.1, steps=1000), or a number."
-        ) from None
-    if source.state is None:
-        arrays = (source.model.params, source.model.layer_state)
-        if source.model.members > 1:
-            arrays = jax.tree.map(lambda leaf: leaf[member], arrays)
-        return state_of(*cast(arrays), moves, keys.key(seed or 0)), moves
-    state = source.state
-    fresh = state_of(*cast((state.params, state.layer_state)), moves, keys.key(seed or 0))
-    kept = cast(state.optimizer_state)
-    if jax.tree.structure(kept) == jax.tree.structure(fresh.optimizer_state):
-        fresh = fresh._replace(optimizer_state=kept, step=state.step)
-    if fresh.average and state.average:
-        fresh = fresh._replace(average=cast(state.average))
-    if seed is None:
-        fresh = fresh._replace(key=state.key, step=state.step)
-    return fresh, moves
-
-
-def _notes(
-    source: _Source,
-    layers: tuple[LayerTrace, ...],
-    batch: Data,
-    step: Taken | None,
-    moves: Any,
-    member: int,
-    train: bool,
-) -> Iterator[str]:
-    """Yield what a person should know of a trace, a sentence each."""
-    model = source.model
-    if model.members > 1:
-        yield f"This is member {member} of {model.members} (from 0); prediction is the mean of all."
-    if model.temperature != 1:
-        yield (
-            f"Prediction multiplies the logits by {model.temperature:.4g}, the temperature learned from held-out"
-            " rows; training, and so this trace, does not."
-        )
-    if source.state is not None and (source.state.best is not None or source.state.average):
-        yield (
-            "This step goes on from the run's last parameters; run.model predicts with"
-            f" {'the average of its steps' if source.state.average else 'those of its best epoch'}."
-        )
-    alone = len(batch.x) == 1 and any(isinstance(layer.layer, BatchNorm) for layer in layers)
-    if train and alone:
-        yield (
-            "BatchNorm normalises by the statistics of this batch, and of a single row nothing is left but"
-            " beta: give more rows, or train=False."
-        )
-    if not train:
-        yield "Dropout and batch norm work as in prediction (train=False)."
-    if batch.y is None:
-        yield "Without a target there is no loss: this is the forward pass alone."
-    if step is not None and not step.finite:
-        yield "Loss or gradient is not finite: training would stop here, and no parameter moves."
-    if isinstance(moves, Averaged) and step is not None:
-        yield "The optimizer averages the parameters along its way; the average predicts, w goes on stepping."
-
-
-def _compared(found: Trace, params: Any, outputs: Any, d_input: Any) -> Check:
-    """Return the largest of all differences, and the layer at fault if it is no rounding."""
-    tolerance = 1e-4 if found.dtype == "float32" else 1e-9
-    pairs: list[tuple[str, Any, Any]] = [("dL/d(input)", found.layers[0].d_input, d_input)]
-    faults = []
-    spotted = list(spots(found.model.network, params))
-    for layer, (place, _, (own,)) in zip(found.layers, spotted, strict=True):
-        name = f"layer {layer.place} ({layer.kind})"
-        inside = [(f"d{n} of {name}", _whole(p), own[n]) for n, p in layer.parameters.items()]
-        pairs += [*inside, (f"dL/d(output) of {name}", layer.d_output, outputs[place])]
-        faults.append((name, inside, outputs[place]))
-    sizes = [_apart(ours, theirs) for _, ours, theirs in pairs]
-    worst = max(range(len(pairs)), key=lambda k: sizes[k][1])
-    before = [d_input, *(theirs for _, _, theirs in faults)]
-    suspect = ""
-    for layer, (name, inside, theirs), earlier in zip(
-        found.layers, faults, before[:-1], strict=True
-    ):
-        wrong = [("", layer.d_input, earlier.reshape(np.shape(layer.d_input))), *inside]
-        if _apart(layer.d_output, theirs)[1] <= tolerance and any(
-            _apart(ours, other)[1] > tolerance for _, ours, other in wrong
-        ):
-            suspect = name
-    compared = sum(int(np.size(theirs)) for _, _, theirs in pairs)
-    return Check(*sizes[worst], pairs[worst][0], compared, tolerance, suspect)
-
-
-def _whole(parameter: Any) -> np.ndarray:
-    """Return a parameter's gradient, that of the penalty included."""
-    return np.asarray(parameter.gradient + parameter.penalty)
-
-
-def _apart(ours: Any, theirs: Any) -> tuple[float, float]:
-    """Return the largest difference of two arrays, and the same over the largest number."""
-    a, b = (np.asarray(array, np.float64) for array in (ours, theirs))
-    if a.size == 0:
-        return 0.0, 0.0
-    largest = float(np.abs(a - b).max())
-    if np.isnan(largest):
-        return (0.0, 0.0) if np.array_equal(a, b, equal_nan=True) else (np.inf, np.inf)
-    return largest, largest / (float(np.abs(b).max()) or 1.0)
