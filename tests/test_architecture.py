@@ -13,7 +13,7 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types errors history markup schedules verdicts
+    _types errors expressions history markup schedules verdicts
     _resolve atomic charts columns compilation files keys metrics packing programs records weighted
     batches class_weights conversion encoders initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
@@ -22,15 +22,18 @@ ARROW = """
     contestants datasets network
     model training_state
     training
-    choices evaluation fitting inputs persistence
-    jobs mistakes progress recipes
-    comparison_page report run variations
+    choices evaluation fitting inputs persistence recording
+    jobs mistakes progress recipes traced
+    comparison_page gradient_check report run symbols trace_tables variations
+    equations own_units
+    step_equations trace_start trace_text
+    neurons trace_page
     neural_estimator
-    cross_validation estimators race sweeps
+    cross_validation estimators race sweeps tracing
     comparing experiment
     console options
     exits
-    command_compare command_train
+    command_compare command_trace command_train
     cli
     __main__
 """
@@ -50,7 +53,7 @@ HEAVY: dict[str, set[str]] = {
     "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "command_compare", "command_train", "console", "exits"}
+PRINTING = {"cli", "command_compare", "command_trace", "command_train", "console", "exits"}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]

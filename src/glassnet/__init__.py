@@ -86,6 +86,8 @@ if TYPE_CHECKING:
     from glassnet.sweeps import find_learning_rate as find_learning_rate
     from glassnet.sweeps import sweep as sweep
     from glassnet.tables import Table as Table
+    from glassnet.tracing import Trace as Trace
+    from glassnet.tracing import trace as trace
     from glassnet.wrappers import Averaged as Averaged
     from glassnet.wrappers import ClipByNorm as ClipByNorm
 
@@ -116,6 +118,7 @@ _HOMES = {
     "schedules": "Constant Cosine Exponential OneCycle Step WarmUp",
     "sweeps": "LearningRates Sweep Trial find_learning_rate sweep",
     "tables": "Table",
+    "tracing": "Trace trace",
     "wrappers": "Averaged ClipByNorm",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

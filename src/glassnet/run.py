@@ -12,7 +12,7 @@ import numpy as np
 from glassnet import keys
 from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import precision
-from glassnet.batches import Data
+from glassnet.batches import Data, batch_count
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.fitting import Callback, EarlyStopping, start
 from glassnet.history import History
@@ -33,6 +33,9 @@ from glassnet.progress import ProgressBar
 from glassnet.splits import split
 from glassnet.targets import Target
 from glassnet.training_state import Plan, TrainState
+from glassnet.wrappers import as_optimizer, bind_schedules
+
+NO_PENALTY = Penalty()
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,15 @@ class Run:
     history: one row an epoch.
     state: everything the run is made of; `train(..., state=run.state)` goes on from there.
     status: "finished" (all epochs), "converged", "stopped early" or "interrupted".
+    optimizer: as it was used, schedules with the run's length. penalty: L1 and L2.
     """
 
     model: Model
     history: History
     state: TrainState
     status: str
+    optimizer: Any = None
+    penalty: Penalty = NO_PENALTY
 
 
 def train(
@@ -179,7 +185,10 @@ def finished_run(job: Job, ended: Finished) -> Run:
     ------
     DivergenceError: it diverged.
     """
-    return Run(finished_model(job.blueprint, [ended]), ended.history, ended.state, ended.status)
+    model = finished_model(job.blueprint, [ended])
+    steps = float(max(job.epochs, 1) * batch_count(len(job.data[0].x), job.plan.batch_size))
+    optimizer = bind_schedules(as_optimizer(job.optimizers[0]), steps)
+    return Run(model, ended.history, ended.state, ended.status, optimizer, job.penalties[0])
 
 
 def check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
