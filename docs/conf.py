@@ -18,6 +18,7 @@ extensions = [
     "mathml",
     "docstrings",
     "pages",
+    "pictures",
 ]
 exclude_patterns = ["_build", "_ext", "_static"]
 nitpicky = False

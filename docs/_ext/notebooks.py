@@ -15,6 +15,9 @@ PYTHON = {"name": "python3", "language": "python", "display_name": "Python 3"}
 SETUP = """\
 %config InlineBackend.figure_formats = ["svg"]
 import matplotlib
+from glassnet import figures
+style = figures.style(transparent=True)  # kept: the style would end with it
+style.__enter__()
 matplotlib.rcParams["svg.hashsalt"] = "glassnet"
 """
 
