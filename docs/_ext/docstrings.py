@@ -1,4 +1,4 @@
-"""Our docstrings for Sphinx: their sections, lists of names and formulas, without its markup in our sources."""
+"""Our docstrings for Sphinx: sections, lists of names, formulas, without its markup in our sources."""
 
 import re
 from itertools import pairwise

@@ -1,7 +1,7 @@
 """Pages of plain Markdown as notebooks: each Python block is a cell, and runs when the site is built.
 
-GitHub shows the same file, with the blocks in colour. `#| alt: ...` as a block's first line says in words what
-its picture shows, for whoever cannot see it.
+GitHub shows the same file, with the blocks in colour. `#| alt: ...` as a block's first line says in words
+what its picture shows, for whoever cannot see it.
 """
 
 import re

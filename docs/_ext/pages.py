@@ -50,7 +50,10 @@ def write_pages(app: Sphinx, config: Config) -> None:
     from glassnet import _HOMES
 
     for name in ABOUT:
-        write(DOCS / "about" / f"{name.lower()}.md", relinked((ROOT / f"{name}.md").read_text("utf-8")))
+        write(
+            DOCS / "about" / f"{name.lower()}.md",
+            relinked((ROOT / f"{name}.md").read_text("utf-8")),
+        )
     for module, names in _HOMES.items():
         write(DOCS / "api" / f"{module}.md", api_page(module, sorted(names.split(), key=str.lower)))
     index = ["# Reference", "", "Every public name, by the file it lives in.", "", "```{toctree}"]
