@@ -14,23 +14,25 @@ import pytest
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
     _types errors history markup schedules verdicts
-    _resolve atomic charts columns compilation files keys metrics packing programs records weighted
+    _resolve atomic charts columns compilation drawing files keys metrics packing programs records weighted
     batches class_weights conversion encoders initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
     model training_state
-    training
+    passes training
     choices evaluation fitting inputs persistence
     jobs mistakes progress recipes
-    comparison_page report run variations
-    neural_estimator
+    comparison_page figures_network figures_neuron report run variations
+    figures_answers figures_landscape neural_estimator
     cross_validation estimators race sweeps
-    comparing experiment
+    comparing experiment figures_functions figures_training
+    figures
+    gallery
     console options
     exits
-    command_compare command_train
+    command_compare command_figures command_train
     cli
     __main__
 """
@@ -50,7 +52,7 @@ HEAVY: dict[str, set[str]] = {
     "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "command_compare", "command_train", "console", "exits"}
+PRINTING = {"cli", "command_compare", "command_figures", "command_train", "console", "exits"}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]

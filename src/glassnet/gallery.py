@@ -179,7 +179,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "losses": Picture(
         "Squared error and cross-entropy",
-        "Where a network is wrong and sure of it, squared error's gradient is nearly 0, cross-entropy's is not.",
+        "Of a network that is sure and wrong, squared error's gradient is nearly 0, cross-entropy's is not.",
         lambda n, ax: figures.losses(ax),
         (8.4, 4.0),
     ),

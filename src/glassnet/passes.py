@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from glassnet._types import Key, Params, Shape, State, default_float, precision
 from glassnet.activations import Activation, Identity
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.layers import Dense, Dropout, Layer
-from glassnet.losses import MeanSquaredError
+from glassnet.losses import Loss, MeanSquaredError
 from glassnet.model import Model
 from glassnet.network import Network
 from glassnet.objectives import as_target, encode_target, encoded, resolve_loss
@@ -194,10 +195,19 @@ def gradients(model: Model, X: Any, y: Any) -> tuple[Params, float]:
     with precision(model.dtype):
         x, t = encoded_rows(model, X, y)
         network = without_dropout(model.network)
-        logits, _, cache = network.forward(model.params, model.layer_state, x, train=True)
-        loss = float(model.loss.value(logits, t))
-        _, found = network.backward(model.params, cache, model.loss.gradient(logits, t))
-    return found, loss
+        found, loss = _gradients(
+            model.params, model.layer_state, x, t, network=network, loss=model.loss
+        )
+    return found, float(loss)
+
+
+@partial(jax.jit, static_argnames=("network", "loss"))
+def _gradients(
+    params: Params, state: State, x: Any, t: Any, *, network: Network, loss: Loss
+) -> tuple[Params, Any]:
+    logits, _, cache = network.forward(params, state, x, train=True)
+    _, found = network.backward(params, cache, loss.gradient(logits, t))
+    return found, loss.value(logits, t)
 
 
 def without_dropout(network: Network) -> Network:
