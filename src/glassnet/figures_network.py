@@ -158,7 +158,6 @@ def _draw_weights(
         chosen = alive & ((W >= 0) if sign == "plus" else (W < 0))
         lines = LineCollection(
             list(ends[chosen]), linewidths=widths[chosen], colors=color, linestyles=[dashes], zorder=1,
-            label="weight above 0" if sign == "plus" else "weight below 0",
             gid=f"{sign}-{layer.number}", alpha=0.85,
         )  # fmt: skip
         ax.add_collection(lines)
@@ -166,7 +165,7 @@ def _draw_weights(
         ax.add_collection(
             LineCollection(
                 list(ends[~alive]), linewidths=0.5, colors=colors.muted, linestyles=":", alpha=0.5,
-                zorder=0, gid=f"dropped-{layer.number}", label="not used in this pass",
+                zorder=0, gid=f"dropped-{layer.number}",
             )
         )  # fmt: skip
 
@@ -244,11 +243,25 @@ def _label(
                         gid=f"bias-{layer.number}")  # fmt: skip
     wide = 0.25 + 0.075 * max(len(literal(name, 18)) for name in names)
     ax.set(xlim=(-wide, len(layers) + 0.55), ylim=(low - 0.15, 1.02))
-    handles = {line.get_label(): line for line in reversed(ax.collections)}
-    shown = [line for name, line in handles.items() if not name.startswith("_")]
-    ax.legend(
-        handles=shown[::-1], loc="upper center", bbox_to_anchor=(0.5, 0.01), ncols=3, fontsize=9
+    _explain(ax, colors)
+
+
+def _explain(ax: Axes, colors: Palette) -> None:
+    """Say below the drawing what its kinds of line mean, those that there are."""
+    from matplotlib.lines import Line2D
+
+    kinds = (
+        ("plus", "weight above 0", {"color": colors.plus}),
+        ("minus", "weight below 0", {"color": colors.minus, "linestyle": "--"}),
+        (
+            "dropped",
+            "not used in this pass",
+            {"color": colors.muted, "linestyle": ":", "linewidth": 1},
+        ),
     )
+    drawn = {(lines.get_gid() or "").split("-")[0] for lines in ax.collections if lines.get_paths()}
+    shown = [Line2D([], [], label=label, **look) for kind, label, look in kinds if kind in drawn]
+    ax.legend(handles=shown, loc="upper center", bbox_to_anchor=(0.5, 0.01), ncols=3, fontsize=9)
 
 
 def dropout(
