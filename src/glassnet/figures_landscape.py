@@ -87,7 +87,11 @@ def loss_landscape(
     ax.set(xlabel="α along direction 1", ylabel="β along direction 2", aspect="equal")
     ax.legend(loc="upper right", facecolor=colors.face)
     edge = float(np.median(np.concatenate([losses[0], losses[-1], losses[:, 0], losses[:, -1]])))
-    where = "the lowest point of this plane" if middle <= low else f"near the lowest, {number(low)}"
+    where = (
+        "the lowest point of this plane"
+        if middle <= low
+        else f"not the lowest, which is {number(low)}"
+    )
     title(ax, f"The solution ({number(middle)}) is {where}; the loss at the rim is {number(edge)}")
     return ax
 

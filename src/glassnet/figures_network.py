@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -110,7 +111,7 @@ def network(
     strongest = max(layers, key=lambda layer: np.abs(layer.W).max())
     j, i = np.unravel_index(np.abs(strongest.W).argmax(), strongest.W.shape)
     widths = "-".join(str(place.total) for place in places)
-    parameters = sum(layer.W.size + layer.b.size for layer in layers)
+    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(found.params))
     title(
         ax,
         f"{widths}: {parameters} parameters. The largest weight, {number(float(strongest.W[j, i]))}, leads"

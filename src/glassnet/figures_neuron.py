@@ -220,12 +220,10 @@ def weights(
             row, place = divmod(k, across)
             ax.text(place * (shape[1] + 2) + 1, row * (shape[0] + 2) + 0.45, f"{j + 1}", fontsize=8,
                     va="bottom", color=palette(ax).ink)  # fmt: skip
-    few = (
-        f"the {len(order)} strongest of {len(W)} neurons" if len(order) < len(W) else "each neuron"
-    )
+    few = f"The {len(order)} strongest of {len(W)}" if len(order) < len(W) else f"All {len(W)}"
     title(
         ax,
-        f"What {few} of Dense layer {layer} look for: weights from {number(W.min())} to {number(W.max())}",
+        f"{few} neurons of Dense layer {layer}: weights from {number(W.min())} to {number(W.max())}",
     )
     return ax
 
