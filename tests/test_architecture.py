@@ -14,26 +14,27 @@ import pytest
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
     _types errors expressions history markup schedules verdicts
-    _resolve atomic charts columns compilation files keys metrics packing programs records weighted
+    _resolve atomic charts columns compilation drawing files keys metrics packing programs records weighted
     batches class_weights conversion encoders initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
     model training_state
-    training
+    passes training
     choices evaluation fitting inputs persistence recording
     jobs mistakes progress recipes traced
-    comparison_page gradient_check report run symbols trace_tables variations
-    equations own_units
+    comparison_page figures_network figures_neuron gradient_check report run symbols trace_tables variations
+    equations figures_answers figures_landscape neural_estimator own_units
     step_equations trace_start trace_text
     neurons trace_page
-    neural_estimator
     cross_validation estimators race sweeps tracing
-    comparing experiment
+    comparing experiment figures_functions figures_training
+    figures
+    gallery
     console options
     exits
-    command_compare command_trace command_train
+    command_compare command_figures command_trace command_train
     cli
     __main__
 """
@@ -53,7 +54,15 @@ HEAVY: dict[str, set[str]] = {
     "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "command_compare", "command_trace", "command_train", "console", "exits"}
+PRINTING = {
+    "cli",
+    "command_compare",
+    "command_figures",
+    "command_trace",
+    "command_train",
+    "console",
+    "exits",
+}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]

@@ -134,7 +134,7 @@ def palette(ax: Axes) -> Palette:
 
 
 def signed_colors() -> Any:
-    """Return a scale for numbers around 0 that grows lighter from below to above, so that grey shows signs."""
+    """Return a scale for numbers around 0, lighter from below to above, so that grey shows signs."""
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#0b2a4a", "#245f93", "#8a9099", "#e0a04c", "#fff0c2"]
@@ -178,7 +178,8 @@ def title(ax: Axes, text: str, size: float | None = None) -> None:
     if size is not None:
         shown.set_fontsize(size)
     # an average letter is some 0.62 of the size wide
-    shown.set_text("\n".join(textwrap.wrap(text, max(20, int(width / (0.64 * shown.get_fontsize()))))))
+    letters = max(20, int(width / (0.64 * shown.get_fontsize())))
+    shown.set_text("\n".join(textwrap.wrap(text, letters, break_on_hyphens=False)))
 
 
 def bare(ax: Axes) -> None:

@@ -6,7 +6,7 @@ of axes where it draws several panels (in the place of the `ax` given). Titles s
 `with gn.figures.style(dark=True):` draws for a dark page. `layer` counts the Dense layers from 0.
 
 style(dark=False, transparent=False)                       colours and fonts of what is drawn inside `with`
-untrained(network, in_shape, seed=0)                       a model as it is before training, to draw
+untrained(network, in_shape, y=None, *, loss="auto", seed=0)   a model as it is before training, to draw
 network(model, x=None, ax=None, *, inputs=None, most=10)   weights as line width and sign
 neuron(model, x, ax=None, *, layer=0, unit=0, inputs=None, most=8)     z = Σ w a + b with its numbers
 picture_as_vector(picture, ax=None)                        rows of pixels become one vector

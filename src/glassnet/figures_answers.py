@@ -46,7 +46,9 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
     X, Y = np.meshgrid(grid, grid)
     rows = np.stack([X.ravel(), Y.ravel()], axis=1)
     yes = np.asarray(found.predict_proba(rows))[:, 1].reshape(X.shape)
-    ax.contourf(X, Y, yes, levels=[0.5, 1.01], colors=[colors.series[0]], alpha=0.16, hatches=["//"])
+    ax.contourf(
+        X, Y, yes, levels=[0.5, 1.01], colors=[colors.series[0]], alpha=0.16, hatches=["//"]
+    )
     ax.contour(X, Y, yes, levels=[0.5], colors=[colors.series[0]], linewidths=2)
     ax.plot([], [], color=colors.series[0], linewidth=2, label="the network's boundary")
     (w1, w2, b), right = best_line(CORNERS, XOR)
@@ -54,19 +56,31 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
     steep = abs(w2) < abs(w1)
     across = -(b + (w2 if steep else w1) * ends) / (w1 if steep else w2)
     line = (across, ends) if steep else (ends, across)
-    ax.plot(*line, color=colors.series[1], linestyle="--", linewidth=2, label="a perceptron's best line")
+    ax.plot(
+        *line, color=colors.series[1], linestyle="--", linewidth=2, label="a perceptron's best line"
+    )
     for k, (marker, face) in enumerate((("o", colors.face), ("s", colors.ink))):
         some = CORNERS[k == XOR]
         ax.scatter(some[:, 0], some[:, 1], s=130, marker=marker, facecolors=face, edgecolors=colors.ink,
                    linewidths=1.8, zorder=4, label=f"XOR is {k}")  # fmt: skip
-    ax.set(xlabel="x₁", ylabel="x₂", xlim=(-0.4, 1.4), ylim=(-0.4, 1.4), xticks=[0, 1], yticks=[0, 1], aspect="equal")
+    ax.set(
+        xlabel="x₁",
+        ylabel="x₂",
+        xlim=(-0.4, 1.4),
+        ylim=(-0.4, 1.4),
+        xticks=[0, 1],
+        yticks=[0, 1],
+        aspect="equal",
+    )
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
     network_right = int((np.asarray(found.predict(CORNERS)) == XOR).sum())
     title(ax, f"A line gets {right} of 4 right, the network {network_right}")
     return ax
 
 
-def best_line(points: NDArray[Any], classes: NDArray[Any]) -> tuple[tuple[float, float, float], int]:
+def best_line(
+    points: NDArray[Any], classes: NDArray[Any]
+) -> tuple[tuple[float, float, float], int]:
     """Return (w₁, w₂, b) of the line w₁ x₁ + w₂ x₂ + b = 0 that puts most points right, and how many.
 
     >>> best_line(CORNERS, np.array([0, 0, 0, 1]))[1], best_line(CORNERS, XOR)[1]
@@ -127,7 +141,11 @@ def decision_boundary(
         finding = _draw_values(ax, ours, np.asarray(found.predict(ours.rows)), truth)
     else:
         finding = _draw_classes(ax, ours, found, truth, X)
-    held = "" if ours.others == 0 else f" ({ours.others} other feature{'s' * (ours.others > 1)} at the median)"
+    held = (
+        ""
+        if ours.others == 0
+        else f" ({ours.others} other feature{'s' * (ours.others > 1)} at the median)"
+    )
     ax.set(xlabel=literal(ours.names[0], 40), ylabel=literal(ours.names[1], 40))
     ax.set(xlim=(ours.A.min(), ours.A.max()), ylim=(ours.B.min(), ours.B.max()))
     title(ax, finding + held)
@@ -137,7 +155,7 @@ def decision_boundary(
 class _Plane(NamedTuple):
     """A grid over two features.
 
-    rows: its points as rows of all features. A, B: where they lie. own: the two features of the person's rows.
+    rows: its points as rows of all features. A, B: where they lie. own: the same of the person's rows.
     names: of the two. others: how many features are held still.
     """
 
@@ -152,14 +170,16 @@ class _Plane(NamedTuple):
 def _plane(X: Any, features: tuple[Any, Any], points: int) -> _Plane:
     """Return the grid, other features held still."""
     table = as_table(X) if is_table(X) else None
-    array = None if table is not None else np.asarray(X)
-    names = list(table.names) if table is not None else [f"feature {k}" for k in range(array.shape[1])]  # type: ignore[union-attr]
+    array: Any = None if table is not None else np.asarray(X)
+    names = (
+        list(table.names) if table is not None else [f"feature {k}" for k in range(array.shape[1])]
+    )
     chosen = [_feature(names, each) for each in features]
     if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise DataError(f"features is {features!r}, but it must name two different columns.")
     own = []
     for place in chosen:
-        values = table[names[place]] if table is not None else array[:, place]  # type: ignore[index]
+        values = table[names[place]] if table is not None else array[:, place]
         if values.dtype.kind not in "fiub":
             raise DataError(
                 f"The feature '{names[place]}' is not of numbers, so that there is no axis of it: choose two"
@@ -205,7 +225,9 @@ def _still(table: Table, name: str) -> Any:
         return column[:1]
     if table.kind(name) == "number":
         return np.array([np.median(known)])
-    values, counts = np.unique(known.astype(str) if known.dtype == object else known, return_counts=True)
+    values, counts = np.unique(
+        known.astype(str) if known.dtype == object else known, return_counts=True
+    )
     return np.array([values[counts.argmax()]], dtype=column.dtype)
 
 
@@ -214,7 +236,15 @@ def _draw_values(ax: Axes, ours: _Plane, answers: Any, truth: Any) -> str:
     colors = palette(ax)
     drawn = ax.contourf(ours.A, ours.B, values, levels=12, cmap="cividis")
     ax.contour(ours.A, ours.B, values, levels=12, colors=colors.face, linewidths=0.5)
-    ax.scatter(*ours.own, c=truth, cmap="cividis", norm=drawn.norm, edgecolors="white", linewidths=0.8, s=26)
+    ax.scatter(
+        *ours.own,
+        c=truth,
+        cmap="cividis",
+        norm=drawn.norm,
+        edgecolors="white",
+        linewidths=0.8,
+        s=26,
+    )
     ax.figure.colorbar(drawn, ax=ax, label="prediction (points: truth)")
     return f"Predictions run from {number(values.min())} to {number(values.max())}"
 
@@ -228,7 +258,15 @@ def _draw_classes(ax: Axes, ours: _Plane, found: Model, truth: Any, X: Any) -> s
         color, look = colors.series[k % len(colors.series)], k % len(HATCHES)
         lead = (proba[:, k] - np.delete(proba, k, axis=1).max(axis=1)).reshape(ours.A.shape)
         if lead.max() > 0:
-            ax.contourf(ours.A, ours.B, lead, levels=[0, 1.01], colors=[color], hatches=[HATCHES[look]], alpha=0.16)
+            ax.contourf(
+                ours.A,
+                ours.B,
+                lead,
+                levels=[0, 1.01],
+                colors=[color],
+                hatches=[HATCHES[look]],
+                alpha=0.16,
+            )
         if lead.max() > 0 > lead.min():
             ax.contour(ours.A, ours.B, lead, levels=[0], colors=[colors.ink], linewidths=1.4)
         some = truth == name
@@ -317,7 +355,9 @@ def residuals(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes:
     )  # fmt: skip
     rmse = float(root_mean_squared_error(truth, predicted.ravel()))
     for k in (-1, 1):
-        ax.axhline(k * rmse, color=colors.series[1], linestyle=":", label="± RMSE" if k > 0 else None)
+        ax.axhline(
+            k * rmse, color=colors.series[1], linestyle=":", label="± RMSE" if k > 0 else None
+        )
     ax.set(xlabel="predicted value", ylabel="residual: true − predicted")
     ax.legend()
     r2 = f", R² {number(r2_score(truth, predicted.ravel()), 2)}" if len(truth) > 1 else ""

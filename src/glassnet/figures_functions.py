@@ -14,7 +14,7 @@ from glassnet.activations import ACTIVATIONS, Sigmoid
 from glassnet.drawing import Axes, axes_for, number, palette, panels, title
 from glassnet.errors import ConfigurationError
 from glassnet.losses import BinaryCrossEntropy, MeanSquaredError
-from glassnet.optimizers import SGD, Momentum
+from glassnet.optimizers import SGD, Adam, Momentum
 from glassnet.wrappers import as_optimizer
 
 Surface = Callable[[Any, Any], Any]
@@ -72,17 +72,19 @@ def losses(ax: Axes | None = None, *, span: float = 6.0) -> np.ndarray:
     >>> [len(ax.lines) for ax in axes]
     [2, 2]
     """
-    z = np.linspace(-span, span, 241, dtype=np.float32)[:, None]
-    truth = np.ones_like(z)
-    p = np.asarray(Sigmoid().value(z))
+    z = jnp.linspace(-span, span, 241, dtype=jnp.float32)[:, None]
+    truth = jnp.ones_like(z)
+    p = Sigmoid().value(z)
     squared = np.asarray(MeanSquaredError().terms(p, truth))
     back = np.asarray(MeanSquaredError().slopes(p, truth) * Sigmoid().derivative(z, p))
     entropy = np.asarray(BinaryCrossEntropy().terms(z, truth))
-    slope = np.asarray(BinaryCrossEntropy().slopes(jnp.asarray(z), truth))
+    slope = np.asarray(BinaryCrossEntropy().slopes(z, truth))
     drawn = panels(ax, 1, 2, (8.4, 3.8)).ravel()
     pairs = ((squared, entropy), (np.abs(back), np.abs(slope)))
     for place, pair, what in zip(drawn, pairs, ("loss L", "|dL/dz|"), strict=True):
-        for k, (values, name) in enumerate(zip(pair, ("squared error", "cross-entropy"), strict=True)):
+        for k, (values, name) in enumerate(
+            zip(pair, ("squared error", "cross-entropy"), strict=True)
+        ):
             place.plot(z[:, 0], values[:, 0], **palette(place).look(k, 40), label=name)
         place.set(xlabel="logit z (truth: 1)", ylabel=what)
     drawn[0].legend()
@@ -112,9 +114,7 @@ def valley(x: Any, y: Any) -> Any:
     return x * x + 12 * y * y
 
 
-def path(
-    function: Surface, start: tuple[float, float], optimizer: Any, steps: int
-) -> np.ndarray:
+def path(function: Surface, start: tuple[float, float], optimizer: Any, steps: int) -> np.ndarray:
     """Return the points that an optimizer passes on a surface, (steps + 1, 2), the start first.
 
     >>> path(bowl, (1.0, 0.0), SGD(0.25), 2).tolist()
@@ -166,14 +166,23 @@ def surface(
     X, Y = np.meshgrid(grid, grid)
     Z = np.asarray(function(X, Y))
     floor = float(Z.min()) - 0.7 * float(np.ptp(Z))
-    ax.contour(X, Y, Z, zdir="z", offset=floor, levels=10, colors=colors.muted, linewidths=0.7, zorder=0)
+    ax.contour(
+        X, Y, Z, zdir="z", offset=floor, levels=10, colors=colors.muted, linewidths=0.7, zorder=0
+    )
     ax.plot_surface(X, Y, Z, cmap="cividis", alpha=0.7, linewidth=0, rcount=40, ccount=40, zorder=1)
     slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(at, jnp.float32)))
     way = path(function, at, optimizer or SGD(0.1), steps)
     heights = np.asarray(function(way[:, 0], way[:, 1]))
     floors = np.full(len(way), floor)
     arrow = slope / (float(np.linalg.norm(slope)) or 1.0) * 0.45 * span
-    ax.plot([at[0]] * 2, [at[1]] * 2, [floor, heights[0]], color=colors.muted, linestyle="--", linewidth=1)
+    ax.plot(
+        [at[0]] * 2,
+        [at[1]] * 2,
+        [floor, heights[0]],
+        color=colors.muted,
+        linestyle="--",
+        linewidth=1,
+    )
     ax.plot(way[:, 0], way[:, 1], floors, color=colors.ink, linestyle=":", linewidth=1.4, zorder=2)
     ax.plot(way[:, 0], way[:, 1], heights, color=colors.ink, marker="o", markersize=4, linewidth=1.4,
             label="descent", zorder=3)  # fmt: skip
@@ -185,8 +194,9 @@ def surface(
     ax.legend(loc="upper left", fontsize=9)
     title(
         ax,
-        f"Uphill at ({number(at[0])}, {number(at[1])}) points the gradient ({number(slope[0])},"
-        f" {number(slope[1])}); descent goes the other way, from {number(heights[0])} to {number(heights[-1])}",
+        f"Uphill at ({number(at[0])}, {number(at[1])}) points the gradient"
+        f" ({number(slope[0])}, {number(slope[1])}); descent goes the other way,"
+        f" from {number(heights[0])} to {number(heights[-1])}",
     )
     return ax
 
@@ -234,16 +244,24 @@ def descent(
     ways = {name: path(function, start, each, steps) for name, each in chosen.items()}
     ax = axes_for(ax, (7.2, 4.6))
     colors = palette(ax)
-    X, Y, Z = _around(function, np.concatenate(list(ways.values())))
+    slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(start, jnp.float32)))
+    passed = np.concatenate(list(ways.values()))
+    reach = 0.2 * float(np.ptp(passed[np.isfinite(passed).all(axis=1)], axis=0).min())
+    tip = np.asarray(start) + slope / (float(np.linalg.norm(slope)) or 1.0) * reach
+    X, Y, Z = _around(function, np.concatenate([passed, tip[None]]))
     lowest = float(Z.min())
     levels = lowest + np.geomspace(1e-3, 1, 14) * (float(Z.max()) - lowest)
     ax.contour(X, Y, Z, levels=levels, colors=colors.muted, linewidths=0.6, alpha=0.8, zorder=0)
     for k, (name, way) in enumerate(ways.items()):
         ends = number(function(way[-1, 0], way[-1, 1]), 2)
-        ax.plot(way[:, 0], way[:, 1], **colors.look(k, 1), markersize=4, linewidth=1.4, label=f"{name}: {ends}")
-    slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(start, jnp.float32)))
-    reach = 0.22 * min(np.ptp(X), np.ptp(Y))
-    tip = np.asarray(start) + slope / (float(np.linalg.norm(slope)) or 1.0) * reach
+        ax.plot(
+            way[:, 0],
+            way[:, 1],
+            **colors.look(k, 1),
+            markersize=4,
+            linewidth=1.4,
+            label=f"{name}: {ends}",
+        )
     ax.annotate("", tip, start, zorder=5, annotation_clip=False,
                 arrowprops={"arrowstyle": "-|>", "color": colors.ink, "linewidth": 2})  # fmt: skip
     ax.annotate("gradient", tip, (5, 2), textcoords="offset points", color=colors.ink, zorder=5)
@@ -256,8 +274,6 @@ def descent(
 
 
 def _usual() -> dict[str, Any]:
-    from glassnet.optimizers import Adam
-
     return {"SGD": SGD(0.06), "Momentum": Momentum(0.02, 0.7), "Adam": Adam(0.3)}
 
 
@@ -266,6 +282,9 @@ def _around(function: Surface, points: np.ndarray) -> tuple[np.ndarray, np.ndarr
     points = points[np.isfinite(points).all(axis=1)]
     low, high = np.minimum(points.min(axis=0), 0), np.maximum(points.max(axis=0), 0)
     margin = 0.12 * np.maximum(high - low, 1e-3) + 0.12 * float((high - low).max())
-    x, y = (np.linspace(a, b, 121, dtype=np.float32) for a, b in zip(low - margin, high + margin, strict=True))
+    x, y = (
+        np.linspace(a, b, 121, dtype=np.float32)
+        for a, b in zip(low - margin, high + margin, strict=True)
+    )
     X, Y = np.meshgrid(x, y)
     return X, Y, np.asarray(function(X, Y))

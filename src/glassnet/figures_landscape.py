@@ -22,7 +22,7 @@ from glassnet.layers import Dense
 from glassnet.model import Model
 from glassnet.network import Network
 from glassnet.optimizers import SGD, Adam
-from glassnet.passes import encoded_rows, opened, without_dropout
+from glassnet.passes import encoded_rows, opened, untrained, without_dropout
 from glassnet.run import train
 from glassnet.schedules import Cosine
 
@@ -79,13 +79,19 @@ def loss_landscape(
     ax.clabel(lines, fmt=lambda value: number(value, 2), fontsize=8)
     ax.plot(0, 0, marker="*", markersize=16, color="white", markeredgecolor="black", linestyle="none",
             label=f"the solution: {number(middle)}")  # fmt: skip
-    bar = ax.figure.colorbar(drawn, ax=ax, label="loss (log scale)", format=lambda value, _: number(value, 2))
+    bar = ax.figure.colorbar(
+        drawn, ax=ax, label="loss (log scale)", format=lambda value, _: number(value, 2)
+    )
     bar.ax.minorticks_off()
     bar.set_ticks(levels[::3])
     ax.set(xlabel="α along direction 1", ylabel="β along direction 2", aspect="equal")
     ax.legend(loc="upper right", facecolor=colors.face)
     edge = float(np.median(np.concatenate([losses[0], losses[-1], losses[:, 0], losses[:, -1]])))
-    where = "the lowest point of this plane" if middle <= low else f"near the lowest, {number(low)}"
+    where = (
+        "the lowest point of this plane"
+        if middle <= low
+        else f"not the lowest, which is {number(low)}"
+    )
     title(ax, f"The solution ({number(middle)}) is {where}; the loss at the rim is {number(edge)}")
     return ax
 
@@ -158,8 +164,8 @@ def sgd_against_gd(
     >>> [len(line.get_xdata()) for line in ax.lines[:2]]
     [13, 13]
     """
-    model = train(network, X, y, loss=loss, epochs=1, seed=seed).model  # checks, encodes
-    params, state, _ = network.init(keys.fold_in(keys.key(seed), 0), model.in_shape)
+    model = untrained(network, np.shape(X)[1:], y, loss=loss, seed=seed)
+    params, state = model.params, model.layer_state
     x, t = encoded_rows(model, X, y)
     still, size = without_dropout(network), min(batch_size, len(x))
     flat, unravel = ravel_pytree(params)
@@ -179,8 +185,13 @@ def sgd_against_gd(
         return np.stack([np.asarray(each) for each in passed])
 
     many = list(_batches(len(x), size, epochs, seed))
-    paths = {"gradient descent": way(iter([np.arange(len(x))] * len(many))), f"SGD, {size} rows a step": way(iter(many))}
-    measure = jax.jit(jax.vmap(lambda w: model.loss.value(still.forward(unravel(w), state, x, train=True)[0], t)))
+    paths = {
+        "gradient descent": way(iter([np.arange(len(x))] * len(many))),
+        f"SGD, {size} rows a step": way(iter(many)),
+    }
+    measure = jax.jit(
+        jax.vmap(lambda w: model.loss.value(still.forward(unravel(w), state, x, train=True)[0], t))
+    )
     ax = axes_for(ax)
     _draw_paths(ax, paths, measure)
     return ax
@@ -216,19 +227,30 @@ def _draw_paths(ax: Axes, paths: dict[str, np.ndarray], measure: Callable[[Any],
     lengths = {}
     for k, (name, way) in enumerate(flat.items()):
         end = float(measure(jnp.asarray(paths[name][-1:]))[0])
-        ax.plot(way[:, 0], way[:, 1], **colors.look(k, 1), markersize=4, linewidth=1.2, label=f"{name}: {number(end)}",
-                zorder=3 - k)  # fmt: skip
+        ax.plot(way[:, 0], way[:, 1], **colors.look(k, 1), markersize=4, linewidth=1.2, zorder=3 - k,
+                label=f"{name}: loss {number(end)}")  # fmt: skip
         lengths[name] = float(np.linalg.norm(np.diff(paths[name], axis=0), axis=1).sum())
     start = next(iter(flat.values()))[0]
-    ax.plot(*start, marker="o", markersize=11, markerfacecolor="none", color=colors.ink, linestyle="none", label="start")
+    ax.plot(
+        *start,
+        marker="o",
+        markersize=11,
+        markerfacecolor="none",
+        color=colors.ink,
+        linestyle="none",
+        label="start",
+    )
     names = ("first weight", "second weight")
     if points.shape[1] > 2:
         names = ("along the paths (1st component)", "across (2nd component)")
     ax.set(xlabel=names[0], ylabel=names[1])
-    ax.legend(title="loss after the last step")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=9)
     straight, noisy = lengths.values()
     steps = len(points) // 2 - 1
-    title(ax, f"In {steps} steps SGD walks {number(noisy / straight, 2)} times as far as gradient descent")
+    title(
+        ax,
+        f"In {steps} steps SGD walks {number(noisy / straight, 2)} times as far as gradient descent",
+    )
 
 
 def wave(x: Any) -> Any:
@@ -271,11 +293,15 @@ def approximation(
     'largest error on [−2, 2]'
     """
     low, high = interval
-    x, between = (np.linspace(low, high, count, dtype=np.float32)[:, None] for count in (points, 4 * points))
+    x, between = (
+        np.linspace(low, high, count, dtype=np.float32)[:, None] for count in (points, 4 * points)
+    )
     errors, truth = [], np.asarray(function(between[:, 0]), np.float64)
     centred = partial(_centred, low=low, high=high)
     for width in widths:
-        net = Network([Dense(width, initializer=Normal(steepness)), Tanh(), Dense(1, initializer="glorot")])
+        net = Network(
+            [Dense(width, initializer=Normal(steepness)), Tanh(), Dense(1, initializer="glorot")]
+        )
         run = train(
             net, centred(x), np.asarray(function(x[:, 0]), np.float64), optimizer=Adam(Cosine(learning_rate)),
             batch_size=None, epochs=epochs, seed=seed,
@@ -284,8 +310,8 @@ def approximation(
     ax = axes_for(ax)
     ax.plot(list(widths), errors, **palette(ax).look(0, 1), markersize=7)
     for width, error in zip(widths, errors, strict=True):
-        ax.annotate(number(error, 2), (width, error), (0, 8), textcoords="offset points", ha="center", fontsize=9,
-                    color=palette(ax).ink)  # fmt: skip
+        ax.annotate(number(error, 2), (width, error), (0, 8), textcoords="offset points", ha="center",
+                    fontsize=9, color=palette(ax).ink)  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="neurons in the hidden layer",
            ylabel=f"largest error on [{number(low)}, {number(high)}]")  # fmt: skip
     ax.set_xticks(list(widths), [str(width) for width in widths])
@@ -293,7 +319,11 @@ def approximation(
     ax.margins(0.08, 0.15)
     ax.grid()
     best = int(np.argmin(errors))
-    title(ax, f"With {widths[best]} neurons the error is at most {number(errors[best], 2)}, with {widths[0]} {number(errors[0], 2)}")
+    title(
+        ax,
+        f"With {widths[best]} neurons the error is at most {number(errors[best], 2)},"
+        f" with {widths[0]} it is {number(errors[0], 2)}",
+    )
     return ax
 
 

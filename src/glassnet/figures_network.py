@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from glassnet import keys
@@ -32,7 +35,7 @@ WIDEST = 4.0  # of a weight's line, in points
 class _Neurons(NamedTuple):
     """One column of the diagram: which neurons are shown, and where."""
 
-    count: int
+    total: int
     shown: np.ndarray
     heights: np.ndarray
     gap: float | None  # the height of the dots that stand for the others
@@ -57,7 +60,7 @@ def _placed(count: int, most: int) -> _Neurons:
 def _laid_out(model: Model, most: int) -> tuple[list[Column], list[_Neurons]]:
     """Return the Dense layers and the places of inputs and neurons, column by column."""
     found = columns(model)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         if after.W.shape[1] != before.units:
             raise ConfigurationError(
                 f"Dense layer {after.number} takes {after.W.shape[1]} numbers, but the one before has"
@@ -107,11 +110,11 @@ def network(
     _label(ax, colors, layers, places, inputs, biases=values is None)
     strongest = max(layers, key=lambda layer: np.abs(layer.W).max())
     j, i = np.unravel_index(np.abs(strongest.W).argmax(), strongest.W.shape)
-    widths = "-".join(str(place.count) for place in places)
-    parameters = sum(layer.W.size + layer.b.size for layer in layers)
+    widths = "-".join(str(place.total) for place in places)
+    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(found.params))
     title(
         ax,
-        f"{widths}: {parameters} parameters. The largest weight, {number(strongest.W[j, i])}, leads"
+        f"{widths}: {parameters} parameters. The largest weight, {number(float(strongest.W[j, i]))}, leads"
         f" into neuron {j + 1} of {_name(layers, strongest.number)}",
     )
     return ax
@@ -127,7 +130,7 @@ def _values(model: Model, layers: Sequence[Column], row: np.ndarray) -> list[np.
     """Return the inputs and each layer's outputs for one row; the last ones as the loss reads them."""
     steps = walk(model, row)
     at = [layer.place for layer in layers]
-    outputs = np.asarray(model.loss.output(steps[-1].y))
+    outputs = np.asarray(model.loss.output(jnp.asarray(steps[-1].y)))
     return [steps[at[0]].x[0], *(steps[place].x[0] for place in at[1:]), outputs[0]]
 
 
@@ -156,7 +159,6 @@ def _draw_weights(
         chosen = alive & ((W >= 0) if sign == "plus" else (W < 0))
         lines = LineCollection(
             list(ends[chosen]), linewidths=widths[chosen], colors=color, linestyles=[dashes], zorder=1,
-            label="weight above 0" if sign == "plus" else "weight below 0",
             gid=f"{sign}-{layer.number}", alpha=0.85,
         )  # fmt: skip
         ax.add_collection(lines)
@@ -164,7 +166,7 @@ def _draw_weights(
         ax.add_collection(
             LineCollection(
                 list(ends[~alive]), linewidths=0.5, colors=colors.muted, linestyles=":", alpha=0.5,
-                zorder=0, gid=f"dropped-{layer.number}", label="not used in this pass",
+                zorder=0, gid=f"dropped-{layer.number}",
             )
         )  # fmt: skip
 
@@ -214,19 +216,21 @@ def _label(
     """Name the columns, the inputs, and the biases of small layers."""
     bare(ax)
     first = places[0]
-    names = list(inputs or [f"x{subscript(i + 1)}" for i in range(first.count)])
-    if len(names) != first.count:
+    names = list(inputs or [f"x{subscript(i + 1)}" for i in range(first.total)])
+    if len(names) != first.total:
         raise ConfigurationError(
-            f"inputs has {len(names)} names, but the first Dense layer takes {first.count} numbers."
+            f"inputs has {len(names)} names, but the first Dense layer takes {first.total} numbers."
         )
     for place, height in zip(first.shown, first.heights, strict=True):
         ax.text(-0.14, height, literal(names[place], 18), ha="right", va="center", fontsize=10,
                 color=colors.ink)  # fmt: skip
     low = min(place.heights.min() for place in places) - 0.13
-    captions = [f"inputs\n{first.count}"]
+    captions = [f"inputs\n{first.total}"]
     for layer in layers:
         last = layer.number == len(layers) - 1
-        what = "output" if last else ("hidden" if len(layers) == 2 else f"hidden {layer.number + 1}")
+        what = (
+            "output" if last else ("hidden" if len(layers) == 2 else f"hidden {layer.number + 1}")
+        )
         bend = "" if isinstance(layer.activation, Identity) else f", {layer.function}"
         captions.append(f"{what}{bend}\n{layer.units} neuron{'s' * (layer.units > 1)}")
     for k, caption in enumerate(captions):
@@ -240,9 +244,25 @@ def _label(
                         gid=f"bias-{layer.number}")  # fmt: skip
     wide = 0.25 + 0.075 * max(len(literal(name, 18)) for name in names)
     ax.set(xlim=(-wide, len(layers) + 0.55), ylim=(low - 0.15, 1.02))
-    handles = {line.get_label(): line for line in reversed(ax.collections)}
-    shown = [line for name, line in handles.items() if not name.startswith("_")]
-    ax.legend(handles=shown[::-1], loc="upper center", bbox_to_anchor=(0.5, 0.01), ncols=3, fontsize=9)
+    _explain(ax, colors)
+
+
+def _explain(ax: Axes, colors: Palette) -> None:
+    """Say below the drawing what its kinds of line mean, those that there are."""
+    from matplotlib.lines import Line2D
+
+    kinds = (
+        ("plus", "weight above 0", {"color": colors.plus}),
+        ("minus", "weight below 0", {"color": colors.minus, "linestyle": "--"}),
+        (
+            "dropped",
+            "not used in this pass",
+            {"color": colors.muted, "linestyle": ":", "linewidth": 1},
+        ),
+    )
+    drawn = {(lines.get_gid() or "").split("-")[0] for lines in ax.collections if lines.get_paths()}
+    shown = [Line2D([], [], label=label, **look) for kind, label, look in kinds if kind in drawn]
+    ax.legend(handles=shown, loc="upper center", bbox_to_anchor=(0.5, 0.01), ncols=3, fontsize=9)
 
 
 def dropout(
@@ -302,13 +322,12 @@ def _kept(
     steps: Sequence[Passed], layers: Sequence[Column], places: Sequence[_Neurons]
 ) -> tuple[list[np.ndarray], list[int]]:
     """Return which neurons of each column took part in a pass, and the columns that could lose some."""
-    kept = [np.ones(place.count, bool) for place in places]
+    kept = [np.ones(place.total, bool) for place in places]
     dropping, k = [], 0
     for step in steps:
         if isinstance(step.layer, Dense):
             k += 1
-        if isinstance(step.layer, Dropout) and step.x.shape[1] == places[k].count:
+        if isinstance(step.layer, Dropout) and step.x.shape[1] == places[k].total:
             kept[k] &= np.asarray(step.cache)[0] > 0
             dropping.append(k)
     return kept, dropping
-

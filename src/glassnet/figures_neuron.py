@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -99,14 +100,16 @@ def _draw_inputs(
             zorder=1, gid="weight",
         )  # fmt: skip
         ax.text(
-            0.62, height + (0.5 - height) * 0.31, f"w {number(weight)}", ha="center", va="center", fontsize=9.5,
-            color=colors.ink, gid="w", zorder=3, bbox=_patch(colors.face),
+            0.62, height + (0.5 - height) * 0.31, f"w {number(weight)}", ha="center", va="center",
+            fontsize=9.5, color=colors.ink, gid="w", zorder=3, bbox=_patch(colors.face),
         )  # fmt: skip
         ax.text(-0.13, height, f"{literal(name, 20)} = {number(value)}", ha="right", va="center",
                 color=colors.ink, gid="a")  # fmt: skip
         ax.scatter([0], [height], s=120, facecolors=colors.face, edgecolors=colors.ink, zorder=2)
     if rest is not None:
-        ax.plot([0, 2], [heights[-1], 0.5], color=colors.muted, linestyle=":", linewidth=1, zorder=0)
+        ax.plot(
+            [0, 2], [heights[-1], 0.5], color=colors.muted, linestyle=":", linewidth=1, zorder=0
+        )
         ax.text(-0.13, heights[-1], f"{others} others: {number(rest)} in all", ha="right", va="center",
                 color=colors.ink)  # fmt: skip
 
@@ -121,8 +124,10 @@ def _draw_body(ax: Axes, b: float, z: float, out: float, function: str) -> None:
     bends = function != "Identity"
     arrow = {"arrowstyle": "-|>", "color": colors.ink, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
     stops = [2.0, 3.0, 3.75] if bends else [2.0, 2.75]
-    for left, right in zip(stops, stops[1:], strict=False):
-        ax.annotate("", (right - (0.17 if right == 3.0 else 0), 0.5), (left + 0.17, 0.5), arrowprops=arrow)
+    for left, right in pairwise(stops):
+        ax.annotate(
+            "", (right - (0.17 if right == 3.0 else 0), 0.5), (left + 0.17, 0.5), arrowprops=arrow
+        )
     ax.annotate("", (2.0, 0.6), (2.0, 0.86), arrowprops=arrow)
     ax.text(2.0, 0.88, f"b {number(b)}", ha="center", va="bottom", color=colors.ink, gid="b")
     for place, text in zip(stops[:-1], ["Σ", "φ"], strict=False):
@@ -132,7 +137,16 @@ def _draw_body(ax: Axes, b: float, z: float, out: float, function: str) -> None:
     if bends:
         ax.text(2.5, 0.53, f"z {number(z)}", ha="center", va="bottom", color=colors.ink, gid="z")
         ax.text(3.0, 0.37, function.lower(), ha="center", va="top", color=colors.ink)
-    ax.text(stops[-1] + 0.06, 0.5, number(out), ha="left", va="center", fontsize=14, color=colors.ink, gid="out")
+    ax.text(
+        stops[-1] + 0.06,
+        0.5,
+        number(out),
+        ha="left",
+        va="center",
+        fontsize=14,
+        color=colors.ink,
+        gid="out",
+    )
 
 
 def _write_equation(
@@ -140,16 +154,19 @@ def _write_equation(
 ) -> None:
     """Write z = Σ w a + b with its numbers, and a = φ(z), below the drawing."""
     terms = [f"{number(weight)}·{number(value)}" for weight, value in zip(w, a, strict=True)]
-    terms = [term if value >= 0 else term.replace("·", "·(") + ")" for term, value in zip(terms, a, strict=True)]
+    terms = [
+        term if value >= 0 else term.replace("·", "·(") + ")"
+        for term, value in zip(terms, a, strict=True)
+    ]
     terms += [] if rest is None else [number(rest)]
     total = " + ".join([*terms, number(b)]).replace("+ −", "− ")
-    lines = textwrap.wrap(f"z = {total} = {number(z)}", 72)
+    lines = textwrap.wrap(f"z = {total} =\u00a0{number(z)}", 76)
     if function != "Identity":
         lines.append(f"a = {function.lower()}({number(z)}) = {number(out)}")
     bare(ax)
     bottom = -0.2 - 0.1 * len(lines)
-    ax.text(-1.3, -0.16, "\n".join(lines), ha="left", va="top", fontsize=10.5, color=palette(ax).ink, gid="equation",
-            linespacing=1.5)  # fmt: skip
+    ax.text(-1.3, -0.16, "\n".join(lines), ha="left", va="top", fontsize=10.5, color=palette(ax).ink,
+            gid="equation", linespacing=1.5)  # fmt: skip
     ax.set(xlim=(-1.35, 4.5), ylim=(bottom, 1.08))
 
 
@@ -190,7 +207,8 @@ def weights(
     ax = axes_for(ax, (6.4, 5.0))
     limit = float(np.abs(W).max()) or 1.0
     drawn = ax.imshow(
-        image, cmap=signed_colors(), vmin=-limit, vmax=limit, interpolation="nearest", aspect="equal" if shape else "auto",
+        image, cmap=signed_colors(), vmin=-limit, vmax=limit, interpolation="nearest",
+        aspect="equal" if shape else "auto",
     )  # fmt: skip
     ax.figure.colorbar(drawn, ax=ax, label="weight (dark: below 0, light: above 0)")
     if shape is None:
@@ -202,8 +220,11 @@ def weights(
             row, place = divmod(k, across)
             ax.text(place * (shape[1] + 2) + 1, row * (shape[0] + 2) + 0.45, f"{j + 1}", fontsize=8,
                     va="bottom", color=palette(ax).ink)  # fmt: skip
-    few = f"the {len(order)} strongest of {len(W)} neurons" if len(order) < len(W) else "each neuron"
-    title(ax, f"What {few} of Dense layer {layer} look for: weights from {number(W.min())} to {number(W.max())}")
+    few = f"The {len(order)} strongest of {len(W)}" if len(order) < len(W) else f"All {len(W)}"
+    title(
+        ax,
+        f"{few} neurons of Dense layer {layer}: weights from {number(W.min())} to {number(W.max())}",
+    )
     return ax
 
 
@@ -213,7 +234,9 @@ def _picture_shape(model: Model, inputs: int) -> tuple[int, int] | None:
     if len(shape) == 2 and math.prod(shape) == inputs:
         return shape[0], shape[1]
     side = math.isqrt(inputs)
-    return (side, side) if side * side == inputs and side > 2 and math.prod(shape) == inputs else None
+    return (
+        (side, side) if side * side == inputs and side > 2 and math.prod(shape) == inputs else None
+    )
 
 
 def _mosaic(pictures: np.ndarray) -> tuple[np.ndarray, int]:
@@ -269,14 +292,20 @@ def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
         _write_pixels(ax, pixels)
     each = len(vector) // high
     for row in range(0, high, max(1, high // 8)):
-        ax.text(column + thick * 1.25, row + 0.5, f"{row * each + 1}…{(row + 1) * each}" if each > 1 else f"{row + 1}",
-                va="center", fontsize=9.5, color=colors.ink, gid="places")  # fmt: skip
+        places = f"{row * each + 1}…{(row + 1) * each}" if each > 1 else f"{row + 1}"
+        ax.text(column + thick * 1.25, row + 0.5, places, va="center", fontsize=9.5, color=colors.ink,
+                gid="places")  # fmt: skip
     for left, width in ((0, wide), (column, thick)):
-        ax.plot([left, left + width, left + width, left, left], [0, 0, high, high, 0], color=colors.ink, lw=1)
+        ax.plot(
+            [left, left + width, left + width, left, left],
+            [0, 0, high, high, 0],
+            color=colors.ink,
+            lw=1,
+        )
     bare(ax)
     ax.set(xlim=(-0.02 * wide, column + thick + wide * 0.42), ylim=(high * 1.02, -0.02 * high))
     shape = " × ".join(map(str, pixels.shape))
-    title(ax, f"A picture of {shape} becomes a vector of {len(vector)} numbers, row by row")
+    title(ax, f"A picture of {shape} becomes a vector of {len(vector)} numbers")
     return ax
 
 

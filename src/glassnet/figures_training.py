@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from glassnet import keys
 from glassnet._resolve import check_count
 from glassnet.activations import Activation, Identity, ReLU, Sigmoid, Tanh
 from glassnet.drawing import HATCHES, MARKERS, Axes, axes_for, literal, number, palette, title
 from glassnet.errors import ConfigurationError
 from glassnet.history import History
 from glassnet.layers import BatchNorm, Dense
-from glassnet.passes import columns, flat, gradients, opened, walk, whole
+from glassnet.passes import columns, flat, gradients, opened, walk
 from glassnet.sweeps import Sweep, find_learning_rate, sweep
 
 
@@ -30,12 +31,10 @@ def learning_curves(run: Any, ax: Axes | None = None) -> Axes:
 
     >>> history = History({"epoch": np.array([1, 2]), "loss": np.array([0.5, 0.25])})
     >>> learning_curves(history).get_title()
-    'In 2 epochs the training loss fell from 0.5 to 0.25'
+    'In 2 epochs the training loss went from 0.5 to 0.25'
     """
-    history = next(
-        (h for h in (run, getattr(run, "history_", None), getattr(run, "history", None)) if isinstance(h, History)),
-        History(),
-    )  # fmt: skip
+    own = (run, getattr(run, "history_", None), getattr(run, "history", None))
+    history = next((each for each in own if isinstance(each, History)), History())
     if not history.n_epochs:
         raise ConfigurationError(
             "There is no history to draw: give the run of gn.train, a fitted estimator, or a History."
@@ -45,13 +44,16 @@ def learning_curves(run: Any, ax: Axes | None = None) -> Axes:
     every = max(1, len(epochs) // 8)
     ax.plot(epochs, history["loss"], **colors.look(0, every), markersize=5, label="training")
     best, held = history.best_epoch, history.columns.get("validation_loss")
-    finding = f"In {len(epochs)} epochs the training loss fell from {number(history['loss'][0])} to {number(history['loss'][-1])}"
+    first, last = number(history["loss"][0]), number(history["loss"][-1])
+    finding = f"In {len(epochs)} epochs the training loss went from {first} to {last}"
     if held is not None:
         ax.plot(epochs, held, **colors.look(1, every), markersize=5, label="validation")
         if best:
             low = held[list(epochs).index(best)]
             ax.axvline(best, color=colors.muted, linestyle=":", label=f"best: epoch {best}")
-            finding = f"The validation loss is lowest, {number(low)}, after epoch {best} of {len(epochs)}"
+            finding = (
+                f"The validation loss is lowest, {number(low)}, after epoch {best} of {len(epochs)}"
+            )
             if held[-1] > 1.05 * low:
                 finding += f", then rises to {number(held[-1])}: overfitting"
     ax.set(xlabel="epoch", ylabel="loss")
@@ -97,12 +99,18 @@ def learning_rates(
     """
     if rates is None:
         # up to where plain steps blow up, whatever the optimizer
-        found = find_learning_rate(network, X, y, low=1e-4, high=10.0, points=11, repeats=1, **options)
+        found = find_learning_rate(
+            network, X, y, low=1e-4, high=10.0, points=11, repeats=1, **options
+        )
         rates = _three(found.rates, found.losses[:, 0], found.untrained)
     ran = sweep(network, X, y, over={"learning_rate": list(rates)}, epochs=epochs, **options)
     ax = axes_for(ax)
     colors = palette(ax)
-    start = max(float(trial.history["loss"][0]) for trial in ran.trials if np.isfinite(trial.history["loss"][0]))
+    start = max(
+        float(trial.history["loss"][0])
+        for trial in ran.trials
+        if np.isfinite(trial.history["loss"][0])
+    )
     top = 3 * start
     for k, trial in enumerate(ran.trials):
         losses = np.asarray(trial.history["loss"], np.float64)
@@ -149,9 +157,7 @@ def _judged(ran: Sweep) -> str:
     return text
 
 
-def gradient_flow(
-    models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: int = 1024
-) -> Axes:
+def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: int = 1024) -> Axes:
     """Draw how large the gradient of each Dense layer's weights is, dL/dW, from the first to the last.
 
     The root of the mean square over a layer's weights, so that wide and narrow layers compare.
@@ -182,7 +188,13 @@ def gradient_flow(
         ]
         if not sizes:
             columns(opened(given))  # says that there is no Dense
-        ax.plot(range(1, len(sizes) + 1), sizes, **colors.look(k, 1), markersize=7, label=literal(name, 40))
+        ax.plot(
+            range(1, len(sizes) + 1),
+            sizes,
+            **colors.look(k, 1),
+            markersize=7,
+            label=literal(name, 40),
+        )
         shares[name] = sizes[0] / sizes[-1] if sizes[-1] else np.nan
         most = max(most, len(sizes))
     ax.set(xlabel="Dense layer (1: next to the input)", ylabel="size of dL/dW", yscale="log")
@@ -231,7 +243,9 @@ def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> 
         values = steps[end].y
         idle = _idle(layer.activation, values)
         name = "logits" if isinstance(layer.activation, Identity) else layer.function
-        labels.append(f"{layer.number + 1}\n{name}" + ("" if idle is None else f"\n{idle:.0%} idle"))
+        labels.append(
+            f"{layer.number + 1}\n{name}" + ("" if idle is None else f"\n{idle:.0%} idle")
+        )
         outputs.append(values.ravel())
         shares.append(idle or 0.0)
     ax = axes_for(ax)
@@ -256,7 +270,9 @@ def _idle(activation: Activation, a: np.ndarray) -> float | None:
     return None
 
 
-def _boxes(ax: Axes, values: Sequence[Any], at: Sequence[float], look: int, width: float, label: str = "") -> Any:
+def _boxes(
+    ax: Axes, values: Sequence[Any], at: Sequence[float], look: int, width: float, label: str = ""
+) -> Any:
     """Draw a box for each column of values, filled and hatched as the place of `look` says."""
     colors = palette(ax)
     color = colors.series[look]
@@ -267,8 +283,9 @@ def _boxes(ax: Axes, values: Sequence[Any], at: Sequence[float], look: int, widt
         capprops={"color": color},
     )  # fmt: skip
     drawn["boxes"][0].set_label(label)
-    ax.plot(at, [np.mean(each) for each in values], linestyle="none", marker=MARKERS[look], color=colors.ink,
-            markerfacecolor=colors.face, markersize=5, zorder=4, label=f"mean, {label}" if label else None)  # fmt: skip
+    ax.plot(at, [np.mean(each) for each in values], linestyle="none", marker=MARKERS[look], zorder=4,
+            color=colors.ink, markerfacecolor=colors.face, markersize=5,
+            label=f"mean, {label}" if label else None)  # fmt: skip
     return drawn
 
 
@@ -298,29 +315,32 @@ def batch_norm(
     """
     check_count("most", most)
     found = opened(model)
-    from glassnet.keys import key
-
-    steps = walk(found, found.inputs(X), key=key(0), train=True)
+    steps = walk(found, found.inputs(X), key=keys.key(0), train=True)
     normalised = [step for step in steps if isinstance(step.layer, BatchNorm)]
     if not 0 <= place < len(normalised):
         raise ConfigurationError(
             f"place is {place!r}, but this network has {len(normalised)} BatchNorm layers."
             + ("" if normalised else " Put gn.BatchNorm() behind a Dense layer.")
         )
-    before, after = (each.reshape(len(each), -1) for each in (normalised[place].x, normalised[place].y))
+    before, after = (
+        each.reshape(len(each), -1) for each in (normalised[place].x, normalised[place].y)
+    )
     chosen = np.unique(np.linspace(0, before.shape[1] - 1, min(most, before.shape[1])).astype(int))
     ax = axes_for(ax, (7.2, 4.4))
     at = np.arange(len(chosen))
-    _boxes(ax, before[:, chosen].T, at - 0.2, 0, 0.32, "before")
-    _boxes(ax, after[:, chosen].T, at + 0.2, 1, 0.32, "after")
+    _boxes(ax, list(before[:, chosen].T), list(at - 0.2), 0, 0.32, "before")
+    _boxes(ax, list(after[:, chosen].T), list(at + 0.2), 1, 0.32, "after")
     ax.axhline(0, color=palette(ax).muted, linewidth=0.8, zorder=0)
     ax.set(xlabel="neuron", ylabel="value over the batch")
     ax.set_xticks(at, [str(j + 1) for j in chosen])
     ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=9)
-    sizes = [(number(each.std(axis=0).min(), 2), number(each.std(axis=0).max(), 2)) for each in (before, after)]
+    sizes = [
+        (number(each.std(axis=0).min(), 2), number(each.std(axis=0).max(), 2))
+        for each in (before, after)
+    ]
     title(
         ax,
-        f"Deviations from {sizes[0][0]} to {sizes[0][1]} become {sizes[1][0]} to {sizes[1][1]} by"
-        f" normalising {len(before)} rows",
+        f"Over {len(before)} rows, deviations of {sizes[0][0]} to {sizes[0][1]} become 1,"
+        f" then gamma makes them {sizes[1][0]} to {sizes[1][1]}",
     )
     return ax

@@ -21,8 +21,10 @@ from glassnet.drawing import Axes
 from glassnet.errors import ConfigurationError
 from glassnet.layers import BatchNorm, Dense, Dropout
 from glassnet.markup import escape, page, paragraph
+from glassnet.model import Model
 from glassnet.network import Network
 from glassnet.optimizers import Adam
+from glassnet.passes import untrained
 from glassnet.run import Run, train
 
 Rows = tuple[np.ndarray, np.ndarray]
@@ -57,17 +59,20 @@ class Networks:
     def moons(self) -> Run:
         """A network for the moons, trained for longer than is good for it."""
         net = Network([Dense(32), Tanh(), Dense(32), Tanh(), Dense(2)])
-        return train(net, *self.moon_rows, optimizer=Adam(0.01), epochs=150, validation=0.5, seed=self.seed)
+        return train(
+            net, *self.moon_rows, optimizer=Adam(0.01), epochs=150, validation=0.5, seed=self.seed
+        )
 
     @cached_property
-    def deep(self) -> dict[str, Run]:
-        """Nine layers by activation, after one epoch on the moons."""
+    def deep(self) -> dict[str, Model]:
+        """Nine layers by activation, before the first step."""
 
-        def trained(bend: Any) -> Run:
+        def fresh(bend: Any) -> Model:
             layers = [layer for _ in range(8) for layer in (Dense(24, initializer="glorot"), bend)]
-            return train(Network([*layers, Dense(2)]), *self.moon_rows, epochs=1, seed=self.seed)
+            X, y = self.moon_rows
+            return untrained(Network([*layers, Dense(2)]), X.shape[1:], y, seed=self.seed)
 
-        return {type(bend).__name__: trained(bend) for bend in (Sigmoid(), Tanh(), ReLU())}
+        return {type(bend).__name__: fresh(bend) for bend in (Sigmoid(), Tanh(), ReLU())}
 
     @cached_property
     def digit_rows(self) -> Rows:
@@ -78,10 +83,19 @@ class Networks:
         return (X / 16).astype(np.float32), y
 
     @cached_property
+    def unseen_digits(self) -> Rows:
+        """The last third of the digits, which the network was not trained on."""
+        X, y = self.digit_rows
+        return X[1200:], y[1200:]
+
+    @cached_property
     def digits(self) -> Run:
         """A network for the digits with batch normalisation and dropout."""
         net = Network([Dense(24), BatchNorm(), ReLU(), Dropout(0.5), Dense(10)])
-        return train(net, *self.digit_rows, optimizer=Adam(0.005), epochs=12, validation=0.2, seed=self.seed)
+        X, y = self.digit_rows
+        return train(
+            net, X[:1200], y[:1200], optimizer=Adam(0.005), epochs=25, l2=0.003, seed=self.seed
+        )
 
     @cached_property
     def diabetes_rows(self) -> Rows:
@@ -89,13 +103,15 @@ class Networks:
         from sklearn.datasets import load_diabetes
 
         X, y = load_diabetes(return_X_y=True)
-        return (X * 20).astype(np.float32), y
+        return X, y
 
     @cached_property
-    def diabetes(self) -> Run:
-        """A network of values, for the patients."""
-        net = Network([Dense(8), Tanh(), Dense(1)])
-        return train(net, *self.diabetes_rows, optimizer=Adam(0.1), epochs=40, l2=1.0, seed=self.seed)
+    def diabetes(self) -> Any:
+        """An estimator of values, for the patients."""
+        from glassnet.estimators import NeuralRegressor
+
+        found = NeuralRegressor((16,), members=1, epochs=30, random_state=self.seed)
+        return found.fit(*self.diabetes_rows)
 
     @cached_property
     def line_rows(self) -> Rows:
@@ -163,7 +179,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "losses": Picture(
         "Squared error and cross-entropy",
-        "Of a network that is wrong and sure of it, squared error's gradient is nearly 0; cross-entropy's is not.",
+        "Of a network that is sure and wrong, squared error's gradient is nearly 0, cross-entropy's is not.",
         lambda n, ax: figures.losses(ax),
         (8.4, 4.0),
     ),
@@ -182,7 +198,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "sgd_against_gd": Picture(
         "Stochastic and plain gradient descent",
-        "Each step of SGD follows the gradient of a few rows, which is not that of all: its way is less direct.",
+        "A step of SGD follows the gradient of a few rows, which is not that of all: its way is less direct.",
         lambda n, ax: figures.sgd_against_gd(
             Network([Dense(1, bias=False)]), *n.line_rows, ax, epochs=6, seed=n.seed
         ),
@@ -228,8 +244,8 @@ PICTURES: dict[str, Picture] = {
     ),
     "confusion_matrix": Picture(
         "Confusion matrix",
-        "How often each true class was given each name.",
-        lambda n, ax: figures.confusion_matrix(n.digits, *n.digit_rows, ax),
+        "How often each true class of new rows was given each name.",
+        lambda n, ax: figures.confusion_matrix(n.digits, *n.unseen_digits, ax),
         (6.0, 5.4),
     ),
     "residuals": Picture(
@@ -273,7 +289,7 @@ def draw(name: str, networks: Networks, kind: str = "svg") -> Drawn:
     for dark in (False, True):
         with figures.style(dark=dark):
             figure, axes = _figure(PICTURES[name], networks)
-            titles = [" ".join(ax.get_title().split()) for ax in np.ravel(np.asarray(axes, object))]
+            titles = (" ".join(ax.get_title().split()) for ax in np.ravel(np.asarray(axes, object)))
             finding = "; ".join(text for text in titles if text)
             sides.append(_bytes(figure, kind, name))
     return Drawn(name, finding, *sides)
@@ -291,7 +307,9 @@ def _bytes(figure: Any, kind: str, name: str) -> bytes:
 
     out = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": name}):  # the same drawing gives the same bytes
-        figure.savefig(out, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else None)
+        figure.savefig(
+            out, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else None
+        )
     return out.getvalue()
 
 
@@ -312,8 +330,8 @@ def draw_all(
 def index_html(done: list[Drawn], kind: str) -> str:
     """Return the page of the figures: each with its finding as text, light or dark as the reader has it."""
     header = "<h1>glassnet's figures</h1>\n" + paragraph(
-        "Each is drawn from a live network, trained when this page was made, by a function of the same name in"
-        " <code>gn.figures</code>."
+        "Each is drawn from a live network, trained when this page was made, by a function of the same"
+        " name in <code>gn.figures</code>."
     )
     sections = []
     for drawn in done:
@@ -323,7 +341,8 @@ def index_html(done: list[Drawn], kind: str) -> str:
             f'<figure><picture><source srcset="{drawn.name}-dark.{kind}"'
             f' media="(prefers-color-scheme: dark)"><img src="{drawn.name}.{kind}" width="{width}"'
             f' height="{height}" alt="{escape(f"{picture.text} {drawn.finding}.", 600)}"></picture>\n'
-            f"<figcaption>{escape(picture.text, 600)} <code>gn.figures.{drawn.name}</code></figcaption></figure>\n"
+            f"<figcaption>{escape(picture.text, 600)} <code>gn.figures.{drawn.name}</code></figcaption>"
+            "</figure>\n"
         )
         sections.append((drawn.name, picture.heading, body))
     return page("glassnet's figures", header, sections, images="'self' file: data:")

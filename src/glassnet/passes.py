@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,25 +16,32 @@ from glassnet._types import Key, Params, Shape, State, default_float, precision
 from glassnet.activations import Activation, Identity
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.layers import Dense, Dropout, Layer
-from glassnet.losses import MeanSquaredError
+from glassnet.losses import Loss, MeanSquaredError
 from glassnet.model import Model
 from glassnet.network import Network
-from glassnet.objectives import as_target, encoded
+from glassnet.objectives import as_target, encode_target, encoded, resolve_loss
 
 
-def untrained(network: Network, in_shape: Shape, seed: int = 0) -> Model:
-    """Return a model with the weights that training would start from: to draw, to trace, to compare with.
+def untrained(
+    network: Network, in_shape: Shape, y: Any = None, *, loss: Any = "auto", seed: int = 0
+) -> Model:
+    """Return a model with the weights that `gn.train` would start from: to draw, to compare with.
 
     Parameters
     ----------
-    network: its layers. in_shape: the shape of one row. seed: of the weights. Default 0.
+    network: its layers. in_shape: the shape of one row.
+    y: targets, by which classes are named as in training. Default: the model puts out values as they are.
+    loss: as for `gn.train`. Default "auto". seed: of the weights. Default 0.
 
     >>> model = untrained(Network([Dense(2), "relu", Dense(1)]), (3,))
     >>> model.params[0]["W"].shape
     (2, 3)
     """
     params, state, _ = network.init(keys.fold_in(keys.key(seed), 0), tuple(in_shape))
-    return Model(network, params, state, MeanSquaredError(), tuple(in_shape))
+    found, target = MeanSquaredError() if y is None else resolve_loss(loss, y), None
+    if y is not None:
+        target, _ = encode_target(y, found)
+    return Model(network, params, state, found, tuple(in_shape), target=target)
 
 
 def opened(model: Any) -> Model:
@@ -187,10 +195,19 @@ def gradients(model: Model, X: Any, y: Any) -> tuple[Params, float]:
     with precision(model.dtype):
         x, t = encoded_rows(model, X, y)
         network = without_dropout(model.network)
-        logits, _, cache = network.forward(model.params, model.layer_state, x, train=True)
-        loss = float(model.loss.value(logits, t))
-        _, found = network.backward(model.params, cache, model.loss.gradient(logits, t))
-    return found, loss
+        found, loss = _gradients(
+            model.params, model.layer_state, x, t, network=network, loss=model.loss
+        )
+    return found, float(loss)
+
+
+@partial(jax.jit, static_argnames=("network", "loss"))
+def _gradients(
+    params: Params, state: State, x: Any, t: Any, *, network: Network, loss: Loss
+) -> tuple[Params, Any]:
+    logits, _, cache = network.forward(params, state, x, train=True)
+    _, found = network.backward(params, cache, loss.gradient(logits, t))
+    return found, loss.value(logits, t)
 
 
 def without_dropout(network: Network) -> Network:
