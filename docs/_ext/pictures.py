@@ -26,8 +26,9 @@ def twins() -> dict[str, str]:
 
 
 def darkened(drawing: str, pairs: dict[str, str]) -> str:
-    """Return an SVG drawing in the colours for a dark page."""
-    return re.sub(r"#[0-9a-f]{6}\b", lambda found: pairs.get(found[0], found[0]), drawing)
+    """Return an SVG drawing in the colours for a dark page; black and white letters stand on their own ground."""
+    colour = r'<g style="fill: #(?:000000|ffffff)"|#[0-9a-f]{6}\b'
+    return re.sub(colour, lambda found: pairs.get(found[0], found[0]), drawing)
 
 
 def pair(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
