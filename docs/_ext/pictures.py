@@ -26,7 +26,7 @@ def twins() -> dict[str, str]:
 
 
 def darkened(drawing: str, pairs: dict[str, str]) -> str:
-    """Return an SVG drawing in the colours for a dark page; black and white letters stand on their own ground."""
+    """Return an SVG in the colours for a dark page; letters in black or white stand on their own ground."""
     colour = r'<g style="fill: #(?:000000|ffffff)"|#[0-9a-f]{6}\b'
     return re.sub(colour, lambda found: pairs.get(found[0], found[0]), drawing)
 
