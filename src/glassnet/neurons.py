@@ -127,7 +127,7 @@ def _place(layer: LayerTrace, index: int | tuple[int, ...]) -> int:
 def _letters(traced: Traced, chain: list[int]) -> list[str]:
     """Return the letters of what goes into the first layer of a chain, and comes out of each."""
     first = traced.layers[chain[0]].layer
-    found = ["z" if isinstance(first, Activation) else "x" if chain[0] == 0 else "a"]
+    found = ["z" if isinstance(first, Activation) else "x" if chain[0] == 0 else "a⁻"]
     for number in chain:
         new = letter(traced.layers[number].layer)
         while new in found:
@@ -176,14 +176,16 @@ def _new_weights(pen: Pen, layer: LayerTrace, j: int) -> list[Equation]:
 def _legend(
     pen: Pen, layer: LayerTrace, j: int, names: tuple[str, ...] | None, into: str, last: bool
 ) -> tuple[str, ...]:
-    """Return what the inputs are, where they come from a person's columns, and the sign of the next layer."""
+    """Return what the inputs are, where they come from a person's columns, and the signs of other layers."""
     lines = []
     if isinstance(layer.layer, Dense) and names is not None:
         products = [float(v) for v in layer.parameters["W"].value[j] * layer.input[pen.row]]
         told = [f"{into + sub(i)} {clean(names[i], 60)}" for i in largest(products, pen.terms)]
         lines.append("Inputs: " + ", ".join(told))
-    if not last and pen.traced.target is not None:
-        lines.append("⁺ is the next layer's")
+    signs = ["⁻ is the layer before"] if into.endswith("⁻") else []
+    signs += [] if last or pen.traced.target is None else ["⁺ the next layer"]
+    if signs:
+        lines.append("; ".join(signs).replace("⁺ the", "⁺ is the" if len(signs) == 1 else "⁺ the"))
     return tuple(lines)
 
 

@@ -17,6 +17,8 @@ from glassnet.trace_text import (
     layer_rows,
     loss_text,
     parameter_rows,
+    picture_text,
+    shades,
     step_text,
 )
 from glassnet.traced import LayerTrace, Traced
@@ -42,7 +44,12 @@ def trace_html(
     """Return a trace as a piece of HTML: the same as in a terminal, and each layer's arrays to unfold."""
     parts = [f'<div class="glassnet-trace">\n{STYLE}<p><b>{escape(headline(traced))}</b></p>\n']
     parts += [paragraph(escape(note, 1000)) for note in notes]
-    parts.append(_cells("Row 0 as given, and what the network takes it for", given_rows(given)))
+    if given and given[0].kind == "pixel":
+        lines = "\n".join(shades(traced.layers[0].input[0]))  # of characters that HTML leaves alone
+        drawn = f"<pre>{lines}</pre>\n" if lines else ""
+        parts.append(paragraph(escape(picture_text(given))) + drawn)
+    else:
+        parts.append(_cells("Row 0 as given, and what the network takes it for", given_rows(given)))
     parts.append(_cells("Row 0 through the layers", layer_rows(traced)))
     parts.append(paragraph("Row 0 as answered: " + escape(answers_text(answers), 2000)))
     if traced.loss is not None:
