@@ -89,7 +89,7 @@ class Trace(Traced):
         >>> net = gn.Network([gn.Dense(2), "tanh", gn.Dense(2)])
         >>> run = gn.train(net, [[0.0, 1.0], [1.0, 0.0]], [0, 1], epochs=1)
         >>> print(gn.trace(run, [[1.0, 0.5]], [1]).neuron(0, 1)["z₂"])
-        z₂ = ...·1.0 + ...·0.5 ... = ...
+        z₂ = -0.7798·1.0 - 0.6509·0.5 + 0.001 = -1.104
         """
         labels = input_labels(self.layers, feature_names(self.model))
         return neuron(self, labels, layer, index, row, digits, terms)
