@@ -27,7 +27,7 @@ ARROW = """
     comparison_page gradient_check report run symbols trace_tables variations
     equations own_units
     step_equations trace_start trace_text
-    neurons trace_page
+    neuron_equations trace_page
     neural_estimator
     cross_validation estimators race sweeps tracing
     comparing experiment

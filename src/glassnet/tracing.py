@@ -19,7 +19,7 @@ from glassnet.gradient_check import Check, compared
 from glassnet.layers import Trait
 from glassnet.model import Model
 from glassnet.network import spread_traits
-from glassnet.neurons import Neuron, neuron, weight
+from glassnet.neuron_equations import Neuron, neuron, weight
 from glassnet.own_units import (
     Answer,
     GivenColumn,
