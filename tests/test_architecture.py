@@ -24,16 +24,14 @@ ARROW = """
     training
     choices evaluation fitting inputs persistence recording
     jobs mistakes progress recipes traced
-    comparison_page gradient_check report run symbols trace_tables variations
-    equations own_units
-    step_equations trace_start trace_text
+    comparison_page explaining gradient_check paths report run symbols trace_tables variations
+    attribution equations importance neural_estimator neurons own_units
+    cross_validation dependence estimators examples race step_equations sweeps trace_start trace_text
     neuron_equations trace_page
-    neural_estimator
-    cross_validation estimators race sweeps tracing
-    comparing experiment
+    comparing experiment tracing
     console options
     exits
-    command_compare command_trace command_train
+    command_compare command_explain command_trace command_train
     cli
     __main__
 """
@@ -50,10 +48,26 @@ HEAVY: dict[str, set[str]] = {
     "PIL": set(),
     "rich": set(),
     "safetensors": set(),
-    "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
+    "sklearn": {
+        "comparing",
+        "cross_validation",
+        "dependence",
+        "estimators",
+        "importance",
+        "neural_estimator",
+        "race",
+    },
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "command_compare", "command_trace", "command_train", "console", "exits"}
+PRINTING = {
+    "cli",
+    "command_compare",
+    "command_explain",
+    "command_trace",
+    "command_train",
+    "console",
+    "exits",
+}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]
