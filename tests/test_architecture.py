@@ -24,17 +24,17 @@ ARROW = """
     passes training
     choices evaluation fitting inputs persistence recording
     jobs mistakes progress recipes traced
-    comparison_page figures_network figures_neuron gradient_check report run symbols trace_tables variations
-    equations figures_answers figures_landscape neural_estimator own_units
-    step_equations trace_start trace_text
-    neurons trace_page
-    cross_validation estimators race sweeps tracing
-    comparing experiment figures_functions figures_training
+    comparison_page explaining figures_network figures_neuron gradient_check paths report run symbols
+    trace_tables variations
+    attribution equations figures_answers figures_landscape importance neural_estimator neurons own_units
+    cross_validation dependence estimators examples race step_equations sweeps trace_start trace_text
+    neuron_equations trace_page
+    comparing experiment figures_functions figures_training tracing
     figures
     gallery
     console options
     exits
-    command_compare command_figures command_trace command_train
+    command_compare command_explain command_figures command_trace command_train
     cli
     __main__
 """
@@ -51,13 +51,22 @@ HEAVY: dict[str, set[str]] = {
     "PIL": set(),
     "rich": set(),
     "safetensors": set(),
-    "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
+    "sklearn": {
+        "comparing",
+        "cross_validation",
+        "dependence",
+        "estimators",
+        "importance",
+        "neural_estimator",
+        "race",
+    },
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
 PRINTING = {
     "cli",
     "command_compare",
     "command_figures",
+    "command_explain",
     "command_trace",
     "command_train",
     "console",

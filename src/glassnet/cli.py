@@ -16,6 +16,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from glassnet.command_compare import compare
+from glassnet.command_explain import explain
 from glassnet.command_figures import figures
 from glassnet.command_trace import trace
 from glassnet.command_train import train
@@ -77,6 +78,7 @@ app.command()(train)
 app.command()(compare)
 app.command()(figures)
 app.command()(trace)
+app.command()(explain)
 
 
 @app.command()

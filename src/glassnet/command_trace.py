@@ -13,7 +13,6 @@ from glassnet.exits import told
 from glassnet.options import AsJson, Data, ModelFile, Query, TableName
 
 if TYPE_CHECKING:
-    from glassnet.datasets import Dataset
     from glassnet.model import Model
 
 MOST_ROWS = 32  # of a batch where no row was asked for
@@ -83,34 +82,43 @@ def rows_of(
     from glassnet.experiment import target_values
 
     expected = model.encoder.names if model.encoder is not None else ()
-    found = read(data, target=target, query=query, table=table, expected=expected)
-    X, y = with_target(model, found)
-    chosen = slice(0, MOST_ROWS)
-    if row is not None:
-        if not 0 <= row < len(X):
-            raise DataError(
-                f"--row is {row}, but there are {len(X)} rows: give one from 0 to {len(X) - 1}."
-            )
-        chosen = slice(row, row + 1)
-    X = X.rows(chosen) if hasattr(X, "rows") else X[chosen]
+    found = read(data, query=query, table=table, expected=expected)
+    if row is not None and not 0 <= row < len(found.X):
+        count = len(found.X)
+        raise DataError(
+            f"--row is {row}, but there are {count} rows: give one from 0 to {count - 1}."
+        )
+    chosen = slice(0, MOST_ROWS) if row is None else slice(row, row + 1)
+    X, y = some(found.X, chosen), some(found.y, chosen)
+    if y is None:
+        X, y = with_target(X, target, target_names(model), found.name)
     if y is None:
         return X, None
-    y = y.rows(chosen) if hasattr(y, "rows") else y[chosen]
     values = model.loss.task == "regression"
     return X, target_values(y, "regression" if values else "classification")
 
 
-def with_target(model: Model, found: Dataset) -> tuple[Any, Any]:
-    """Return X and y of a data set; y from the columns that the model says it predicts, if they are there."""
+def some(rows: Any, chosen: slice) -> Any:
+    """Return some rows of a table or an array, and None of None."""
+    return rows.rows(chosen) if hasattr(rows, "rows") else None if rows is None else rows[chosen]
+
+
+def with_target(X: Any, named: str | None, known: list[str], source: str) -> tuple[Any, Any]:
+    """Return X and y of columns; y by the name given, or by the model's own where those are there.
+
+    Rows whose target is missing are dropped; where all are, there is no target.
+    """
     from glassnet.datasets import split_target
     from glassnet.tables import Table
 
-    if found.y is not None or not isinstance(found.X, Table):
-        return found.X, found.y
-    names = target_names(model)
-    if not names or any(name not in found.X for name in names):
-        return found.X, None
-    split = split_target(found.X, ",".join(names), name=found.name)
+    if not isinstance(X, Table) or (named is None and not known):
+        return X, None
+    if named is None and any(name not in X for name in known):
+        return X, None
+    names = known if named is None else [named]
+    if all(name in X and X.missing(name).all() for name in names):
+        return X.without(*names), None
+    split = split_target(X, ",".join(names), name=source)
     for note in split.notes:
         say(note)
     return split.X, split.y

@@ -262,7 +262,9 @@ def _settled(right: Expression, value: float, digits: int) -> tuple[str, str]:
 
 def _roundings(value: float, digits: int) -> Iterator[tuple[float, str]]:
     """Yield the value in ever fewer digits, down to "0.0", each with half a unit of its last digit."""
-    size = math.floor(math.log10(abs(value))) if value else -digits
+    size = (
+        math.floor(math.log10(abs(value))) if value else -12
+    )  # 0 is a sum that cancels to many digits
     for fewer in range(digits, 0, -1):
         yield _half(size - fewer + 1), written(value, fewer)
     for place in range(size + 1, size + 12):

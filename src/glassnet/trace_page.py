@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 
 from glassnet.expressions import written
-from glassnet.markup import escape, paragraph, table
+from glassnet.markup import counted, escape, paragraph, table
 from glassnet.own_units import Answer, GivenColumn
 from glassnet.trace_text import (
+    MOST_COLUMNS,
     answers_text,
     given_rows,
     headline,
     layer_rows,
     loss_text,
     parameter_rows,
+    picture_text,
+    shades,
     step_text,
 )
 from glassnet.traced import LayerTrace, Traced
@@ -27,7 +30,7 @@ STYLE = """<style>
 .glassnet-trace { font: 0.9rem/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
 .glassnet-trace .scroll { overflow-x: auto; }
 .glassnet-trace table { border-collapse: collapse; margin: .4rem 0 1rem; font-variant-numeric: tabular-nums; }
-.glassnet-trace caption { text-align: left; font-weight: 600; padding: .2rem 0; }
+.glassnet-trace caption { text-align: left; white-space: nowrap; font-weight: 600; padding: .2rem 0; }
 .glassnet-trace th, .glassnet-trace td { text-align: left; padding: .15rem .6rem .15rem 0;
   border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
 .glassnet-trace .number { text-align: right; }
@@ -42,7 +45,14 @@ def trace_html(
     """Return a trace as a piece of HTML: the same as in a terminal, and each layer's arrays to unfold."""
     parts = [f'<div class="glassnet-trace">\n{STYLE}<p><b>{escape(headline(traced))}</b></p>\n']
     parts += [paragraph(escape(note, 1000)) for note in notes]
-    parts.append(_cells("Row 0 as given, and what the network takes it for", given_rows(given)))
+    if given and given[0].kind == "pixel":
+        lines = "\n".join(shades(traced.layers[0].input[0]))  # of characters that HTML leaves alone
+        drawn = f"<pre>{lines}</pre>\n" if lines else ""
+        parts.append(paragraph(escape(picture_text(given))) + drawn)
+    else:
+        parts.append(_cells("Row 0 as given, and what the network takes it for", given_rows(given)))
+        left = len(given) - MOST_COLUMNS
+        parts.append(paragraph(f"And {counted(left, 'further column')}." if left > 0 else ""))
     parts.append(_cells("Row 0 through the layers", layer_rows(traced)))
     parts.append(paragraph("Row 0 as answered: " + escape(answers_text(answers), 2000)))
     if traced.loss is not None:

@@ -15,6 +15,8 @@ from glassnet.wrappers import Averaged, ClipByNorm
 
 FEW = 4  # numbers are shown; of more how many, from the least to the largest
 MOST_COLUMNS = 20
+MOST_PIXELS = 32  # a side of a picture that is drawn
+SHADES = " .:-=+*#%@"
 MOST_ANSWERS = 12
 
 
@@ -22,10 +24,13 @@ def trace_text(
     traced: Traced, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
 ) -> str:
     """Return a trace as text: the row as given, the layers, the loss, and the optimizer's step."""
-    parts = [headline(traced), *notes, "", "Row 0 as given, and what the network takes it for:"]
-    parts += aligned(given_rows(given))
-    if len(given) > MOST_COLUMNS:
-        parts.append(f"  and {counted(len(given) - MOST_COLUMNS, 'further column')}")
+    parts = [headline(traced), *notes, ""]
+    if given and given[0].kind == "pixel":
+        parts += [picture_text(given), *(f"  {line}" for line in shades(traced.layers[0].input[0]))]
+    else:
+        parts += ["Row 0 as given, and what the network takes it for:", *aligned(given_rows(given))]
+        if len(given) > MOST_COLUMNS:
+            parts.append(f"  and {counted(len(given) - MOST_COLUMNS, 'further column')}")
     parts += ["", "Row 0 through the layers:", *aligned(layer_rows(traced))]
     parts += ["", "Row 0 as answered: " + answers_text(answers)]
     if traced.loss is not None:
@@ -48,6 +53,28 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
     return [f"  {line}".rstrip() for line in lines]
+
+
+def picture_text(given: Sequence[GivenColumn]) -> str:
+    """Return what a picture holds, in a few words."""
+    values = [float(column.value or 0) for column in given]
+    span = f"{value_text(min(values))} to {value_text(max(values))}"
+    return f"Row 0 as given: a picture of {counted(len(values), 'number')}, {span}"
+
+
+def shades(picture: Any) -> list[str]:
+    """Return a small picture, (h, w) or (h, w, channels), as lines of characters, two a pixel.
+
+    >>> shades(np.array([[0.0, 1.0], [0.5, 0.0]]))
+    ['  @@', '==']
+    """
+    values = np.asarray(picture, np.float64)
+    grey = values.mean(axis=2) if values.ndim == 3 else values
+    if grey.ndim != 2 or max(grey.shape) > MOST_PIXELS:
+        return []
+    low, high = float(grey.min()), float(grey.max())
+    steps = np.rint((grey - low) / ((high - low) or 1.0) * (len(SHADES) - 1)).astype(int)
+    return ["".join(SHADES[k] * 2 for k in line).rstrip() for line in steps]
 
 
 def given_rows(given: Sequence[GivenColumn]) -> list[list[str]]:

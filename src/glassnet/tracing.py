@@ -19,7 +19,7 @@ from glassnet.gradient_check import Check, compared
 from glassnet.layers import Trait
 from glassnet.model import Model
 from glassnet.network import spread_traits
-from glassnet.neurons import Neuron, neuron, weight
+from glassnet.neuron_equations import Neuron, neuron, weight
 from glassnet.own_units import (
     Answer,
     GivenColumn,
@@ -89,7 +89,7 @@ class Trace(Traced):
         >>> net = gn.Network([gn.Dense(2), "tanh", gn.Dense(2)])
         >>> run = gn.train(net, [[0.0, 1.0], [1.0, 0.0]], [0, 1], epochs=1)
         >>> print(gn.trace(run, [[1.0, 0.5]], [1]).neuron(0, 1)["z₂"])
-        z₂ = ...·1.0 + ...·0.5 ... = ...
+        z₂ = -0.7798·1.0 - 0.6509·0.5 + 0.001 = -1.104
         """
         labels = input_labels(self.layers, feature_names(self.model))
         return neuron(self, labels, layer, index, row, digits, terms)
