@@ -14,11 +14,13 @@ BLOCK = re.compile(r"^```python\n(?:#\| alt: (?P<alt>[^\n]*)\n)?(?P<code>.*?)^``
 PYTHON = {"name": "python3", "language": "python", "display_name": "Python 3"}
 SETUP = """\
 %config InlineBackend.figure_formats = ["svg"]
+import sys
 import matplotlib
 from glassnet import figures
 style = figures.style(transparent=True)  # kept: the style would end with it
 style.__enter__()
 matplotlib.rcParams["svg.hashsalt"] = "glassnet"
+sys.stdout.flush_interval = 600  # what a cell prints comes in one piece
 """
 
 
