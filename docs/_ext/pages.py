@@ -56,7 +56,15 @@ def write_pages(app: Sphinx, config: Config) -> None:
         )
     for module, names in _HOMES.items():
         write(DOCS / "api" / f"{module}.md", api_page(module, sorted(names.split(), key=str.lower)))
-    index = ["# Reference", "", "Every public name, by the file it lives in.", "", "```{toctree}"]
+    index = [
+        "# Reference",
+        "",
+        "Every public name, by the file it lives in.",
+        "",
+        "```{toctree}",
+        ":maxdepth: 1",
+        "",
+    ]
     write(DOCS / "api" / "index.md", "\n".join([*index, *sorted(_HOMES), "```", ""]))
 
 
