@@ -15,12 +15,12 @@ import pytest
 ARROW = """
     _types errors history markup schedules verdicts
     _resolve atomic charts columns compilation files keys metrics packing programs records weighted
-    batches class_weights conversion encoders initializers intervals losses optimizers splits tables
+    batches class_weights conversion encoders initializers intervals losses optimizers splits tables tensorfile
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
-    model training_state
+    model shapes training_state
     training
     choices evaluation fitting inputs persistence
     jobs mistakes progress recipes
