@@ -17,7 +17,7 @@ ARROW = """
     _resolve atomic charts columns compilation files keys metrics packing programs records weighted
     batches class_weights conversion encoders initializers intervals losses optimizers splits tables tensorfile
     databases dates layers pictures tasks wrappers
-    comparison embeddings targets
+    comparison dialects embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
     model shapes training_state
