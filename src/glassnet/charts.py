@@ -101,6 +101,8 @@ def histogram(key: str, title: str, residuals: NDArray[Any]) -> str:
     """Return how often each residual occurs; the rarest ends, 1 % of the rows, in the end bins."""
     low, high = np.percentile(residuals, [0.5, 99.5])
     bins = int(np.clip(np.sqrt(len(residuals)) * 1.5, 5, 40))
+    if not (high - low) / bins > np.spacing(max(abs(low), abs(high))):
+        low = high = np.median(residuals)  # too near to each other to be told apart: one bar
 
     def draw(ax: Any) -> None:
         ax.hist(np.clip(residuals, low, high), bins=bins, color=FIRST, alpha=0.8, ec=GRID, lw=0.4)

@@ -48,7 +48,20 @@ _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 
 def print_json(document: Any) -> None:
     """Print one JSON document."""
-    typer.echo(json.dumps(strict(document), ensure_ascii=False, allow_nan=False, indent=2))
+    typer.echo(as_json(document, indent=2))
+
+
+def as_json(document: Any, indent: int | None = None) -> str:
+    r"""Return a JSON document in which what could steer a terminal is escaped: to a reader it is the same.
+
+    >>> print(as_json(["a\x9b\u202eb", "é"]))
+    ["a\u009b\u202eb", "é"]
+    """
+    text = json.dumps(strict(document), ensure_ascii=False, allow_nan=False, indent=indent)
+    if text.isprintable():
+        return text
+    # control characters are escapes already, but the line ends of the indentation
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def strict(value: Any) -> Any:
@@ -196,5 +209,4 @@ def as_csv(columns: dict[str, Any]) -> str:
 def as_records(columns: dict[str, Any]) -> str:
     """Return columns as a JSON list of one record a row."""
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    records = [strict(dict(zip(columns, row, strict=True))) for row in rows]
-    return json.dumps(records, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_json([dict(zip(columns, row, strict=True)) for row in rows]) + "\n"
