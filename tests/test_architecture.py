@@ -15,7 +15,8 @@ import pytest
 ARROW = """
     _types errors history markup schedules verdicts
     _resolve atomic charts columns compilation files keys metrics packing programs records weighted
-    batches class_weights conversion encoders initializers intervals losses optimizers splits tables tensorfile
+    batches class_weights conversion encoders initializers intervals losses optimizers splits tables
+    tensorfile
     databases dates layers pictures tasks wrappers
     comparison dialects embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions

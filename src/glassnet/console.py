@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from glassnet.records import is_finite_number
+
 if TYPE_CHECKING:
     from glassnet.evaluation import Evaluation
     from glassnet.experiment import Experiment
@@ -21,12 +23,21 @@ if TYPE_CHECKING:
 
 def say(message: str) -> None:
     """Tell the person something."""
-    typer.echo(plain(message), err=True)
+    typer.echo(one_line(message), err=True)
 
 
 def warn(message: str) -> None:
     """Tell the person something to look at."""
-    typer.echo(f"Warning: {plain(message)}", err=True)
+    typer.echo(f"Warning: {one_line(message)}", err=True)
+
+
+def one_line(text: str) -> str:
+    """Return `plain` text without line ends, as which a name could pass for a message of ours.
+
+    >>> one_line("a\\nWrote b")
+    'a\\\\nWrote b'
+    """
+    return plain(text).replace("\n", "\\n")
 
 
 def plain(text: str) -> str:
@@ -165,7 +176,7 @@ def print_model(model: Model) -> None:
     lines.append("")
     for name, scores in tests.items():
         if isinstance(scores, dict):
-            numbers = ((k, v) for k, v in scores.items() if isinstance(v, int | float))
+            numbers = ((k, v) for k, v in scores.items() if is_finite_number(v))
             lines.append(f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in numbers))
     typer.echo(plain("\n".join(lines)))
 

@@ -229,7 +229,7 @@ def _integer(text: str) -> int:
 
 def refuse(what: str) -> NoReturn:
     """Raise `ModelFormatError`, what was seen printable whatever the file holds."""
-    seen = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in what)
+    seen = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in what)
     raise ModelFormatError(
         f"This is no usable glassnet model file ({seen}). Use another copy of it, or train the model"
         " again."
