@@ -196,7 +196,8 @@ RECORDS: dict[str, Any] = {
     "a million values": with_info("[" + "0," * 10**6 + "0]"),
     "text after it": written_record(lambda text: text + " {}"),
     "a list": written_record(lambda text: f"[{text}]"),
-    **{f"format {value!r}": changed(format=value) for value in (0, -1, 2, 1.0, True, "1", None, [1], 10**300)},
+    **{f"format {value!r}": changed(format=value) for value in (0, -1, 2, 1.0, True, "1", None, [1],
+    10**300)},
     **{f"layer {name[:20]!r}": layers({"type": name}) for name in HOSTILE},
     **{f"loss {name[:20]!r}": changed(loss={"type": name}) for name in HOSTILE},
     **{f"initializer {name[:20]!r}": layers(
@@ -220,7 +221,8 @@ RECORDS: dict[str, Any] = {
     "classes that become one": classes([2048.0, 2049.0, 2050.0], "float16"),
     "classes too large": classes([1, 2, 300], "int8"),
     "classes of another type": classes([1, 2, 3], "str"),
-    **{f"classes of dtype {d!r}": classes(["a", "b", "c"], d) for d in ("V8", "O,O", "datetime64", None, ["str"])},
+    **{f"classes of dtype {d!r}": classes(["a", "b", "c"], d) for d in ("V8", "O,O", "datetime64", None,
+    ["str"])},
     "info no record": changed(info=[]),
     "versions no record": changed(versions="1"),
     "encoder of code": changed(encoder={"type": "os.system"}),
@@ -296,7 +298,8 @@ OTHERS: dict[str, bytes] = {
     **{f"pickle {protocol}": pickle.dumps(Trap(), protocol) for protocol in range(6)},
     "npz of objects": objects(),
     "zip that climbs": zipped(**{"..__..__ran": b"x"}),
-    "keras": zipped(**{"config.json": b'{"module": "os", "class_name": "system"}', "model.weights.h5": b"\x89HDF"}),
+    "keras": zipped(**{"config.json": b'{"module": "os", "class_name": "system"}',
+    "model.weights.h5": b"\x89HDF"}),
     "tar": tarred(),
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(500),
     "ONNX": b"\x08\x0a\x12\x07pytorch\x3a\x10\x0a\x04node" + bytes(200),
@@ -373,10 +376,13 @@ from glassnet.errors import ModelFormatError
 from glassnet.persistence import load
 
 folder, armed, seen = Path(sys.argv[1]), False, []
-FORBIDDEN = ("import", "exec", "compile", "marshal", "pickle", "subprocess", "os.system", "os.exec", "os.spawn",
-             "os.posix_spawn", "os.fork", "socket", "ctypes", "os.remove", "os.rename", "os.mkdir", "os.rmdir",
+FORBIDDEN = ("import", "exec", "compile", "marshal", "pickle", "subprocess", "os.system", "os.exec",
+    "os.spawn",
+             "os.posix_spawn", "os.fork", "socket", "ctypes", "os.remove", "os.rename", "os.mkdir",
+             "os.rmdir",
              "os.link", "os.symlink", "os.chmod", "os.truncate", "os.putenv", "shutil", "tempfile", "mmap",
-             "urllib", "ftplib", "webbrowser", "sys.addaudithook", "cpython.run", "sqlite3", "object.__setattr__")
+             "urllib", "ftplib", "webbrowser", "sys.addaudithook", "cpython.run", "sqlite3",
+             "object.__setattr__")
 
 def hook(event, args):
     if not armed:
@@ -390,11 +396,12 @@ paths = sorted(folder.iterdir())
 for path in paths:
     if path.name.startswith("good"):
         load(path)
-tracemalloc.start()
 most = 0
 for path in paths:
-    tracemalloc.reset_peak()
-    before, armed = tracemalloc.get_traced_memory()[0], True
+    measured = path.name.startswith(("bomb", "large"))
+    if measured:
+        tracemalloc.start()
+    armed = True
     try:
         load(path)
         end = "loaded"
@@ -402,10 +409,12 @@ for path in paths:
         end = "refused"
     armed = False
     assert end == ("loaded" if path.name.startswith(("good", "large")) else "refused"), path.name
-    grown = tracemalloc.get_traced_memory()[1] - before
-    most = max(most, grown - 2 * path.stat().st_size)
-    print(path.name, path.stat().st_size >> 20, "MiB:", grown >> 20, "MiB")
-    assert grown <= 2 * path.stat().st_size + 200 * 2**20, (path.name, grown)
+    if measured:
+        grown = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        most = max(most, grown - 2 * path.stat().st_size)
+        print(path.name, path.stat().st_size >> 20, "MiB:", grown >> 20, "MiB")
+        assert grown <= 2 * path.stat().st_size + 200 * 2**20, (path.name, grown)
 print(len(paths), "files, twice the file and", most >> 20, "MiB at most;", seen)
 assert not seen, seen
 """
@@ -436,13 +445,16 @@ def bombs(whole: Path) -> dict[str, bytes]:
 def test_loading_runs_nothing_and_takes_twice_the_file_at_most(whole: Path, tmp_path: Path) -> None:
     for path in GOLDEN:
         (tmp_path / f"good {path.name}").write_bytes(path.read_bytes())
-    files = {**HEADERS, **OTHERS, **bombs(whole)}
+    for name, data in bombs(whole).items():
+        (tmp_path / f"bomb {name}").write_bytes(data)
+    files = {**HEADERS, **OTHERS}
     files |= {name: RECORDS[name](*opened(whole)) for name in RECORDS}
     for i, data in enumerate(files.values()):
         (tmp_path / f"hostile {i}").write_bytes(data)
     large = model_of(Network([gn.Embedding((2_000_000,), size=8), Dense(3)]), (1,))
     (tmp_path / "large").write_bytes(
-        to_bytes({"params/0/E": large.params[0]["E"], **{f"params/1/{n}": a for n, a in large.params[1].items()}},
+        to_bytes({"params/0/E": large.params[0]["E"], **{f"params/1/{n}": a for n,
+        a in large.params[1].items()}},
                  metadata={"glassnet": json.dumps(persistence.describe(large))})
     )  # fmt: skip
     script = tmp_path.parent / "guarded.py"
@@ -450,6 +462,7 @@ def test_loading_runs_nothing_and_takes_twice_the_file_at_most(whole: Path, tmp_
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300
     )
+    print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -580,7 +593,8 @@ def test_names_in_a_model_file_do_not_steer_the_terminal(
     monkeypatch.setattr("glassnet.cli.sys.stdout.isatty", lambda: terminal, raising=False)
     model, data = str(tmp_path / "m"), str(tmp_path / "d.csv")
     for command in (["inspect", model], ["inspect", model, "--json"], ["predict", model, data, "--json"],
-                    ["evaluate", model, data, "--target", "t"], ["evaluate", model, data, "-t", "t", "--json"],
+                    ["evaluate", model, data, "--target", "t"], ["evaluate", model, data, "-t", "t",
+                    "--json"],
                     ["evaluate", model, data, "--target", EVIL], ["predict", model, f"{data}{EVIL}"],
                     ["inspect", f"{model}{EVIL}"]):  # fmt: skip
         result = CliRunner().invoke(cli.app, command)
