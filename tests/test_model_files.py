@@ -265,6 +265,13 @@ def test_scales_are_positive(name: str, tmp_path: Path) -> None:
     refused(tmp_path / "m")
 
 
+def test_a_whole_number_beyond_64_bits_is_a_float(whole: Path, tmp_path: Path) -> None:
+    shift, dense = {"type": "Rescale", "scale": 1, "shift": 2**64}, {"type": "Dense", "units": 3}
+    change = layers(dense | {"initializer": "he", "bias": True}, shift)
+    (tmp_path / "m").write_bytes(change(*opened(whole)))
+    assert np.isfinite(load(tmp_path / "m").logits(np.ones((1, 4)))).all()
+
+
 # --- files of another kind ------------------------------------------------------------------------
 
 

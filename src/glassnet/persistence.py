@@ -159,6 +159,7 @@ def describe(model: Model) -> dict[str, Any]:
 def describe_layer(layer: Layer) -> dict[str, Any]:
     """Return a layer as strict JSON values; a network with its layers inside.
 
+    >>> from glassnet.layers import Dense
     >>> describe_layer(Dense(4))
     {'type': 'Dense', 'units': 4, 'initializer': 'he', 'bias': True}
     """
@@ -290,6 +291,8 @@ def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
             or not (isinstance(value, str | bool) or is_finite_number(value))
         ):
             refuse(f"{what}.{name}")
+        elif str(expected[name].type) == "float":
+            values[name] = float(value)  # a whole number may be too large to compute with
     return cls(**values)
 
 

@@ -257,8 +257,8 @@ def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
     low, high = w[w > 0].min(), w.max()
     if low < SMALLEST_WEIGHT or high > 1 / SMALLEST_WEIGHT:
         raise DataError(
-            f"sample_weight reaches from {low:.3g} to {high:.3g}, which cannot be added up in float32. Only the"
-            " ratios of weights count: divide them by their mean."
+            f"sample_weight reaches from {low:.3g} to {high:.3g}, which cannot be added up in float32. Only"
+            " their ratios count: divide them by their mean."
         )
     return w
 

@@ -17,7 +17,8 @@ def folds(
     All folds set aside equally many rows, so that networks of all of them fit into one program: a row is set
     aside once, or, of the few that are left over, never. With `stratify` each class of y (rows,) has about
     the same share in every fold. Rows with the same number in `alike` (rows,) fall into one fold, but where a
-    fold is full or their class has fewer rows than there are folds. Raises `DataError` for fewer rows than folds.
+    fold is full or their class has fewer rows than there are folds. Raises `DataError` for fewer rows than
+    folds.
 
     >>> [held.tolist() for _, held in folds([0, 1, 0, 1, 0], 2, seed=0, stratify=True)]
     [[0, 2], [3, 4]]
