@@ -16,11 +16,12 @@ ARROW = """
     _types errors expressions history markup schedules verdicts
     _resolve atomic charts columns compilation drawing files keys metrics packing programs records weighted
     batches class_weights conversion encoders initializers intervals losses optimizers splits tables
+    tensorfile
     databases dates layers pictures tasks wrappers
-    comparison embeddings targets
+    comparison dialects embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
-    model training_state
+    model shapes training_state
     passes training
     choices evaluation fitting inputs persistence recording
     jobs mistakes progress recipes traced

@@ -101,9 +101,14 @@ def histogram(key: str, title: str, residuals: NDArray[Any]) -> str:
     """Return how often each residual occurs; the rarest ends, 1 % of the rows, in the end bins."""
     low, high = np.percentile(residuals, [0.5, 99.5])
     bins = int(np.clip(np.sqrt(len(residuals)) * 1.5, 5, 40))
+    span = (low, high)
+    if not (high - low) / bins > 2 * np.spacing(max(abs(low), abs(high))):
+        wide = max(abs(low) / 8, 0.5)  # too near to each other to be told apart: one bar
+        span, bins = (low - wide, low + wide), 5
 
     def draw(ax: Any) -> None:
-        ax.hist(np.clip(residuals, low, high), bins=bins, color=FIRST, alpha=0.8, ec=GRID, lw=0.4)
+        clipped = np.clip(residuals, low, high)
+        ax.hist(clipped, bins=bins, range=span, color=FIRST, alpha=0.8, ec=GRID, lw=0.4)
         ax.axvline(0, color=SECOND, ls="--", lw=1.4, label="no error")
         ax.set(xlabel="residual: predicted − true", ylabel="test rows")
         ax.locator_params(axis="x", nbins=5)

@@ -109,7 +109,7 @@ def predict(
             # a terminal obeys what the names of classes may hold; a file or a pipe gets them as they are
             sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
         else:
-            write_atomically(out, text.encode())
+            write_atomically(out, text.encode(errors="backslashreplace"))
             say(f"Wrote {len(next(iter(columns.values())))} predictions to {out}")
 
 

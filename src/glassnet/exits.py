@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import typer
 
-from glassnet.console import plain
+from glassnet.console import one_line
 from glassnet.errors import (
     ConfigurationError,
     DataError,
@@ -61,5 +61,5 @@ def silence() -> None:
 
 def fail(message: str, code: int) -> None:
     """Say what is wrong and end with a code."""
-    typer.echo(f"Error: {plain(message)}", err=True)
+    typer.echo(f"Error: {one_line(message)}", err=True)
     raise typer.Exit(code)

@@ -369,9 +369,17 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     def _validated(self, X: Any, **options: Any) -> Any:
         """Return X as scikit-learn checks it, its ValueErrors as DataErrors, which the command tells."""
         try:
-            return validate_data(self, X, **options)
+            with np.errstate(all="ignore"):  # it looks for what is not finite by adding all up
+                return validate_data(self, X, **options)
         except ValueError as error:
             raise DataError(str(error)) from error
+        except TypeError as error:
+            if "eature names" not in str(error):
+                raise
+            raise DataError(
+                "Some columns of X have names that are texts and some have others, so that columns cannot be"
+                " told by name: use X.columns = X.columns.astype(str)."
+            ) from error
 
     def _loss(self, y: np.ndarray) -> Loss:
         raise NotImplementedError

@@ -232,6 +232,9 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
     return listed
 
 
+SMALLEST_WEIGHT = 1e-30  # a million times smaller it would be 0 in float32
+
+
 def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
     """Return sample weights as an array, or None.
 
@@ -260,6 +263,12 @@ def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
         )
     if not (w > 0).any():
         raise DataError("All sample weights are zero: at least one row must count.")
+    low, high = w[w > 0].min(), w.max()
+    if low < SMALLEST_WEIGHT or high > 1 / SMALLEST_WEIGHT:
+        raise DataError(
+            f"sample_weight reaches from {low:.3g} to {high:.3g}, which cannot be added up in float32. Only"
+            " their ratios count: divide them by their mean."
+        )
     return w
 
 
