@@ -14,23 +14,25 @@ import pytest
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
     _types errors history markup schedules verdicts
-    _resolve atomic charts columns compilation files keys metrics packing programs records weighted
+    _resolve atomic charts columns compilation drawing files keys metrics packing programs records weighted
     batches class_weights conversion encoders initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
     model training_state
-    training
+    passes training
     choices evaluation fitting inputs persistence
     jobs mistakes progress recipes
-    comparison_page explaining paths report run variations
-    attribution importance neural_estimator neurons
+    comparison_page explaining figures_network figures_neuron paths report run variations
+    attribution figures_answers figures_landscape importance neural_estimator neurons
     cross_validation dependence estimators examples race sweeps
-    comparing experiment
+    comparing experiment figures_functions figures_training
+    figures
+    gallery
     console options
     exits
-    command_compare command_explain command_train
+    command_compare command_explain command_figures command_train
     cli
     __main__
 """
@@ -58,7 +60,15 @@ HEAVY: dict[str, set[str]] = {
     },
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "command_compare", "command_explain", "command_train", "console", "exits"}
+PRINTING = {
+    "cli",
+    "command_compare",
+    "command_explain",
+    "command_figures",
+    "command_train",
+    "console",
+    "exits",
+}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glassnet import figures as figures
     from glassnet import keys as keys
     from glassnet.activations import GELU as GELU
     from glassnet.activations import SELU as SELU
@@ -131,13 +132,15 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted([*_HOME_OF, "keys"])
+_MODULES = ("figures", "keys")  # public as they are: `gn.keys.key(0)`
+
+__all__ = sorted([*_HOME_OF, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module, once."""
-    if name == "keys":
-        return import_module("glassnet.keys")
+    if name in _MODULES:
+        return import_module(f"glassnet.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'glassnet' has no attribute '{name}'")
     from glassnet.compilation import collection_paused, use_cache_if_asked
