@@ -13,17 +13,21 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types errors history markup schedules verdicts
+    _types errors history markup schedules typed verdicts
     _resolve atomic charts columns compilation files keys metrics packing programs records weighted
-    batches class_weights conversion encoders initializers intervals losses optimizers splits tables
+    batches class_weights conversion encoders findings initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
+    passes remedies
     model training_state
     training
     choices evaluation fitting inputs persistence
     jobs mistakes progress recipes
+    evidence
+    illnesses run_illnesses
+    diagnosis
     comparison_page report run variations
     neural_estimator
     cross_validation estimators race sweeps

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from glassnet.cross_validation import CrossValidation as CrossValidation
     from glassnet.cross_validation import cross_validate as cross_validate
     from glassnet.datasets import read as read
+    from glassnet.diagnosis import diagnose as diagnose
     from glassnet.embeddings import Embedding as Embedding
     from glassnet.embeddings import Periodic as Periodic
     from glassnet.embeddings import Scale as Scale
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from glassnet.estimators import NeuralClassifier as NeuralClassifier
     from glassnet.estimators import NeuralRegressor as NeuralRegressor
     from glassnet.evaluation import evaluate as evaluate
+    from glassnet.findings import Diagnosis as Diagnosis
+    from glassnet.findings import Finding as Finding
     from glassnet.fitting import EarlyStopping as EarlyStopping
     from glassnet.fitting import Event as Event
     from glassnet.history import History as History
@@ -97,10 +100,12 @@ _HOMES = {
     "compilation": "use_cache",
     "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",
+    "diagnosis": "diagnose",
     "embeddings": "Embedding Periodic Scale",
     "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
     "estimators": "NeuralClassifier NeuralRegressor",
     "evaluation": "evaluate",
+    "findings": "Diagnosis Finding",
     "fitting": "EarlyStopping Event",
     "history": "History",
     "initializers": "Glorot He LeCun Normal Uniform Zeros",

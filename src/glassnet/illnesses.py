@@ -1,0 +1,301 @@
+"""Illnesses of a network: what its forward and backward passes tell, each a function from evidence to findings.
+
+Each is one row of `diagnosis.ILLNESSES`. A threshold has a name, and says where it is from.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from glassnet._resolve import resolve
+from glassnet.activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
+from glassnet.evidence import Evidence
+from glassnet.findings import Finding
+from glassnet.initializers import INITIALIZERS, Zeros
+from glassnet.layers import BatchNorm, Dense, Dropout, Flatten
+from glassnet.passes import LayerPass
+from glassnet.remedies import (
+    LARGE_STEP,
+    bent,
+    changed,
+    with_activation,
+    with_batch_norm,
+    with_initializer,
+    with_scaled_inputs,
+)
+
+LARGE_INPUT = 30.0
+"""Initializers suppose inputs of deviation 1 (LeCun et al., "Efficient BackProp", 1998); pixels from 0 to 16 still
+train, so that the line is drawn at thirty times as much."""
+EXPLODED, VANISHED = 1e2, 1e-3
+"""The first layer's gradient beside the output's. A good start keeps them of one size (Glorot and Bengio, 2010); at
+these the first layers are thrown about, or learn a thousand times slower than the last."""
+DEAD_SHARE = 0.4
+"""Karpathy, CS231n: "as much as 40 % of your network can be dead" where the learning rate is set too high."""
+SATURATED_SLOPE, SATURATED_ROWS, SATURATED_SHARE = 0.05, 0.95, 0.5
+"""A neuron is saturated if its slope is below a twentieth of the largest in nearly all rows; a layer is ill if half
+its neurons are."""
+ALIKE, ALIKE_SHARE = 0.999, 0.5
+"""The cosine between two neurons' weights above which they do the same; a layer is ill if half could go."""
+STRAIGHT, CONSTANT = 0.9999, 1e-3
+"""R² of a line through an activation function's input and output above which it bends nothing; deviation of an output
+beside its size below which it is the same for every row."""
+
+def wild_inputs(e: Evidence) -> Iterator[Finding]:
+    """Find inputs far larger than what the first weights were drawn for."""
+    x = e.dense[0].x if e.dense else e.last.layers[0].x
+    sizes = np.sqrt((x.reshape(len(x), -1).astype(np.float64) ** 2).mean(axis=0))
+    largest, typical = float(sizes.max()), float(np.median(sizes))
+    if largest <= LARGE_INPUT:
+        return
+    count = int((sizes > LARGE_INPUT).sum())
+    network = with_scaled_inputs(e.model.network)
+    yield Finding(
+        "inputs on wild scales",
+        "severe",
+        f"the largest of {len(sizes)} inputs has size {largest:.4g}, the median {typical:.4g};"
+        f" {count} {'is' if count == 1 else 'are'} above {LARGE_INPUT:g}",
+        f"input {int(sizes.argmax())} of {e.dense[0].name if e.dense else 'the network'}",
+        "The first weights are drawn for inputs of mean 0 and deviation about 1. Large inputs make large logits"
+        " and gradients, no learning rate suits large and small ones alike, and small ones are drowned.",
+        *e.told({"network": network}, "batch normalization first gives inputs mean 0, deviation 1"),
+        {"largest": largest, "median": typical},
+    )
+
+
+def exploding(e: Evidence) -> Iterator[Finding]:
+    """Find gradients that grow from the last layer to the first."""
+    flow = e.gradient_flow(e.first or e.last)
+    growth = _growth(flow)
+    if growth is None or growth < EXPLODED:
+        return
+    yield Finding(
+        "exploding gradients",
+        "severe",
+        f"{'Before the first step' if e.first else 'Now'} the gradient's norm is {flow[-1][1]:.3g} at the output and {flow[0][1]:.3g} at"
+        f" {flow[0][0]}: {growth:.3g} times as large ({_chain(flow)})",
+        f"{flow[0][0]} to {flow[-2][0]}",
+        "On the way back each layer multiplies the gradient by its weights; weights that are too large make it"
+        " grow with every layer, and the first layers are thrown about.",
+        *e.told(_started_well(e), "weights of variance 2 / inputs keep the gradient's size"),
+        {"growth": growth},
+    )
+
+
+def alike(e: Evidence) -> Iterator[Finding]:
+    """Find hidden neurons whose weights are the same as another's, but for a factor."""
+    for place, layer in enumerate(e.dense[:-1]):
+        groups = _groups(layer)
+        units = len(groups)
+        spare = units - len(set(groups))
+        if units < 2 or spare < ALIKE_SHARE * units:
+            continue
+        same = isinstance(_drawn_by(layer), Zeros)
+        network = e.model.network
+        if same:
+            told = e.told(_started_well(e), "first weights that all differ")
+        else:
+            dense = {id(layer.layer): max(units - spare, 1)}
+            fewer = changed(
+                network,
+                lambda one: [Dense(dense[id(one)], one.initializer, one.bias)]  # type: ignore[attr-defined]  # noqa: B023
+                if id(one) in dense  # noqa: B023
+                else [one],
+            )
+            widths = [d.params["W"].shape[0] for d in e.dense[:-1]]
+            widths[place] = max(units - spare, 1)
+            parameters = {"hidden": tuple(widths)} if e.built else {"network": fewer}
+            told = e.told(parameters, "as many neurons as differ")
+        yield Finding(
+            "duplicate neurons",
+            "severe" if same or spare == units - 1 else "moderate",
+            f"{spare} of {units} neurons have the weights of another, but for a factor",
+            layer.name,
+            "Neurons that start alike get the same gradient and stay alike for ever: together they are one neuron."
+            if same
+            else "Neurons with the same weights say the same: together they do no more than one of them.",
+            *told,
+            {"spare": spare, "units": units},
+        )
+
+
+def vanishing(e: Evidence) -> Iterator[Finding]:
+    """Find gradients that shrink from the last layer to the first, before training and after it."""
+    flow = e.gradient_flow(e.last)
+    growths = [_growth(flow), *([_growth(e.gradient_flow(e.first))] if e.first else [])]
+    known = [growth for growth in growths if growth is not None]
+    if len(known) < len(growths) or max(known) > VANISHED:
+        return
+    kinds = {type(p.layer) for p in e.activations(e.last)}
+    squashing = kinds & {Sigmoid, Tanh}
+    network = with_initializer(with_activation(e.model.network, (Sigmoid, Tanh), ReLU()), "he")
+    parameters = {"activation": "relu"} if e.built else {"network": network}
+    why = (
+        "On the way back each layer multiplies the gradient by its activation function's derivative, which is at"
+        " most 1/4 for the sigmoid and mostly below 1 for tanh: layer by layer it shrinks."
+        if squashing
+        else "On the way back each layer multiplies the gradient by its weights: small ones let it shrink."
+    )
+    yield Finding(
+        "vanishing gradients",
+        "severe",
+        f"the gradient's norm is {flow[-1][1]:.3g} at the output and {flow[0][1]:.3g} at {flow[0][0]}:"
+        f" {known[0]:.2g} of it ({_chain(flow)})",
+        f"{flow[0][0]} to {flow[-2][0]}",
+        why,
+        *e.told(parameters, "a derivative of 1 where the neuron is active, and weights drawn for it"),
+        {"share": known[0]},
+    )
+
+
+def dead(e: Evidence) -> Iterator[Finding]:
+    """Find ReLU neurons that are 0 for every row, so that no gradient ever reaches them."""
+    layers = [(p, ~(p.y > 0).any(axis=0)) for p in e.activations(e.last, ReLU)]
+    shares = [float(never.mean()) for _, never in layers]
+    ill = [(p, never) for (p, never), share in zip(layers, shares, strict=True) if share >= DEAD_SHARE]
+    if not ill:
+        return
+    at_first = [~(p.y > 0).any(axis=0) for p in e.activations(e.first, ReLU)] if e.first else []
+    born = float(np.mean([never.mean() for never in at_first])) if at_first else math.nan
+    network = with_activation(e.model.network, ReLU, LeakyReLU())
+    parameters: dict[str, Any] = {"activation": "leaky_relu"} if e.built else {"network": network}
+    step = max(e.step_sizes.values(), default=0.0)
+    if step > LARGE_STEP and born < DEAD_SHARE:
+        parameters |= e.slower(step)[0]
+    since = "" if born != born else f"; before the first step {born:.0%} of all were"
+    yield Finding(
+        "dead ReLU neurons",
+        "severe" if max(shares) > (1 + DEAD_SHARE) / 2 else "moderate",
+        f"{sum(int(never.sum()) for _, never in ill)} of {sum(never.size for _, never in ill)} neurons are 0 for"
+        f" each of {len(e.sample.x)} rows{since}",
+        ", ".join(f"{p.name}: {int(never.sum())} of {never.size} neurons" for p, never in ill),
+        "A ReLU that is 0 passes no gradient back, so that a neuron that a large step has pushed below 0 for every"
+        " row never comes back.",
+        *e.told(parameters, "a small slope below 0 lets neurons come back"),
+        {"share": max(shares)},
+    )
+
+
+def saturated(e: Evidence) -> Iterator[Finding]:
+    """Find sigmoid and tanh neurons that stay at the flat ends of their function."""
+    found = []
+    for p in e.activations(e.last, (Sigmoid, Tanh)):
+        slopes = np.asarray(p.layer.derivative(p.x, p.y))  # type: ignore[attr-defined]
+        steepest = float(p.layer.derivative(0.0, p.layer.value(0.0)))  # type: ignore[attr-defined]
+        flat = (slopes < SATURATED_SLOPE * steepest).mean(axis=0) >= SATURATED_ROWS
+        if flat.mean() >= SATURATED_SHARE:
+            found.append((p, flat))
+    if not found:
+        return
+    parameters = {"batch_norm": True} if e.built else {"network": with_batch_norm(e.model.network)}
+    worst = max(float(flat.mean()) for _, flat in found)
+    yield Finding(
+        "saturated neurons",
+        "severe" if worst > (1 + SATURATED_SHARE) / 2 else "moderate",
+        f"{sum(int(flat.sum()) for _, flat in found)} of {sum(flat.size for _, flat in found)} neurons have a slope"
+        f" below {SATURATED_SLOPE:.0%} of the steepest in {SATURATED_ROWS:.0%} of the rows or more",
+        ", ".join(f"{p.name}: {int(flat.sum())} of {flat.size} neurons" for p, flat in found),
+        "Large logits lie where sigmoid and tanh are flat: next to no gradient passes back, and the neuron says"
+        " nearly the same of all rows or flips between two values.",
+        *e.told(parameters, "batch normalization brings the logits back to where the function is steep"),
+        {"share": worst},
+    )
+
+
+def idle(e: Evidence) -> Iterator[Finding]:
+    """Find hidden layers that bend nothing, so that they and the next are one, or put out a constant."""
+    found = _idle_layers(e)
+    if not found:
+        return
+    network = e.model.network
+    if any(said == "no activation function" for _, said in found):
+        parameters = {"activation": "relu"} if e.built else {"network": bent(network)}
+        purpose = "an activation function between layers"
+    else:
+        parameters = {"batch_norm": True} if e.built else {"network": with_batch_norm(network)}
+        purpose = "batch normalization spreads the logits over where the function bends"
+    hidden = len(e.dense) - 1
+    yield Finding(
+        "layers that do nothing",
+        "severe" if len(found) == hidden else "moderate",
+        f"{len(found)} of {hidden} hidden layers bend nothing"
+        + (": the whole network is a line through its inputs" if len(found) == hidden else ""),
+        ", ".join(f"{name}: {said}" for name, said in found),
+        "Without a bend between them two layers, W₂(W₁x + b₁) + b₂, are one line: no depth is gained, and what no"
+        " line can tell apart (XOR) stays together.",
+        *e.told(parameters, purpose),
+        {"layers": len(found)},
+    )
+
+
+def _idle_layers(e: Evidence) -> list[tuple[str, str]]:
+    """Return the hidden layers of neurons that do nothing, and how that shows."""
+    found = []
+    places = [k for k, p in enumerate(e.last.layers) if isinstance(p.layer, Dense)]
+    for at, following in itertools.pairwise(places):
+        name = e.last.layers[at].name
+        between = e.last.layers[at + 1 : following]
+        if all(isinstance(p.layer, _STRAIGHT_LAYERS) for p in between):
+            found.append((name, "no activation function"))
+            continue
+        out = e.last.layers[following].x
+        if out.std(axis=0).max() <= CONSTANT * np.abs(out).max():
+            found.append((name, "the same output for every row"))
+            continue
+        known = [p for p in between if isinstance(p.layer, Activation)]
+        if known and all(_straightness(p) > STRAIGHT for p in known):
+            found.append((name, f"{known[0].name} stays where it is straight"))
+    return found
+
+
+def _straightness(p: LayerPass) -> float:
+    """Return the least R² of a line through a neuron's logit and its activation; neurons that vary alone."""
+    z, a = (v.astype(np.float64) - v.mean(axis=0, dtype=np.float64) for v in (p.x, p.y))
+    varying = (a.std(axis=0) > 0) & (z.std(axis=0) > 0)
+    if not varying.any():
+        return 0.0
+    z, a = z[:, varying], a[:, varying]
+    return float(((z * a).sum(axis=0) ** 2 / ((z * z).sum(axis=0) * (a * a).sum(axis=0))).min())
+
+
+_STRAIGHT_LAYERS = (Identity, BatchNorm, Dropout, Flatten)
+
+
+def _growth(flow: list[tuple[str, float]]) -> float | None:
+    """Return the first hidden layer's gradient beside the output's; None without two layers, or without any."""
+    if len(flow) < 3 or not flow[-1][1] > 0 or not np.isfinite([norm for _, norm in flow]).all():
+        return None
+    return flow[0][1] / flow[-1][1]
+
+
+def _chain(flow: list[tuple[str, float]]) -> str:
+    """Return the gradient's norms from the first layer to the output, the middle left out where there are many."""
+    norms = [f"{norm:.2g}" for _, norm in flow]
+    return " <- ".join(norms if len(norms) <= 8 else [*norms[:4], "...", *norms[-3:]])
+
+
+def _groups(layer: LayerPass) -> list[int]:
+    """Return for each neuron the number of the first whose weights and bias are the same but for a factor."""
+    weights = np.asarray(layer.params["W"], np.float64)
+    if "b" in layer.params:
+        weights = np.concatenate([weights, np.asarray(layer.params["b"])[:, None]], axis=1)
+    norms = np.linalg.norm(weights, axis=1, keepdims=True)
+    directions = weights / np.where(norms > 0, norms, 1.0)
+    near = directions @ directions.T >= ALIKE
+    none = norms[:, 0] == 0
+    near |= none[:, None] & none
+    return [int(row.argmax()) if row.any() else place for place, row in enumerate(near)]
+
+
+def _drawn_by(dense: LayerPass) -> Any:
+    return resolve("initializer", dense.layer.initializer, INITIALIZERS)  # type: ignore[attr-defined]
+
+
+def _started_well(e: Evidence) -> dict[str, Any]:
+    """Return the network with first weights of variance 2 / inputs, ReLU's and nearly all others' size."""
+    return {"network": with_initializer(e.model.network, "he")}
