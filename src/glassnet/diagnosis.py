@@ -35,8 +35,8 @@ ILLNESSES: dict[str, Check] = {
     "layers that do nothing": illnesses.idle,
     "learning rate too small": run_illnesses.rate_too_small,
     "class imbalance": run_illnesses.imbalance,
-    "overfitting": run_illnesses.overfitting,
     "underfitting": run_illnesses.underfitting,
+    "overfitting": run_illnesses.overfitting,
 }
 """Illness -> its check, causes before what they bring about; a new illness is a new row."""
 

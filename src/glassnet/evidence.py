@@ -6,13 +6,16 @@ and at those that predict), from its history, and from its predictions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
 from glassnet import keys
@@ -24,16 +27,18 @@ from glassnet.jobs import Finished
 from glassnet.layers import Dense
 from glassnet.losses import BinaryCrossEntropy, CrossEntropy
 from glassnet.model import Model
-from glassnet.optimizers import Adam
+from glassnet.optimizers import Adam, AdamW, RMSprop
 from glassnet.passes import LayerPass, Pass, pass_through
-from glassnet.remedies import USUAL_STEP, Door, better_rate, remedy, with_rate
+from glassnet.remedies import USUAL_RATE, Door, inner, remedy, rounded, with_rate
 from glassnet.targets import ClassEncoder
 from glassnet.training_state import DIVERGED
 from glassnet.wrappers import bind_schedules, is_foreign
 
 SAMPLE = 1000
 """Rows that go through the passes, and that the forest is fitted on: they settle shares to a few percent."""
-TREES = 100
+TREES, FEWEST = 50, 50
+"""Trees of the forest, and rows that it needs: each row is out of the bag of a third of the trees."""
+ROUNDS, NUDGE = 20, 1e-2  # of the power iteration; float32 tells gradients so far apart
 
 Values = NDArray[Any]
 
@@ -96,8 +101,9 @@ class Evidence:
     def gradient_flow(self, found: Pass) -> list[tuple[str, float]]:
         """Return the norm of the gradient by the logits of each hidden layer, and by those of the output."""
         bent = [p for p in self.activations(found) if not isinstance(p.layer, Identity)]
-        flow = [(p.name, float(np.linalg.norm(p.dx))) for p in bent]
-        return [*flow, ("the output", float(np.linalg.norm(found.dlogits)))]
+        with np.errstate(over="ignore"):
+            flow = [(p.name, float(np.linalg.norm(p.dx))) for p in bent]
+            return [*flow, ("the output", float(np.linalg.norm(found.dlogits)))]
 
     @cached_property
     def dense(self) -> list[LayerPass]:
@@ -124,13 +130,43 @@ class Evidence:
         params = {p.name: dict(p.params) for p in self.first.layers if isinstance(p.layer, Dense)}
         grads = {p.name: dict(p.dparams) for p in self.first.layers if p.name in params}
         with precision(self.model.dtype), np.errstate(all="ignore"):
-            updates, _ = optimizer.update(grads, optimizer.init(params), params)
+            updates = _first_step(optimizer, grads, params)
             norms = {
                 name: (np.linalg.norm(updates[name]["W"]), np.linalg.norm(params[name]["W"]))
                 for name in params
             }
-        push = 1 / (1 - float(getattr(optimizer, "momentum", 0.0)))  # what steps add up to in time
+        push = 1 / (1 - float(getattr(inner(optimizer), "momentum", 0.0)))  # what steps add up to in time
         return {name: float(push * step / w) for name, (step, w) in norms.items() if w > 0}
+
+    @cached_property
+    def stable_rate(self) -> float | None:
+        """The learning rate 1 / λ, λ the largest curvature of the loss at the first weights.
+
+        Plain gradient descent goes down fastest along the steepest curve with it, and climbs with more than twice
+        as much (LeCun et al., "Efficient BackProp", 1998). λ by power iteration on differences of gradients,
+        H v = (g(w + ε v) - g(w - ε v)) / 2ε; with momentum μ steps add up, and the rate is (1 - μ) / λ.
+        """
+        if self.beginning is None or self.end is None:
+            return None
+        weights, state = self.beginning
+        flat, unravel = ravel_pytree(weights)
+        flat = np.asarray(flat)
+        direction = np.random.default_rng(0).normal(size=flat.shape)
+        curvature = 0.0
+        for _ in range(ROUNDS):
+            step = NUDGE * direction / np.linalg.norm(direction)
+            ends = [self._pass(unravel((flat + s * step).astype(flat.dtype)), state) for s in (1, -1)]
+            up, down = (self._gradient(found) for found in ends)
+            direction = (up - down) / (2 * NUDGE)
+            curvature = float(np.linalg.norm(direction))
+            if not 0 < curvature < np.inf:
+                return None
+        momentum = float(getattr(inner(self.end.settings.optimizer), "momentum", 0.0))
+        return (1 - momentum) / curvature
+
+    def _gradient(self, found: Pass) -> Values:
+        """Return the whole gradient as one vector, in the order of the weights."""
+        return np.asarray(ravel_pytree([p.dparams for p in found.layers])[0], np.float64)
 
     # ------------------------------------------------------------------------------- the run
 
@@ -153,7 +189,8 @@ class Evidence:
     def losses(self) -> Values:
         """The training loss by epoch, without what is not finite."""
         losses = self.history.columns.get("loss", np.empty(0))
-        return losses[np.isfinite(losses)]
+        finite: Values = losses[np.isfinite(losses)]
+        return finite
 
     @property
     def penalty(self) -> float:
@@ -171,14 +208,26 @@ class Evidence:
         """Return advice as the text to type and as parameters."""
         return remedy(self.door, parameters, purpose), parameters
 
-    def slower(self, step: float) -> tuple[dict[str, Any], str]:
-        """Return a lower learning rate, by the size of the first step, and what it is for."""
+    def slower(self) -> tuple[dict[str, Any], str]:
+        """Return a lower learning rate, and what it is for."""
         assert self.end is not None
-        optimizer, rate = self.end.settings.optimizer, self.learning_rate or USUAL_STEP
+        optimizer, rate = self.end.settings.optimizer, self.learning_rate or USUAL_RATE
         if is_foreign(optimizer):
             return {"optimizer": Adam()}, "a learning rate that suits most networks"
-        new = better_rate(optimizer, rate, step if step > 0 else USUAL_STEP, lower=True)
+        new = rounded(min(self._usual_rate(optimizer, rate), rate / 10))
         return {"optimizer": with_rate(optimizer, new)}, "smaller steps"
+
+    def faster(self) -> tuple[dict[str, Any], str]:
+        """Return a higher learning rate, and what it is for."""
+        assert self.end is not None
+        optimizer, rate = self.end.settings.optimizer, self.learning_rate or USUAL_RATE
+        new = rounded(max(self._usual_rate(optimizer, rate), rate * 10))
+        return {"optimizer": with_rate(optimizer, new)}, "larger steps"
+
+    def _usual_rate(self, optimizer: Any, rate: float) -> float:
+        """Return USUAL_RATE for optimizers that give each weight its own scale, else what is stable."""
+        own_scale = isinstance(inner(optimizer), Adam | AdamW | RMSprop)
+        return USUAL_RATE if own_scale else (self.stable_rate or rate)
 
     # ------------------------------------------------------------------------------- losses
 
@@ -186,14 +235,14 @@ class Evidence:
         """Return the mean loss of a model on rows, without penalty."""
         with precision(model.dtype), np.errstate(all="ignore"):
             logits = model.logits_encoded(data.x)
-            return float(model.loss.value(logits, data.y))
+            return float(model.loss.value(jnp.asarray(logits), data.y))
 
     @cached_property
     def loss(self) -> float:
         """The network's own loss on the rows."""
         with precision(self.model.dtype), np.errstate(all="ignore"):
             logits = self.model.temperature * self.last.logits
-            return float(self.model.loss.value(logits, self.sample.y))
+            return float(self.model.loss.value(jnp.asarray(logits), self.sample.y))
 
     @cached_property
     def guess_loss(self) -> float:
@@ -214,7 +263,7 @@ class Evidence:
             constant = np.resize(mean, width)
         with precision(self.model.dtype):
             logits = np.tile(constant, (len(data.x), 1)).astype(self.model.dtype)
-            return float(loss.value(logits, data.y))
+            return float(loss.value(jnp.asarray(logits), data.y))
 
     @cached_property
     def validation_loss(self) -> float | None:
@@ -230,11 +279,18 @@ class Evidence:
     # ------------------------------------------------------------------------------- predictions
 
     @cached_property
-    def explained(self) -> float:
-        """The share of the guess's squared error that the network removes on the rows: R², or Brier's skill."""
+    def outputs(self) -> Values:
+        """What the whole model says of the sample."""
         with precision(self.model.dtype), np.errstate(all="ignore"):
-            outputs = np.asarray(self.model.loss.output(self.model.temperature * self.last.logits))
-        return share_explained(self.truth(self.sample, outputs.shape[1]), outputs)
+            if self.whole.members > 1:
+                return self.whole.outputs_encoded(self.sample.x)
+            logits = jnp.asarray(self.model.temperature * self.last.logits)
+            return np.asarray(self.model.loss.output(logits))
+
+    @cached_property
+    def explained(self) -> float:
+        """The share of the guess's squared error that the whole model removes on its rows: R², Brier's skill."""
+        return share_explained(self.truth(self.sample, self.outputs.shape[1]), self.outputs)
 
     def truth(self, data: Data, width: int) -> Values:
         """Return targets in the shape of the outputs: one-hot, 0 and 1, or values."""
@@ -243,34 +299,30 @@ class Evidence:
         return np.asarray(data.y, np.float64).reshape(len(data.x), -1)
 
     @cached_property
-    def forest(self) -> float | None:
-        """The share that a random forest explains of rows that it has not seen (out of bag).
+    def forest(self) -> tuple[float, float, float] | None:
+        """What a random forest explains of rows that it has not seen (out of bag), its lead, and the lead's error.
 
-        None where that means nothing: a loss of one's own, or fewer than 50 rows.
+        The lead over what the whole model explains of the same rows, which it HAS seen; its standard error. None
+        where that means nothing: fewer than FEWEST rows.
         Breiman, "Random Forests", 2001.
         """
         x, y = self.sample.x.reshape(len(self.sample.x), -1), self.sample.y
-        if len(x) < 50:
+        if len(x) < FEWEST:
             return None
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor  # lazily
 
-        truth = self.truth(self.sample, self.last.logits.shape[1])
-        values = self.model.loss.task == "regression" or (
-            self.model.loss.task == "classification" and y.ndim > 1
-        )
-        if values:
-            forest = RandomForestRegressor(TREES, oob_score=True, random_state=0)
-            forest.fit(x, truth if truth.shape[1] > 1 else truth[:, 0])
-            return share_explained(truth, forest.oob_prediction_.reshape(truth.shape))
-        forest = RandomForestClassifier(TREES, oob_score=True, random_state=0)
-        if self.model.loss.task == "classification":
-            forest.fit(x, y)
-            return share_explained(one_hot(y, truth.shape[1])[:, forest.classes_], forest.oob_decision_function_)
-        each = [
-            forest.fit(x, column).oob_decision_function_[:, -1] if column.min() < column.max() else column
-            for column in truth.T
-        ]
-        return share_explained(truth, np.stack(each, axis=1))
+        truth = self.truth(self.sample, self.outputs.shape[1])
+        guessed = np.tile(truth.mean(axis=0), (len(truth), 1))
+        if self.model.loss.task == "classification" and y.ndim == 1:
+            grown = RandomForestClassifier(TREES, oob_score=True, random_state=0).fit(x, y)
+            guessed[:, grown.classes_] = grown.oob_decision_function_
+        else:  # values, and labels and probabilities as values between 0 and 1
+            grown = RandomForestRegressor(TREES, oob_score=True, random_state=0)
+            guessed = grown.fit(x, truth.squeeze()).oob_prediction_.reshape(truth.shape)
+        ahead = ((truth - self.outputs) ** 2 - (truth - guessed) ** 2).sum(axis=1)
+        ahead = ahead / ((truth - truth.mean(axis=0)) ** 2).sum(axis=1).mean()
+        error = float(ahead.std(ddof=1)) / math.sqrt(len(ahead))
+        return share_explained(truth, guessed), float(ahead.mean()), error
 
     @cached_property
     def classes(self) -> list[str] | None:
@@ -314,6 +366,12 @@ class Evidence:
         return {"loss": loss, "r2": float(metrics.r2_score(truth, predicted))}
 
 
+@jax.jit
+def _first_step(optimizer: Any, grads: Params, params: Params) -> Params:
+    """Return what an optimizer adds to the weights in its first step."""
+    return optimizer.update(grads, optimizer.init(params), params)[0]
+
+
 def one_hot(target: Values, width: int) -> Values:
     """Return classes as rows of 0 and 1; probabilities as they are."""
     target = np.asarray(target)
@@ -326,9 +384,7 @@ def share_explained(truth: Values, predicted: Values) -> float:
     >>> share_explained(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]]))
     0.5
     """
-    known = np.isfinite(predicted).all(axis=1)  # a row that was in every tree's bag has no answer
-    truth, predicted = truth[known], predicted[known]
-    scale = float(((truth - truth.mean(axis=0)) ** 2).sum()) if len(truth) else 0.0
+    scale = float(((truth - truth.mean(axis=0)) ** 2).sum())
     return 1 - float(((truth - predicted) ** 2).sum()) / scale if scale > 0 else 0.0
 
 

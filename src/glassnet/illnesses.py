@@ -18,7 +18,7 @@ from glassnet.evidence import Evidence
 from glassnet.findings import Finding
 from glassnet.initializers import INITIALIZERS, Zeros
 from glassnet.layers import BatchNorm, Dense, Dropout, Flatten
-from glassnet.passes import LayerPass
+from glassnet.passes import LayerPass, Pass
 from glassnet.remedies import (
     LARGE_STEP,
     bent,
@@ -37,11 +37,12 @@ EXPLODED, VANISHED = 1e2, 1e-3
 these the first layers are thrown about, or learn a thousand times slower than the last."""
 DEAD_SHARE = 0.4
 """Karpathy, CS231n: "as much as 40 % of your network can be dead" where the learning rate is set too high."""
-SATURATED_SLOPE, SATURATED_ROWS, SATURATED_SHARE = 0.05, 0.95, 0.5
-"""A neuron is saturated if its slope is below a twentieth of the largest in nearly all rows; a layer is ill if half
-its neurons are."""
-ALIKE, ALIKE_SHARE = 0.999, 0.5
-"""The cosine between two neurons' weights above which they do the same; a layer is ill if half could go."""
+SATURATED_SLOPE, SATURATED_SHARE = 0.05, 0.5
+"""An output is saturated if the slope there is below a twentieth of the steepest; a layer is ill if half of its
+outputs are (Glorot and Bengio, 2010, watch the same distribution)."""
+ALIKE, SAME_SIZE, ALIKE_SHARE = 0.9999, 0.01, 0.5
+"""Two neurons do the same if the cosine between their weights is above, and their norms differ by below a percent; a
+layer is ill if half of its neurons could go."""
 STRAIGHT, CONSTANT = 0.9999, 1e-3
 """R² of a line through an activation function's input and output above which it bends nothing; deviation of an output
 beside its size below which it is the same for every row."""
@@ -88,9 +89,11 @@ def exploding(e: Evidence) -> Iterator[Finding]:
 
 
 def alike(e: Evidence) -> Iterator[Finding]:
-    """Find hidden neurons whose weights are the same as another's, but for a factor."""
+    """Find hidden neurons whose weights are the same as another's."""
     for place, layer in enumerate(e.dense[:-1]):
-        groups = _groups(layer)
+        bends = [p for p in e.last.layers if isinstance(p.layer, Activation)]
+        scaled = all(isinstance(p.layer, ReLU | LeakyReLU) for p in bends)
+        groups = _groups(layer, scaled)
         units = len(groups)
         spare = units - len(set(groups))
         if units < 2 or spare < ALIKE_SHARE * units:
@@ -114,7 +117,7 @@ def alike(e: Evidence) -> Iterator[Finding]:
         yield Finding(
             "duplicate neurons",
             "severe" if same or spare == units - 1 else "moderate",
-            f"{spare} of {units} neurons have the weights of another, but for a factor",
+            f"{spare} of {units} neurons have the weights of another",
             layer.name,
             "Neurons that start alike get the same gradient and stay alike for ever: together they are one neuron."
             if same
@@ -166,7 +169,7 @@ def dead(e: Evidence) -> Iterator[Finding]:
     parameters: dict[str, Any] = {"activation": "leaky_relu"} if e.built else {"network": network}
     step = max(e.step_sizes.values(), default=0.0)
     if step > LARGE_STEP and born < DEAD_SHARE:
-        parameters |= e.slower(step)[0]
+        parameters |= e.slower()[0]
     since = "" if born != born else f"; before the first step {born:.0%} of all were"
     yield Finding(
         "dead ReLU neurons",
@@ -182,29 +185,40 @@ def dead(e: Evidence) -> Iterator[Finding]:
 
 
 def saturated(e: Evidence) -> Iterator[Finding]:
-    """Find sigmoid and tanh neurons that stay at the flat ends of their function."""
-    found = []
-    for p in e.activations(e.last, (Sigmoid, Tanh)):
-        slopes = np.asarray(p.layer.derivative(p.x, p.y))  # type: ignore[attr-defined]
-        steepest = float(p.layer.derivative(0.0, p.layer.value(0.0)))  # type: ignore[attr-defined]
-        flat = (slopes < SATURATED_SLOPE * steepest).mean(axis=0) >= SATURATED_ROWS
-        if flat.mean() >= SATURATED_SHARE:
-            found.append((p, flat))
+    """Find layers of sigmoid or tanh neurons that are mostly at the flat ends of their function."""
+    found = [(p, flat) for p, flat in _flat_shares(e, e.last) if flat >= SATURATED_SHARE]
     if not found:
         return
-    parameters = {"batch_norm": True} if e.built else {"network": with_batch_norm(e.model.network)}
-    worst = max(float(flat.mean()) for _, flat in found)
+    at_first = [flat for _, flat in _flat_shares(e, e.first)] if e.first else []
+    born = max(at_first, default=0.0) >= SATURATED_SHARE
+    if born and not e.built:
+        glorot = with_initializer(e.model.network, "glorot")
+        told = e.told({"network": glorot}, "first weights that keep logits where the function is steep")
+    else:
+        normed = {"batch_norm": True} if e.built else {"network": with_batch_norm(e.model.network)}
+        told = e.told(normed, "batch normalization brings logits back to where the function is steep")
+    worst = max(flat for _, flat in found)
+    since = f"; before the first step {max(at_first):.0%}" if at_first else ""
     yield Finding(
         "saturated neurons",
         "severe" if worst > (1 + SATURATED_SHARE) / 2 else "moderate",
-        f"{sum(int(flat.sum()) for _, flat in found)} of {sum(flat.size for _, flat in found)} neurons have a slope"
-        f" below {SATURATED_SLOPE:.0%} of the steepest in {SATURATED_ROWS:.0%} of the rows or more",
-        ", ".join(f"{p.name}: {int(flat.sum())} of {flat.size} neurons" for p, flat in found),
-        "Large logits lie where sigmoid and tanh are flat: next to no gradient passes back, and the neuron says"
-        " nearly the same of all rows or flips between two values.",
-        *e.told(parameters, "batch normalization brings the logits back to where the function is steep"),
+        f"{worst:.0%} of the outputs lie where the slope is below {SATURATED_SLOPE:.0%} of the steepest{since}",
+        ", ".join(f"{p.name}: {flat:.0%} of the outputs of {p.y.shape[-1]} neurons" for p, flat in found),
+        "Large logits lie where sigmoid and tanh are flat: next to no gradient passes back, and the neurons flip"
+        " between two values.",
+        *told,
         {"share": worst},
     )
+
+
+def _flat_shares(e: Evidence, found: Pass) -> list[tuple[LayerPass, float]]:
+    """Return the share of each sigmoid or tanh layer's outputs where the slope is small beside the steepest."""
+    shares = []
+    for p in e.activations(found, (Sigmoid, Tanh)):
+        function: Any = p.layer
+        steepest = function.derivative(0.0, float(function.value(0.0)))
+        shares.append((p, float((function.derivative(p.x, p.y) < SATURATED_SLOPE * steepest).mean())))
+    return shares
 
 
 def idle(e: Evidence) -> Iterator[Finding]:
@@ -279,17 +293,22 @@ def _chain(flow: list[tuple[str, float]]) -> str:
     return " <- ".join(norms if len(norms) <= 8 else [*norms[:4], "...", *norms[-3:]])
 
 
-def _groups(layer: LayerPass) -> list[int]:
-    """Return for each neuron the number of the first whose weights and bias are the same but for a factor."""
+def _groups(layer: LayerPass, scaled: bool) -> list[int]:
+    """Return for each neuron the number of the first with the same weights and bias.
+
+    scaled: whether a factor makes no difference, as before a ReLU: the next layer's weight takes it up.
+    """
     weights = np.asarray(layer.params["W"], np.float64)
     if "b" in layer.params:
         weights = np.concatenate([weights, np.asarray(layer.params["b"])[:, None]], axis=1)
-    norms = np.linalg.norm(weights, axis=1, keepdims=True)
-    directions = weights / np.where(norms > 0, norms, 1.0)
+    norms = np.linalg.norm(weights, axis=1)
+    directions = weights / np.where(norms > 0, norms, 1.0)[:, None]
     near = directions @ directions.T >= ALIKE
-    none = norms[:, 0] == 0
+    if not scaled:
+        near &= np.abs(norms[:, None] - norms) <= SAME_SIZE * norms
+    none = norms == 0
     near |= none[:, None] & none
-    return [int(row.argmax()) if row.any() else place for place, row in enumerate(near)]
+    return [int(row.argmax()) for row in near | np.eye(len(near), dtype=bool)]
 
 
 def _drawn_by(dense: LayerPass) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from glassnet.activations import Activation, Identity, LeakyReLU, ReLU
 from glassnet.layers import BatchNorm, Dense, Dropout, Layer
 from glassnet.network import Network
-from glassnet.optimizers import Adam, AdamW, RMSprop
+from glassnet.optimizers import Adam
 from glassnet.typed import arguments, flags, typed
 from glassnet.wrappers import Averaged, ClipByNorm, as_optimizer
 
@@ -20,6 +20,8 @@ USUAL_STEP = 1e-3
 
 Karpathy, CS231n, "Neural Networks Part 3: Ratio of weights:updates": "somewhere around 1e-3".
 """
+USUAL_RATE = 1e-3
+"""The learning rate that Adam was proposed with (Kingma and Ba, 2015); RMSprop and AdamW have it as default too."""
 LARGE_STEP, SMALL_STEP = 10 * USUAL_STEP, USUAL_STEP / 10
 CHANGE = Callable[[Layer], Sequence[Layer]]
 
@@ -140,21 +142,15 @@ def with_rate(optimizer: Any, rate: float) -> Any:
     return optimizer._replace(learning_rate=rate) if hasattr(optimizer, "learning_rate") else optimizer
 
 
-def better_rate(optimizer: Any, rate: float, step: float, *, lower: bool) -> float:
-    """Return the learning rate to try in place of one that is too large (`lower`) or too small.
+def inner(optimizer: Any) -> Any:
+    """Return the optimizer inside all wrappers.
 
-    Optimizers that give each weight its own scale (Adam, AdamW, RMSprop) get their default, 1e-3, which they were
-    proposed with; for the others steps of USUAL_STEP beside the weights. By a factor of ten at least.
-
-    >>> from glassnet.optimizers import SGD
-    >>> better_rate(SGD(10.0), 10.0, step=0.5, lower=True), better_rate(Adam(1e-6), 1e-6, 1e-5, lower=False)
-    (0.02, 0.001)
+    >>> inner(ClipByNorm(Adam(0.5))).learning_rate
+    0.5
     """
-    inside = as_optimizer(optimizer)
-    while isinstance(inside, ClipByNorm | Averaged):
-        inside = inside.optimizer
-    wanted = 1e-3 if isinstance(inside, Adam | AdamW | RMSprop) else rate * USUAL_STEP / step
-    return rounded(min(wanted, rate / 10) if lower else max(wanted, rate * 10))
+    optimizer = as_optimizer(optimizer)
+    inside = isinstance(optimizer, ClipByNorm | Averaged)
+    return inner(optimizer.optimizer) if inside else optimizer
 
 
 def rounded(value: float) -> float:

@@ -21,11 +21,8 @@ from glassnet.remedies import (
     LARGE_STEP,
     SMALL_STEP,
     USUAL_STEP,
-    better_rate,
-    rounded,
     wider,
     with_dropout,
-    with_rate,
 )
 
 SWING, SWINGS = 0.05, 0.3
@@ -39,8 +36,9 @@ RARE, MISSED = 0.2, 0.5
 LOST, BY_HEART = 0.2, 0.5
 """Of what was known of new rows, the share that further training lost; of what is known of the training rows, the
 share that does not hold for new ones."""
-MARGIN = 0.05
-"""By how much more a forest must explain of rows it has not seen than the network of rows it has."""
+MARGIN, ERRORS = 0.05, 2
+"""By how much more a forest must explain of rows it has not seen than the network of rows it has, at least, and in
+standard errors."""
 FEW_EPOCHS = 8  # fewer say nothing of a trend
 
 
@@ -59,7 +57,7 @@ def divergence(e: Evidence) -> Iterator[Finding]:
         "the whole network",
         "Steps beyond the valley's other side climb it: each gradient is larger than the one before, until"
         " no number can hold it.",
-        *e.told(*e.slower(step)),
+        *e.told(*e.slower()),
         {"step": float(state.step), "step_size": step},
     )
 
@@ -81,7 +79,7 @@ def rate_too_large(e: Evidence) -> Iterator[Finding]:
         f" {USUAL_STEP:g}) at learning rate {e.learning_rate:g}",
         max(e.step_sizes, key=lambda name: e.step_sizes[name]),
         "Each step leaps over the valley to its other side instead of going down into it.",
-        *e.told(*e.slower(step)),
+        *e.told(*e.slower()),
         {"step_size": step, "swing": swing, "rises": rises},
     )
 
@@ -94,8 +92,6 @@ def rate_too_small(e: Evidence) -> Iterator[Finding]:
     if not _falling(losses):
         return
     rate = e.learning_rate or 0.0
-    settings = e.end.settings
-    new = better_rate(settings.optimizer, rate, step, lower=False) if rate else USUAL_STEP
     yield Finding(
         "learning rate too small",
         "severe",
@@ -103,7 +99,7 @@ def rate_too_small(e: Evidence) -> Iterator[Finding]:
         f" step was {step:.2g} of the weights' size (usual: {USUAL_STEP:g}) at learning rate {rate:g}",
         "all layers",
         "Steps that are small beside the weights need very many epochs to get anywhere.",
-        *e.told({"optimizer": with_rate(settings.optimizer, new)}, "larger steps"),
+        *e.told(*e.faster()),
         {"step_size": step, "learning_rate": rate},
     )
 
@@ -174,8 +170,10 @@ def underfitting(e: Evidence) -> Iterator[Finding]:
     """Find a network that explains less of its own rows than a simple model explains of new ones."""
     if e.diverged or e.explained > LEARNED:
         return
-    forest = e.forest
-    if forest is None or forest < e.explained + MARGIN:
+    if e.forest is None:
+        return
+    forest, lead, error = e.forest
+    if lead < max(MARGIN, ERRORS * error):
         return
     yield Finding(
         "underfitting",
@@ -203,8 +201,8 @@ def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
         parameters: dict[str, Any] = {"dropout": 0.1} if e.built else {"network": with_dropout(network, 0.1)}
         said = f"dropout leaves it {1 - max(rates):.0%} of its neurons at a time."
         return parameters, said, "fewer neurons dropped"
-    if e.end is not None and _falling(e.losses):
-        epochs = e.end.settings.epochs
+    epochs = 0 if e.end is None else e.end.settings.epochs
+    if _falling(e.losses) and len(e.losses) == epochs:  # it did not stop by itself
         said = f"the loss was still falling after {len(e.losses)} epochs."
         return {"epochs": 10 * epochs}, said, "more time"
     widths = [layer.params["W"].shape[0] for layer in e.dense[:-1]]
