@@ -29,6 +29,7 @@ def diagnose(
         from glassnet.diagnosis import diagnose as examine
         from glassnet.experiment import target_values
         from glassnet.persistence import load
+        from glassnet.tasks import Task
 
         found = load(model)
         name = target or ",".join(target_names(found)) or None
@@ -38,7 +39,7 @@ def diagnose(
             raise DataError(
                 f"Nothing in '{data}' says what is true: name the column with --target COLUMN."
             )
-        task = "regression" if found.loss.task == "regression" else "classification"
+        task: Task = "regression" if found.loss.task == "regression" else "classification"
         test = rows.test if rows.test is not None and rows.test[1] is not None else None
         validation = None if test is None else (test[0], target_values(test[1], task))
         y = target_values(rows.y, task)

@@ -41,6 +41,10 @@ ILLNESSES: dict[str, Check] = {
 """Illness -> its check, causes before what they bring about; a new illness is a new row."""
 
 
+CONSEQUENCES = ("underfitting",)
+"""Left out where a severe illness is found that brings it about: the advice would be another's."""
+
+
 class Patient(NamedTuple):
     """What is diagnosed: what predicts, the end of each network's training (none for a model), the door."""
 
@@ -165,6 +169,8 @@ def examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:
         patient.door, patient.own_network,
     )  # fmt: skip
     found = [finding for check in ILLNESSES.values() for finding in check(evidence)]
+    if any(finding.severity == "severe" and finding.kind not in CONSEQUENCES for finding in found):
+        found = [finding for finding in found if finding.kind not in CONSEQUENCES]
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))  # stable: causes first
     scored_on = "these rows" if held is None else "validation rows"
     return Diagnosis(tuple(found), _about(evidence, place), evidence.scores(), scored_on)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -25,7 +25,7 @@ from glassnet.batches import Data
 from glassnet.history import History
 from glassnet.jobs import Finished
 from glassnet.layers import Dense
-from glassnet.losses import BinaryCrossEntropy, CrossEntropy
+from glassnet.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from glassnet.model import Model
 from glassnet.optimizers import Adam, AdamW, RMSprop
 from glassnet.passes import LayerPass, Pass, pass_through
@@ -150,12 +150,12 @@ class Evidence:
             return None
         weights, state = self.beginning
         flat, unravel = ravel_pytree(weights)
-        flat = np.asarray(flat)
-        direction = np.random.default_rng(0).normal(size=flat.shape)
+        start: Values = np.asarray(flat)
+        direction = np.random.default_rng(0).normal(size=start.shape)
         curvature = 0.0
         for _ in range(ROUNDS):
             step = NUDGE * direction / np.linalg.norm(direction)
-            ends = [self._pass(unravel((flat + s * step).astype(flat.dtype)), state) for s in (1, -1)]
+            ends = [self._pass(unravel((start + s * step).astype(start.dtype)), state) for s in (1, -1)]
             up, down = (self._gradient(found) for found in ends)
             direction = (up - down) / (2 * NUDGE)
             curvature = float(np.linalg.norm(direction))
@@ -234,22 +234,18 @@ class Evidence:
     def loss_of(self, model: Model, data: Data) -> float:
         """Return the mean loss of a model on rows, without penalty."""
         with precision(model.dtype), np.errstate(all="ignore"):
-            logits = model.logits_encoded(data.x)
-            return float(model.loss.value(jnp.asarray(logits), data.y))
+            return float(_loss(model.logits_encoded(data.x), data.y, loss=model.loss))
 
     @cached_property
     def loss(self) -> float:
         """The network's own loss on the rows."""
         with precision(self.model.dtype), np.errstate(all="ignore"):
             logits = self.model.temperature * self.last.logits
-            return float(self.model.loss.value(jnp.asarray(logits), self.sample.y))
+            return float(_loss(logits, self.sample.y, loss=self.model.loss))
 
     @cached_property
     def guess_loss(self) -> float:
         """The loss of the best constant answer: the classes' shares, or the mean."""
-        return self._constant_loss(self.sample)
-
-    def _constant_loss(self, data: Data) -> float:
         loss, width = self.model.loss, self.last.logits.shape[1]
         target = self.sample.y
         if isinstance(loss, CrossEntropy):
@@ -262,8 +258,8 @@ class Evidence:
                 mean = np.log(mean / (1 - mean))
             constant = np.resize(mean, width)
         with precision(self.model.dtype):
-            logits = np.tile(constant, (len(data.x), 1)).astype(self.model.dtype)
-            return float(loss.value(jnp.asarray(logits), data.y))
+            logits = np.tile(constant, (len(target), 1)).astype(self.model.dtype)
+            return float(_loss(logits, self.sample.y, loss=loss))
 
     @cached_property
     def validation_loss(self) -> float | None:
@@ -332,8 +328,11 @@ class Evidence:
 
     def answers(self, data: Data) -> tuple[Values, Values]:
         """Return classes, labels or values of rows: true, and as the whole model predicts them."""
-        with np.errstate(all="ignore"):
-            outputs = self.whole.outputs_encoded(data.x)
+        with precision(self.model.dtype), np.errstate(all="ignore"):
+            if self.whole.members > 1:
+                outputs = self.whole.outputs_encoded(data.x)
+            else:  # by the program that the losses need too
+                outputs = np.asarray(self.model.loss.output(self.whole.logits_encoded(data.x)))
         truth = self.truth(data, outputs.shape[1])
         if self.model.loss.task == "classification":
             return truth.argmax(axis=1), outputs.argmax(axis=1)
@@ -364,6 +363,11 @@ class Evidence:
         if len(truth) < 2:
             return {"loss": loss}
         return {"loss": loss, "r2": float(metrics.r2_score(truth, predicted))}
+
+
+@partial(jax.jit, static_argnames="loss")
+def _loss(logits: Any, target: Any, *, loss: Loss) -> Any:
+    return loss.value(logits, target)
 
 
 @jax.jit

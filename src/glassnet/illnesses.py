@@ -21,6 +21,7 @@ from glassnet.layers import BatchNorm, Dense, Dropout, Flatten
 from glassnet.passes import LayerPass, Pass
 from glassnet.remedies import (
     LARGE_STEP,
+    LEARNED,
     bent,
     changed,
     with_activation,
@@ -191,6 +192,8 @@ def saturated(e: Evidence) -> Iterator[Finding]:
         return
     at_first = [flat for _, flat in _flat_shares(e, e.first)] if e.first else []
     born = max(at_first, default=0.0) >= SATURATED_SHARE
+    if e.explained > LEARNED and not born:
+        return  # outputs that became sure as the network learned are no illness
     if born and not e.built:
         glorot = with_initializer(e.model.network, "glorot")
         told = e.told({"network": glorot}, "first weights that keep logits where the function is steep")
@@ -227,6 +230,7 @@ def idle(e: Evidence) -> Iterator[Finding]:
     if not found:
         return
     network = e.model.network
+    parameters: dict[str, Any]
     if any(said == "no activation function" for _, said in found):
         parameters = {"activation": "relu"} if e.built else {"network": bent(network)}
         purpose = "an activation function between layers"

@@ -23,6 +23,8 @@ Karpathy, CS231n, "Neural Networks Part 3: Ratio of weights:updates": "somewhere
 USUAL_RATE = 1e-3
 """The learning rate that Adam was proposed with (Kingma and Ba, 2015); RMSprop and AdamW have it as default too."""
 LARGE_STEP, SMALL_STEP = 10 * USUAL_STEP, USUAL_STEP / 10
+LEARNED = 0.9
+"""A network that explains so much of its rows has little left to learn that anything would keep it from."""
 CHANGE = Callable[[Layer], Sequence[Layer]]
 
 

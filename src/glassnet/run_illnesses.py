@@ -19,6 +19,7 @@ from glassnet.layers import Dropout
 from glassnet.passes import flat
 from glassnet.remedies import (
     LARGE_STEP,
+    LEARNED,
     SMALL_STEP,
     USUAL_STEP,
     wider,
@@ -29,8 +30,6 @@ SWING, SWINGS = 0.05, 0.3
 """A loss oscillates if it moves by a twentieth of the guess's from epoch to epoch, and rises in three of ten."""
 FALLING = 0.5
 """A loss is still falling if its last quarter fell at half the pace of the whole run or more."""
-LEARNED = 0.9
-"""A network that explains so much of its rows has nothing left that a small step or few neurons would explain."""
 RARE, MISSED = 0.2, 0.5
 """A class is rare with a fifth of an equal share (of two classes: 10 %), and missed if under half is found."""
 LOST, BY_HEART = 0.2, 0.5
