@@ -13,14 +13,15 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types errors history markup schedules typed verdicts
+    _types errors forests history markup schedules typed verdicts
     _resolve atomic charts columns compilation files keys metrics packing programs records weighted
     batches class_weights conversion encoders findings initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
-    passes remedies
+    passes
+    remedies
     model training_state
     training
     choices evaluation fitting inputs persistence

@@ -23,7 +23,7 @@ def diagnose(
     table: TableName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look in MODEL for what keeps it from learning DATA, the rows it was trained on: what to change, and why."""
+    """Say what keeps MODEL from learning DATA, the rows it was trained on, and what to change."""
     with told():
         from glassnet.datasets import read
         from glassnet.diagnosis import diagnose as examine

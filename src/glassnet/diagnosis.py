@@ -55,13 +55,19 @@ class Patient(NamedTuple):
 
 
 def diagnose(
-    what: Any, X: Any, y: Any, *, validation: Any = None, before: Any = None, door: Door | None = None
+    what: Any,
+    X: Any,
+    y: Any,
+    *,
+    validation: Any = None,
+    before: Any = None,
+    door: Door | None = None,
 ) -> Diagnosis:
     """Look for what keeps a network from learning, and say which parameter to change.
 
-    One forward and one backward pass of up to 1000 rows, at the first weights and at those that predict, tell of
-    inputs, gradients and neurons; the history tells of the learning rate and of fitting. Of an estimator's many
-    members the one with the largest error on the rows is looked at.
+    One forward and one backward pass of up to 1000 rows, at the first weights and at those that predict,
+    tell of inputs, gradients and neurons; the history tells of the learning rate and of fitting. Of an
+    estimator's many members the one with the largest error on the rows is looked at.
 
     Parameters
     ----------
@@ -80,7 +86,8 @@ def diagnose(
     >>> import glassnet as gn
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> run = gn.train(gn.Network([gn.Dense(8), "tanh", gn.Dense(3)]), X, y, optimizer=gn.SGD(1e-6), epochs=10)
+    >>> net = gn.Network([gn.Dense(8), "tanh", gn.Dense(3)])
+    >>> run = gn.train(net, X, y, optimizer=gn.SGD(1e-6), epochs=10)
     >>> found = gn.diagnose(run, X, y).findings[0]
     >>> found.kind, found.parameters
     ('learning rate too small', {'optimizer': SGD(learning_rate=0.002)})
@@ -92,7 +99,9 @@ def diagnose(
     held = None
     if validation is not None:
         if not isinstance(validation, tuple | list) or len(validation) < 2:
-            raise DataError("validation must be (X, y): rows that the network has not learned from.")
+            raise DataError(
+                "validation must be (X, y): rows that the network has not learned from."
+            )
         held = encoded_rows(patient.model, validation[0], validation[1])
     found = examined(patient, rows, held)
     if before is None:
@@ -134,8 +143,8 @@ def patient_of(what: Any) -> Patient:
         end = Finished(what.state, what.history, what.status, what.settings)
         return Patient(what.model, (end,), "train", True)
     raise ConfigurationError(
-        f"{type(what).__name__} cannot be diagnosed: give a run of gn.train, a fitted estimator, a model, or the"
-        " DivergenceError that training ended with."
+        f"{type(what).__name__} cannot be diagnosed: give a run of gn.train, a fitted estimator, a model, or"
+        " the DivergenceError that training ended with."
     )
 
 
@@ -152,7 +161,9 @@ def encoded_rows(model: Model, X: Any, y: Any) -> Data:
         raise DataError("y is None, but a diagnosis needs the true targets: give y.")
     t = as_target(encoded(y, model.target), model.loss, model.dtype)
     if len(x) != len(t):
-        raise DataError(f"X has {len(x)} rows and y has {len(t)}: each row needs exactly one target.")
+        raise DataError(
+            f"X has {len(x)} rows and y has {len(t)}: each row needs exactly one target."
+        )
     return Data(x, t)
 
 
@@ -161,7 +172,8 @@ def examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:
     model, ends = patient.model, patient.ends
     if isinstance(model.loss, CustomLoss):
         raise ConfigurationError(
-            "A loss of your own does not say what its targets are: diagnose a network with one of gn's losses."
+            "A loss of your own does not say what its targets are: diagnose a network with one of gn's"
+            " losses."
         )
     place = worst_member(model, rows)
     evidence = Evidence(

@@ -1,12 +1,11 @@
 """Evidence: what a diagnosis looks at, measured once, when it is first asked for.
 
-Everything comes from the network's own forward and backward passes (at its first weights, where they are known,
-and at those that predict), from its history, and from its predictions.
+Everything comes from the network's own forward and backward passes (at its first weights, where they are
+known, and at those that predict), from its history, and from its predictions.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -22,6 +21,7 @@ from glassnet import keys
 from glassnet._types import Params, State, precision
 from glassnet.activations import Activation, Identity
 from glassnet.batches import Data
+from glassnet.forests import FEWEST, Forest, beside_forest, one_hot, share_explained
 from glassnet.history import History
 from glassnet.jobs import Finished
 from glassnet.layers import Dense
@@ -36,8 +36,6 @@ from glassnet.wrappers import bind_schedules, is_foreign
 
 SAMPLE = 1000
 """Rows that go through the passes, and that the forest is fitted on: they settle shares to a few percent."""
-TREES, FEWEST = 50, 50
-"""Trees of the forest, and rows that it needs: each row is out of the bag of a third of the trees."""
 ROUNDS, NUDGE = 20, 1e-2  # of the power iteration; float32 tells gradients so far apart
 
 Values = NDArray[Any]
@@ -135,16 +133,19 @@ class Evidence:
                 name: (np.linalg.norm(updates[name]["W"]), np.linalg.norm(params[name]["W"]))
                 for name in params
             }
-        push = 1 / (1 - float(getattr(inner(optimizer), "momentum", 0.0)))  # what steps add up to in time
+        push = 1 / (
+            1 - float(getattr(inner(optimizer), "momentum", 0.0))
+        )  # what steps add up to in time
         return {name: float(push * step / w) for name, (step, w) in norms.items() if w > 0}
 
     @cached_property
     def stable_rate(self) -> float | None:
         """The learning rate 1 / λ, λ the largest curvature of the loss at the first weights.
 
-        Plain gradient descent goes down fastest along the steepest curve with it, and climbs with more than twice
-        as much (LeCun et al., "Efficient BackProp", 1998). λ by power iteration on differences of gradients,
-        H v = (g(w + ε v) - g(w - ε v)) / 2ε; with momentum μ steps add up, and the rate is (1 - μ) / λ.
+        Plain gradient descent goes down fastest along the steepest curve with it, and climbs with more than
+        twice as much (LeCun et al., "Efficient BackProp", 1998). λ by power iteration on differences of
+        gradients, H v = (g(w + ε v) - g(w - ε v)) / 2ε; with momentum μ steps add up, and the rate is (1 -
+        μ) / λ.
         """
         if self.beginning is None or self.end is None:
             return None
@@ -155,7 +156,9 @@ class Evidence:
         curvature = 0.0
         for _ in range(ROUNDS):
             step = NUDGE * direction / np.linalg.norm(direction)
-            ends = [self._pass(unravel((start + s * step).astype(start.dtype)), state) for s in (1, -1)]
+            ends = [
+                self._pass(unravel((start + s * step).astype(start.dtype)), state) for s in (1, -1)
+            ]
             up, down = (self._gradient(found) for found in ends)
             direction = (up - down) / (2 * NUDGE)
             curvature = float(np.linalg.norm(direction))
@@ -270,7 +273,9 @@ class Evidence:
         losses = losses[np.isfinite(losses)]
         if not len(losses):
             return None
-        return float(losses.min() if self.kept_best else losses[-max(1, len(losses) // 10) :].mean())
+        return float(
+            losses.min() if self.kept_best else losses[-max(1, len(losses) // 10) :].mean()
+        )
 
     # ------------------------------------------------------------------------------- predictions
 
@@ -285,7 +290,7 @@ class Evidence:
 
     @cached_property
     def explained(self) -> float:
-        """The share of the guess's squared error that the whole model removes on its rows: R², Brier's skill."""
+        """The share of the guess's squared error that the whole model removes: R², or Brier's skill score."""
         return share_explained(self.truth(self.sample, self.outputs.shape[1]), self.outputs)
 
     def truth(self, data: Data, width: int) -> Values:
@@ -295,36 +300,21 @@ class Evidence:
         return np.asarray(data.y, np.float64).reshape(len(data.x), -1)
 
     @cached_property
-    def forest(self) -> tuple[float, float, float] | None:
-        """What a random forest explains of rows that it has not seen (out of bag), its lead, and the lead's error.
-
-        The lead over what the whole model explains of the same rows, which it HAS seen; its standard error. None
-        where that means nothing: fewer than FEWEST rows.
-        Breiman, "Random Forests", 2001.
-        """
-        x, y = self.sample.x.reshape(len(self.sample.x), -1), self.sample.y
-        if len(x) < FEWEST:
+    def forest(self) -> Forest | None:
+        """What a random forest explains beside the whole model; None for fewer than FEWEST rows."""
+        if len(self.sample.x) < FEWEST:
             return None
-        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor  # lazily
-
         truth = self.truth(self.sample, self.outputs.shape[1])
-        guessed = np.tile(truth.mean(axis=0), (len(truth), 1))
-        if self.model.loss.task == "classification" and y.ndim == 1:
-            grown = RandomForestClassifier(TREES, oob_score=True, random_state=0).fit(x, y)
-            guessed[:, grown.classes_] = grown.oob_decision_function_
-        else:  # values, and labels and probabilities as values between 0 and 1
-            grown = RandomForestRegressor(TREES, oob_score=True, random_state=0)
-            guessed = grown.fit(x, truth.squeeze()).oob_prediction_.reshape(truth.shape)
-        ahead = ((truth - self.outputs) ** 2 - (truth - guessed) ** 2).sum(axis=1)
-        ahead = ahead / ((truth - truth.mean(axis=0)) ** 2).sum(axis=1).mean()
-        error = float(ahead.std(ddof=1)) / math.sqrt(len(ahead))
-        return share_explained(truth, guessed), float(ahead.mean()), error
+        one_class = self.model.loss.task == "classification" and self.sample.y.ndim == 1
+        return beside_forest(self.sample.x, truth, self.outputs, one_class=one_class)
 
     @cached_property
     def classes(self) -> list[str] | None:
         """The names of the classes; None unless there is one class a row."""
         target = self.model.target
-        return [str(label) for label in target.classes] if isinstance(target, ClassEncoder) else None
+        return (
+            [str(label) for label in target.classes] if isinstance(target, ClassEncoder) else None
+        )
 
     def answers(self, data: Data) -> tuple[Values, Values]:
         """Return classes, labels or values of rows: true, and as the whole model predicts them."""
@@ -332,7 +322,9 @@ class Evidence:
             if self.whole.members > 1:
                 outputs = self.whole.outputs_encoded(data.x)
             else:  # by the program that the losses need too
-                outputs = np.asarray(self.model.loss.output(self.whole.logits_encoded(data.x)))
+                outputs = np.asarray(
+                    self.model.loss.output(jnp.asarray(self.whole.logits_encoded(data.x)))
+                )
         truth = self.truth(data, outputs.shape[1])
         if self.model.loss.task == "classification":
             return truth.argmax(axis=1), outputs.argmax(axis=1)
@@ -374,22 +366,6 @@ def _loss(logits: Any, target: Any, *, loss: Loss) -> Any:
 def _first_step(optimizer: Any, grads: Params, params: Params) -> Params:
     """Return what an optimizer adds to the weights in its first step."""
     return optimizer.update(grads, optimizer.init(params), params)[0]
-
-
-def one_hot(target: Values, width: int) -> Values:
-    """Return classes as rows of 0 and 1; probabilities as they are."""
-    target = np.asarray(target)
-    return target if target.ndim == 2 else np.eye(width)[target]
-
-
-def share_explained(truth: Values, predicted: Values) -> float:
-    """Return 1 - squared error / squared error of the mean; 0 where there is nothing to explain.
-
-    >>> share_explained(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]]))
-    0.5
-    """
-    scale = float(((truth - truth.mean(axis=0)) ** 2).sum())
-    return 1 - float(((truth - predicted) ** 2).sum()) / scale if scale > 0 else 0.0
 
 
 def member_of(model: Model, place: int) -> Model:

@@ -23,7 +23,8 @@ class Finding:
     kind: the illness, a row of `illnesses.ILLNESSES`. severity: "severe" or "moderate".
     seen: the evidence in numbers. where: the layers or columns. why: how it comes about.
     change: what to type.
-    parameters: the same for `gn.train(..., **parameters)` or `estimator.set_params(**parameters)`; empty where
+    parameters: the same for `gn.train(..., **parameters)` or `estimator.set_params(**parameters)`; empty
+    where
         what has to change is no parameter.
     numbers: the evidence by name.
     """
@@ -61,7 +62,8 @@ class Change:
     """What a change of parameters did: the kinds of findings before and after, and the scores.
 
     gone, left, new: kinds that were found before only, both times, and after only.
-    score: the name of what is compared; before, after: its values, None if one is not known. For "loss" lower is
+    score: the name of what is compared; before, after: its values, None if one is not known. For "loss"
+    lower is
         better, for all others higher.
     """
 
@@ -185,7 +187,6 @@ class Diagnosis:
         change = "" if self.change is None else paragraph(escape(self.change, 2000))
         items = bullets(shown(finding) for finding in self.findings)
         return paragraph(escape(self._head(), 2000)) + change + items
-
 
 
 def _plain(value: Any) -> Any:

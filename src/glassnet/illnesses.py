@@ -1,4 +1,4 @@
-"""Illnesses of a network: what its forward and backward passes tell, each a function from evidence to findings.
+"""Illnesses of a network: what its passes tell, each a function from evidence to findings.
 
 Each is one row of `diagnosis.ILLNESSES`. A threshold has a name, and says where it is from.
 """
@@ -23,30 +23,31 @@ from glassnet.remedies import (
     LARGE_STEP,
     LEARNED,
     bent,
-    changed,
     with_activation,
     with_batch_norm,
     with_initializer,
     with_scaled_inputs,
+    with_widths,
 )
 
 LARGE_INPUT = 30.0
-"""Initializers suppose inputs of deviation 1 (LeCun et al., "Efficient BackProp", 1998); pixels from 0 to 16 still
-train, so that the line is drawn at thirty times as much."""
+"""Initializers suppose inputs of deviation 1 (LeCun et al., "Efficient BackProp", 1998); pixels from 0 to 16
+still train, so that the line is drawn at thirty times as much."""
 EXPLODED, VANISHED = 1e2, 1e-3
-"""The first layer's gradient beside the output's. A good start keeps them of one size (Glorot and Bengio, 2010); at
-these the first layers are thrown about, or learn a thousand times slower than the last."""
+"""The first layer's gradient beside the output's. A good start keeps them of one size (Glorot and Bengio,
+2010); at these the first layers are thrown about, or learn a thousand times slower than the last."""
 DEAD_SHARE = 0.4
 """Karpathy, CS231n: "as much as 40 % of your network can be dead" where the learning rate is set too high."""
 SATURATED_SLOPE, SATURATED_SHARE = 0.05, 0.5
-"""An output is saturated if the slope there is below a twentieth of the steepest; a layer is ill if half of its
-outputs are (Glorot and Bengio, 2010, watch the same distribution)."""
+"""An output is saturated if the slope there is below a twentieth of the steepest; a layer is ill if half of
+its outputs are (Glorot and Bengio, 2010, watch the same distribution)."""
 ALIKE, SAME_SIZE, ALIKE_SHARE = 0.9999, 0.01, 0.5
-"""Two neurons do the same if the cosine between their weights is above, and their norms differ by below a percent; a
-layer is ill if half of its neurons could go."""
+"""Two neurons do the same if the cosine between their weights is above, and their norms differ by below a
+percent; a layer is ill if half of its neurons could go."""
 STRAIGHT, CONSTANT = 0.9999, 1e-3
-"""R² of a line through an activation function's input and output above which it bends nothing; deviation of an output
-beside its size below which it is the same for every row."""
+"""R² of a line through an activation function's input and output above which it bends nothing; deviation of
+an output beside its size below which it is the same for every row."""
+
 
 def wild_inputs(e: Evidence) -> Iterator[Finding]:
     """Find inputs far larger than what the first weights were drawn for."""
@@ -63,8 +64,9 @@ def wild_inputs(e: Evidence) -> Iterator[Finding]:
         f"the largest of {len(sizes)} inputs has size {largest:.4g}, the median {typical:.4g};"
         f" {count} {'is' if count == 1 else 'are'} above {LARGE_INPUT:g}",
         f"input {int(sizes.argmax())} of {e.dense[0].name if e.dense else 'the network'}",
-        "The first weights are drawn for inputs of mean 0 and deviation about 1. Large inputs make large logits"
-        " and gradients, no learning rate suits large and small ones alike, and small ones are drowned.",
+        "The first weights are drawn for inputs of mean 0 and deviation about 1. Large inputs make large"
+        " logits and gradients, no learning rate suits large and small ones alike, and small ones"
+        " are drowned.",
         *e.told({"network": network}, "batch normalization first gives inputs mean 0, deviation 1"),
         {"largest": largest, "median": typical},
     )
@@ -79,50 +81,44 @@ def exploding(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "exploding gradients",
         "severe",
-        f"{'Before the first step' if e.first else 'Now'} the gradient's norm is {flow[-1][1]:.3g} at the output and {flow[0][1]:.3g} at"
-        f" {flow[0][0]}: {growth:.3g} times as large ({_chain(flow)})",
+        f"{'Before the first step' if e.first else 'Now'} the gradient's norm is {flow[-1][1]:.3g} at the"
+        f" output and {flow[0][1]:.3g} at {flow[0][0]}: {growth:.3g} times as large ({_chain(flow)})",
         f"{flow[0][0]} to {flow[-2][0]}",
-        "On the way back each layer multiplies the gradient by its weights; weights that are too large make it"
-        " grow with every layer, and the first layers are thrown about.",
+        "On the way back each layer multiplies the gradient by its weights; weights that are too large make"
+        " it grow with every layer, and the first layers are thrown about.",
         *e.told(_started_well(e), "weights of variance 2 / inputs keep the gradient's size"),
         {"growth": growth},
     )
 
 
 def alike(e: Evidence) -> Iterator[Finding]:
-    """Find hidden neurons whose weights are the same as another's."""
+    """Find hidden layers of which half the neurons have the weights of another."""
+    bends = [p for p in e.last.layers if isinstance(p.layer, Activation)]
+    scaled = all(isinstance(p.layer, ReLU | LeakyReLU) for p in bends)
+    widths = [p.params["W"].shape[0] for p in e.dense[:-1]]
     for place, layer in enumerate(e.dense[:-1]):
-        bends = [p for p in e.last.layers if isinstance(p.layer, Activation)]
-        scaled = all(isinstance(p.layer, ReLU | LeakyReLU) for p in bends)
-        groups = _groups(layer, scaled)
-        units = len(groups)
-        spare = units - len(set(groups))
+        units = widths[place]
+        spare = units - len(set(_groups(layer, scaled)))
         if units < 2 or spare < ALIKE_SHARE * units:
             continue
         same = isinstance(_drawn_by(layer), Zeros)
-        network = e.model.network
         if same:
+            why = (
+                "Neurons that start alike get the same gradient and stay alike for ever: together they"
+                " are one neuron."
+            )
             told = e.told(_started_well(e), "first weights that all differ")
         else:
-            dense = {id(layer.layer): max(units - spare, 1)}
-            fewer = changed(
-                network,
-                lambda one: [Dense(dense[id(one)], one.initializer, one.bias)]  # type: ignore[attr-defined]  # noqa: B023
-                if id(one) in dense  # noqa: B023
-                else [one],
-            )
-            widths = [d.params["W"].shape[0] for d in e.dense[:-1]]
-            widths[place] = max(units - spare, 1)
-            parameters = {"hidden": tuple(widths)} if e.built else {"network": fewer}
-            told = e.told(parameters, "as many neurons as differ")
+            why = "Neurons with the same weights say the same: together they do no more than one."
+            fewer = (*widths[:place], max(units - spare, 1), *widths[place + 1 :])
+            network = {"network": with_widths(e.model.network, fewer)}
+            told = e.told({"hidden": fewer} if e.built else network, "as many neurons as differ")
         yield Finding(
             "duplicate neurons",
             "severe" if same or spare == units - 1 else "moderate",
             f"{spare} of {units} neurons have the weights of another",
             layer.name,
-            "Neurons that start alike get the same gradient and stay alike for ever: together they are one neuron."
-            if same
-            else "Neurons with the same weights say the same: together they do no more than one of them.",
+            why,
             *told,
             {"spare": spare, "units": units},
         )
@@ -140,8 +136,8 @@ def vanishing(e: Evidence) -> Iterator[Finding]:
     network = with_initializer(with_activation(e.model.network, (Sigmoid, Tanh), ReLU()), "he")
     parameters = {"activation": "relu"} if e.built else {"network": network}
     why = (
-        "On the way back each layer multiplies the gradient by its activation function's derivative, which is at"
-        " most 1/4 for the sigmoid and mostly below 1 for tanh: layer by layer it shrinks."
+        "On the way back each layer multiplies the gradient by its activation function's derivative, which"
+        " is at most 1/4 for the sigmoid and mostly below 1 for tanh: layer by layer it shrinks."
         if squashing
         else "On the way back each layer multiplies the gradient by its weights: small ones let it shrink."
     )
@@ -152,7 +148,9 @@ def vanishing(e: Evidence) -> Iterator[Finding]:
         f" {known[0]:.2g} of it ({_chain(flow)})",
         f"{flow[0][0]} to {flow[-2][0]}",
         why,
-        *e.told(parameters, "a derivative of 1 where the neuron is active, and weights drawn for it"),
+        *e.told(
+            parameters, "a derivative of 1 where the neuron is active, and weights drawn for it"
+        ),
         {"share": known[0]},
     )
 
@@ -161,7 +159,9 @@ def dead(e: Evidence) -> Iterator[Finding]:
     """Find ReLU neurons that are 0 for every row, so that no gradient ever reaches them."""
     layers = [(p, ~(p.y > 0).any(axis=0)) for p in e.activations(e.last, ReLU)]
     shares = [float(never.mean()) for _, never in layers]
-    ill = [(p, never) for (p, never), share in zip(layers, shares, strict=True) if share >= DEAD_SHARE]
+    ill = [
+        (p, never) for (p, never), share in zip(layers, shares, strict=True) if share >= DEAD_SHARE
+    ]
     if not ill:
         return
     at_first = [~(p.y > 0).any(axis=0) for p in e.activations(e.first, ReLU)] if e.first else []
@@ -175,11 +175,11 @@ def dead(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "dead ReLU neurons",
         "severe" if max(shares) > (1 + DEAD_SHARE) / 2 else "moderate",
-        f"{sum(int(never.sum()) for _, never in ill)} of {sum(never.size for _, never in ill)} neurons are 0 for"
-        f" each of {len(e.sample.x)} rows{since}",
+        f"{sum(int(never.sum()) for _, never in ill)} of {sum(never.size for _, never in ill)} neurons are 0"
+        f" for each of {len(e.sample.x)} rows{since}",
         ", ".join(f"{p.name}: {int(never.sum())} of {never.size} neurons" for p, never in ill),
-        "A ReLU that is 0 passes no gradient back, so that a neuron that a large step has pushed below 0 for every"
-        " row never comes back.",
+        "A ReLU that is 0 passes no gradient back, so that a neuron that a large step has pushed below 0 for"
+        " every row never comes back.",
         *e.told(parameters, "a small slope below 0 lets neurons come back"),
         {"share": max(shares)},
     )
@@ -196,31 +196,40 @@ def saturated(e: Evidence) -> Iterator[Finding]:
         return  # outputs that became sure as the network learned are no illness
     if born and not e.built:
         glorot = with_initializer(e.model.network, "glorot")
-        told = e.told({"network": glorot}, "first weights that keep logits where the function is steep")
+        told = e.told(
+            {"network": glorot}, "first weights that keep logits where the function is steep"
+        )
     else:
         normed = {"batch_norm": True} if e.built else {"network": with_batch_norm(e.model.network)}
-        told = e.told(normed, "batch normalization brings logits back to where the function is steep")
+        told = e.told(
+            normed, "batch normalization brings logits back to where the function is steep"
+        )
     worst = max(flat for _, flat in found)
     since = f"; before the first step {max(at_first):.0%}" if at_first else ""
     yield Finding(
         "saturated neurons",
         "severe" if worst > (1 + SATURATED_SHARE) / 2 else "moderate",
-        f"{worst:.0%} of the outputs lie where the slope is below {SATURATED_SLOPE:.0%} of the steepest{since}",
-        ", ".join(f"{p.name}: {flat:.0%} of the outputs of {p.y.shape[-1]} neurons" for p, flat in found),
-        "Large logits lie where sigmoid and tanh are flat: next to no gradient passes back, and the neurons flip"
-        " between two values.",
+        f"{worst:.0%} of the outputs lie where the slope is below {SATURATED_SLOPE:.0%} of the"
+        f" steepest{since}",
+        ", ".join(
+            f"{p.name}: {flat:.0%} of the outputs of {p.y.shape[-1]} neurons" for p, flat in found
+        ),
+        "Large logits lie where sigmoid and tanh are flat: next to no gradient passes back, and the neurons"
+        " flip between two values.",
         *told,
         {"share": worst},
     )
 
 
 def _flat_shares(e: Evidence, found: Pass) -> list[tuple[LayerPass, float]]:
-    """Return the share of each sigmoid or tanh layer's outputs where the slope is small beside the steepest."""
+    """Return each sigmoid or tanh layer's share of outputs where the slope is small."""
     shares = []
     for p in e.activations(found, (Sigmoid, Tanh)):
         function: Any = p.layer
         steepest = function.derivative(0.0, float(function.value(0.0)))
-        shares.append((p, float((function.derivative(p.x, p.y) < SATURATED_SLOPE * steepest).mean())))
+        shares.append(
+            (p, float((function.derivative(p.x, p.y) < SATURATED_SLOPE * steepest).mean()))
+        )
     return shares
 
 
@@ -244,8 +253,8 @@ def idle(e: Evidence) -> Iterator[Finding]:
         f"{len(found)} of {hidden} hidden layers bend nothing"
         + (": the whole network is a line through its inputs" if len(found) == hidden else ""),
         ", ".join(f"{name}: {said}" for name, said in found),
-        "Without a bend between them two layers, W₂(W₁x + b₁) + b₂, are one line: no depth is gained, and what no"
-        " line can tell apart (XOR) stays together.",
+        "Without a bend between them two layers, W₂(W₁x + b₁) + b₂, are one line: no depth is gained, and"
+        " what no line can tell apart (XOR) stays together.",
         *e.told(parameters, purpose),
         {"layers": len(found)},
     )
@@ -285,14 +294,14 @@ _STRAIGHT_LAYERS = (Identity, BatchNorm, Dropout, Flatten)
 
 
 def _growth(flow: list[tuple[str, float]]) -> float | None:
-    """Return the first hidden layer's gradient beside the output's; None without two layers, or without any."""
+    """Return the first hidden layer's gradient beside the output's; None without two, or without any."""
     if len(flow) < 3 or not flow[-1][1] > 0 or not np.isfinite([norm for _, norm in flow]).all():
         return None
     return flow[0][1] / flow[-1][1]
 
 
 def _chain(flow: list[tuple[str, float]]) -> str:
-    """Return the gradient's norms from the first layer to the output, the middle left out where there are many."""
+    """Return the gradient's norms from the first layer to the output, of many the ends."""
     norms = [f"{norm:.2g}" for _, norm in flow]
     return " <- ".join(norms if len(norms) <= 8 else [*norms[:4], "...", *norms[-3:]])
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from glassnet.activations import Activation, Identity, LeakyReLU, ReLU
+from glassnet.activations import Activation, Identity, ReLU
 from glassnet.layers import BatchNorm, Dense, Dropout, Layer
 from glassnet.network import Network
-from glassnet.optimizers import Adam
-from glassnet.typed import arguments, flags, typed
+from glassnet.passes import flat
+from glassnet.typed import arguments, flags
 from glassnet.wrappers import Averaged, ClipByNorm, as_optimizer
 
 Door = Literal["train", "estimator", "command"]
@@ -21,7 +21,7 @@ USUAL_STEP = 1e-3
 Karpathy, CS231n, "Neural Networks Part 3: Ratio of weights:updates": "somewhere around 1e-3".
 """
 USUAL_RATE = 1e-3
-"""The learning rate that Adam was proposed with (Kingma and Ba, 2015); RMSprop and AdamW have it as default too."""
+"""The learning rate that Adam was proposed with (Kingma and Ba, 2015), AdamW's and RMSprop's default too."""
 LARGE_STEP, SMALL_STEP = 10 * USUAL_STEP, USUAL_STEP / 10
 LEARNED = 0.9
 """A network that explains so much of its rows has little left to learn that anything would keep it from."""
@@ -107,22 +107,22 @@ def bent(network: Network) -> Network:
     return Network(layers)
 
 
-def wider(network: Network, least: int) -> Network:
-    """Return a network with at least so many neurons in each hidden layer, and with one if it had none."""
-    neurons = [layer for layer in network.layers if isinstance(layer, Dense)]
-    if len(neurons) < 2:
-        return changed(
-            network,
-            lambda layer: [Dense(least), ReLU(), layer] if isinstance(layer, Dense) else [layer],
-        )
-    return changed(
-        network,
-        lambda layer: [
-            replace(layer, units=max(layer.units, least))
-            if isinstance(layer, Dense) and layer is not neurons[-1]
-            else layer
-        ],
-    )
+def with_widths(network: Network, widths: Sequence[int]) -> Network:
+    """Return a network with so many neurons in its hidden layers, first to last; with one if it had none.
+
+    >>> typed(with_widths(Network([Dense(4), "tanh", Dense(1)]), [8]))
+    'gn.Network([gn.Dense(8), gn.Tanh(), gn.Dense(1)])'
+    """
+    left = list(widths)
+    hidden = sum(isinstance(layer, Dense) for _, layer in flat(network)) - 1
+
+    def sized(layer: Layer) -> list[Layer]:
+        if not isinstance(layer, Dense) or not left:
+            return [layer]  # the output layer is the last, after all widths
+        units = left.pop(0)
+        return [replace(layer, units=units)] if hidden else [Dense(units), ReLU(), layer]
+
+    return changed(network, sized)
 
 
 def with_dropout(network: Network, rate: float) -> Network:
@@ -141,7 +141,9 @@ def with_rate(optimizer: Any, rate: float) -> Any:
     optimizer = as_optimizer(optimizer)
     if isinstance(optimizer, ClipByNorm | Averaged):
         return optimizer._replace(optimizer=with_rate(optimizer.optimizer, rate))
-    return optimizer._replace(learning_rate=rate) if hasattr(optimizer, "learning_rate") else optimizer
+    return (
+        optimizer._replace(learning_rate=rate) if hasattr(optimizer, "learning_rate") else optimizer
+    )
 
 
 def inner(optimizer: Any) -> Any:

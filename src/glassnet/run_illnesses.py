@@ -22,22 +22,22 @@ from glassnet.remedies import (
     LEARNED,
     SMALL_STEP,
     USUAL_STEP,
-    wider,
     with_dropout,
+    with_widths,
 )
 
 SWING, SWINGS = 0.05, 0.3
-"""A loss oscillates if it moves by a twentieth of the guess's from epoch to epoch, and rises in three of ten."""
+"""A loss oscillates if it moves by a twentieth of the guess's an epoch, and rises in three of ten."""
 FALLING = 0.5
 """A loss is still falling if its last quarter fell at half the pace of the whole run or more."""
 RARE, MISSED = 0.2, 0.5
-"""A class is rare with a fifth of an equal share (of two classes: 10 %), and missed if under half is found."""
+"""A class is rare with a fifth of an equal share (of two: 10 %), and missed if under half is found."""
 LOST, BY_HEART = 0.2, 0.5
-"""Of what was known of new rows, the share that further training lost; of what is known of the training rows, the
-share that does not hold for new ones."""
+"""Of what was known of new rows, the share that further training lost; of what is known of the training
+rows, the share that does not hold for new ones."""
 MARGIN, ERRORS = 0.05, 2
-"""By how much more a forest must explain of rows it has not seen than the network of rows it has, at least, and in
-standard errors."""
+"""By how much more a forest must explain of rows it has not seen than the network of rows it has, at least,
+and in standard errors."""
 FEW_EPOCHS = 8  # fewer say nothing of a trend
 
 
@@ -73,9 +73,10 @@ def rate_too_large(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "learning rate too large",
         "severe",
-        f"over the last half of {len(losses)} epochs the loss rose in {rises:.0%} and moved by {swing:.2g} of the"
-        f" guess's loss from one to the next; the first step was {step:.2g} of the weights' size (usual:"
-        f" {USUAL_STEP:g}) at learning rate {e.learning_rate:g}",
+        f"over the last half of {len(losses)} epochs the loss rose in {rises:.0%} and moved by {swing:.2g}"
+        f" of the guess's loss from one to the next; the first step was {step:.2g} of the weights'"
+        f" size (usual: {USUAL_STEP:g}) at learning rate"
+        f" {e.learning_rate:g}",
         max(e.step_sizes, key=lambda name: e.step_sizes[name]),
         "Each step leaps over the valley to its other side instead of going down into it.",
         *e.told(*e.slower()),
@@ -94,8 +95,9 @@ def rate_too_small(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "learning rate too small",
         "severe",
-        f"the loss was still falling after {len(losses)} epochs ({losses[0]:.4g} to {losses[-1]:.4g}), and the first"
-        f" step was {step:.2g} of the weights' size (usual: {USUAL_STEP:g}) at learning rate {rate:g}",
+        f"the loss was still falling after {len(losses)} epochs ({losses[0]:.4g} to {losses[-1]:.4g}), and"
+        f" the first step was {step:.2g} of the weights' size (usual: {USUAL_STEP:g}) at learning"
+        f" rate {rate:g}",
         "all layers",
         "Steps that are small beside the weights need very many epochs to get anywhere.",
         *e.told(*e.faster()),
@@ -126,10 +128,11 @@ def imbalance(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "class imbalance",
         "severe",
-        f"class {e.classes[worst]!r} has {counts[worst]} of {len(truth)} rows ({counts[worst] / len(truth):.1%}),"
-        f" and {recall[worst]:.0%} of them are found",
+        f"class {e.classes[worst]!r} has {counts[worst]} of {len(truth)} rows"
+        f" ({counts[worst] / len(truth):.1%}), and {recall[worst]:.0%} of them are found",
         ", ".join(f"class {e.classes[k]!r}: {recall[k]:.0%} found" for k in rare),
-        "The loss is a mean over rows: where one class has nearly all of them, overlooking the others costs little.",
+        "The loss is a mean over rows: where one class has nearly all of them, overlooking the others costs"
+        " little.",
         *e.told(parameters, "each class counts as much: n / (classes · rows of the class)"),
         {"share": float(counts[worst] / len(truth)), "recall": recall[worst]},
     )
@@ -151,16 +154,20 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
     parameters: dict[str, Any] = {"early_stopping": EarlyStopping(10)}
     if not len(past) and e.door == "train":
         parameters["validation"] = 0.2
-    rose = f"; it was {best:.4g} in epoch {e.history.best_epoch}" if len(past) and now > best else ""
+    rose = (
+        f"; it was {best:.4g} in epoch {e.history.best_epoch}" if len(past) and now > best else ""
+    )
     yield Finding(
         "overfitting",
         "severe" if now >= e.guess_loss else "moderate",
         f"the loss is {e.loss:.4g} on the training rows and {now:.4g} on new ones{rose}; guessing has"
         f" {e.guess_loss:.4g}",
         "the whole network",
-        "With more freedom than the rows can settle the network learns them by heart, noise included, and what it"
-        " knows of new rows gets worse with every epoch.",
-        *e.told(parameters, "stop when the validation loss no longer falls, and keep the best epoch"),
+        "With more freedom than the rows can settle the network learns them by heart, noise included, and"
+        " what it knows of new rows gets worse with every epoch.",
+        *e.told(
+            parameters, "stop when the validation loss no longer falls, and keep the best epoch"
+        ),
         {"by_heart": by_heart, "lost": lost},
     )
 
@@ -177,8 +184,8 @@ def underfitting(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "underfitting",
         "severe" if e.explained < forest / 2 else "moderate",
-        f"the network explains {max(e.explained, 0.0):.0%} of its own rows, a random forest {forest:.0%} of rows that it"
-        " has not seen",
+        f"the network explains {max(e.explained, 0.0):.0%} of its own rows, a random forest {forest:.0%} of"
+        " rows that it has not seen",
         "the whole network",
         "There is more to learn in these rows than the network has learned: " + _held_back(e)[1],
         *e.told(*_held_back(e)[::2]),
@@ -197,7 +204,9 @@ def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
                 return {name: 0.0}, said, "no penalty"
     rates = [layer.rate for _, layer in flat(network) if isinstance(layer, Dropout)]
     if rates and max(rates) > 0.5:
-        parameters: dict[str, Any] = {"dropout": 0.1} if e.built else {"network": with_dropout(network, 0.1)}
+        parameters: dict[str, Any] = (
+            {"dropout": 0.1} if e.built else {"network": with_dropout(network, 0.1)}
+        )
         said = f"dropout leaves it {1 - max(rates):.0%} of its neurons at a time."
         return parameters, said, "fewer neurons dropped"
     epochs = 0 if e.end is None else e.end.settings.epochs
@@ -206,8 +215,8 @@ def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
         return {"epochs": 10 * epochs}, said, "more time"
     widths = [layer.params["W"].shape[0] for layer in e.dense[:-1]]
     least = max(64, 4 * max(widths, default=0))
-    depth = max(len(widths), 1)
-    parameters = {"hidden": (least,) * depth} if e.built else {"network": wider(network, least)}
+    more = (least,) * max(len(widths), 1)
+    parameters = {"hidden": more} if e.built else {"network": with_widths(network, more)}
     has = f"{'-'.join(map(str, widths))} hidden neurons" if widths else "no hidden layer"
     return parameters, f"{has} cannot hold it.", "more neurons"
 
