@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 
 import glassnet as gn
 from glassnet import cli, evidence
-from glassnet.diagnosis import ILLNESSES, encoded_rows, examined, patient_of
+from glassnet.diagnosis import ILLNESSES, encoded_rows, patient_of
 from glassnet.findings import Diagnosis, Finding
 from glassnet.passes import pass_through
 from glassnet.typed import typed
@@ -229,3 +229,214 @@ def test_the_default_estimators_have_no_finding(estimator: Any, load: Any) -> No
     found = gn.diagnose(estimator.fit(X[::2], y[::2]), X[::2], y[::2])
     assert found.healthy, str(found)
     assert re.search(r"member \d of 8", found.about)
+
+
+# --------------------------------------------------------------------------- the evidence, by other means
+
+
+def small(dtype: str = "float64", **changed: Any) -> Arguments:
+    X, y = make_friedman1(60, n_features=5, noise=0.5, random_state=1)
+    network = net(gn.Dense(6), gn.BatchNorm(), "tanh", net(gn.Dense(4), "relu"), gn.Dense(1))
+    return {"network": network, "X": scale(X), "y": scale(y), "dtype": dtype, "epochs": 2} | changed
+
+
+def looked_at(arguments: Arguments) -> tuple[Any, evidence.Evidence]:
+    run = gn.train(**arguments)
+    rows = encoded_rows(run.model, arguments["X"], arguments["y"])
+    patient = patient_of(run)
+    found = evidence.Evidence(run.model, run.model, rows, None, patient.ends[0], "train", True)
+    return run, found
+
+
+def test_the_passes_are_those_of_jax_grad() -> None:
+    with jax.enable_x64(True):
+        inside = net(gn.Dense(4), gn.Dropout(0.5), "relu")
+        network = net(gn.Dense(6), gn.BatchNorm(), "tanh", inside, gn.Dense(2))
+        params, state, _ = network.init(gn.keys.key(0), (3,))
+        x, t = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
+        # as training does, but with no neuron dropped
+        kept = jax.tree.map(lambda s: s * 0 if np.ndim(s) == 0 else s, state)
+
+        def loss(params: Any, x: Any) -> Any:
+            logits, _, _ = network.forward(params, kept, x, key=gn.keys.key(1), train=True)
+            return gn.CrossEntropy().value(logits, t)
+
+        found = pass_through(network, params, state, x, t, gn.CrossEntropy())
+        by_params, by_x = jax.grad(loss, argnums=(0, 1))(params, x)
+        flat = [*by_params[:3], *by_params[3], by_params[4]]
+        assert_close([p.dparams for p in found.layers], [dict(p) for p in flat], 1e-12)
+        assert_close(found.layers[0].dx, by_x, 1e-12)
+    assert [p.number for p in found.layers] == ["0", "1", "2", "3.0", "3.1", "3.2", "4"]
+
+
+def test_the_size_of_the_first_step_is_what_the_run_did() -> None:
+    arguments = small(optimizer=gn.Adam(0.01), batch_size=None)
+    _, found = looked_at(arguments)
+    first = gn.train(**{**arguments, "epochs": 1}).model.params
+    assert found.beginning is not None
+    before = found.beginning[0]
+    for name, place in (("layer 0 (Dense)", 0), ("layer 4 (Dense)", 4)):
+        moved = np.linalg.norm(first[place]["W"] - before[place]["W"])
+        expected = moved / np.linalg.norm(before[place]["W"])
+        assert found.step_sizes[name] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_stable_rate_is_one_by_the_largest_curvature(momentum: float) -> None:
+    optimizer = gn.Momentum(0.01, momentum) if momentum else gn.SGD(0.01)
+    arguments = small(network=net(gn.Dense(4), "tanh", gn.Dense(1)), optimizer=optimizer)
+    run, found = looked_at(arguments)
+    assert found.beginning is not None
+    with jax.enable_x64(True):
+        flat, unravel = ravel_pytree(found.beginning[0])
+
+        def loss(weights: Any) -> Any:
+            logits, _, _ = arguments["network"].forward(
+                unravel(weights), ({}, {}, {}), arguments["X"]
+            )
+            return run.model.loss.value(logits, jnp.asarray(arguments["y"])[:, None])
+
+        largest = float(np.abs(np.linalg.eigvalsh(jax.hessian(loss)(flat))).max())
+    assert found.stable_rate == pytest.approx((1 - momentum) / largest, rel=0.02)
+
+
+def test_losses_and_shares_are_scikit_learns() -> None:
+    arguments = small("float32")
+    run, found = looked_at(arguments)
+    truth = arguments["y"]
+    predicted = np.asarray(found.last.logits)[:, 0]
+    assert found.explained == pytest.approx(r2_score(truth, predicted), abs=1e-5)
+    assert found.loss == pytest.approx(((truth - predicted) ** 2).mean(), rel=1e-4)
+    assert found.guess_loss == pytest.approx(truth.var(), rel=1e-4)
+    assert found.scores()["r2"] == pytest.approx(
+        r2_score(truth, run.model.predict(arguments["X"])), abs=1e-5
+    )
+
+
+def test_the_guess_of_classes_has_their_entropy() -> None:
+    X, y = load_iris(return_X_y=True)
+    _, found = looked_at({"network": net(gn.Dense(3)), "X": X[:120], "y": y[:120], "epochs": 1})
+    shares = np.array([50, 50, 20]) / 120
+    assert found.guess_loss == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-4)
+
+
+def test_dead_neurons_are_counted() -> None:
+    model = gn.train(**small(network=deep("relu", 1, 10, 1), epochs=1)).model
+    bias = np.where(np.arange(10) < 6, -1e3, 1e3)
+    model = replace(model, params=({**model.params[0], "b": bias}, *model.params[1:]))
+    arguments = small()
+    found = gn.diagnose(model, arguments["X"], arguments["y"]).findings
+    dead = next(finding for finding in found if finding.kind == "dead ReLU neurons")
+    assert dead.where == "layer 1 (ReLU): 6 of 10 neurons"
+    assert typed(dead.parameters["network"]) in dead.change
+
+
+# ------------------------------------------------------------------------------------------- the doors
+
+
+def test_the_worst_member_is_looked_at_and_named() -> None:
+    X, y = load_iris(return_X_y=True)
+    fitted = gn.NeuralClassifier((8,), activation="relu", members=3, epochs=20, random_state=0).fit(
+        X, y
+    )
+    model = fitted.model_
+    bias = np.asarray(model.params[2]["b"]).copy()
+    bias[1] = -1e3  # the second member's first hidden layer
+    params = list(model.params)
+    params[2] = {**model.params[2], "b": bias}
+    fitted.model_ = replace(model, params=tuple(params))
+    found = gn.diagnose(fitted, X, y)
+    assert "member 2 of 3" in found.about
+    dead = next(finding for finding in found.findings if finding.kind == "dead ReLU neurons")
+    assert dead.parameters == {"activation": "leaky_relu"}
+    assert dead.change.startswith("set_params(activation='leaky_relu')")
+    assert (
+        gn.diagnose(fitted, X, y, door="command")
+        .findings[0]
+        .change.startswith("glassnet train ... --activation leaky_relu")
+    )
+    gn.NeuralClassifier().set_params(**dead.parameters)
+
+
+def test_an_estimator_that_diverged_is_diagnosed_by_its_error() -> None:
+    X, y = load_diabetes(return_X_y=True)
+    with pytest.raises(gn.DivergenceError) as caught:
+        gn.NeuralRegressor((8,), activation="relu", optimizer=gn.SGD(1e6), members=1, epochs=5).fit(
+            X, y
+        )
+    found = gn.diagnose(caught.value, X, y)
+    assert found.kinds[0] == "divergence"
+    assert isinstance(found.findings[0].parameters["optimizer"], gn.SGD)
+    assert json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_diagnosis_beside_the_run_before_the_change() -> None:
+    arguments = small("float32", optimizer=gn.SGD(1e-7), epochs=10)
+    before = gn.train(**arguments)
+    first = gn.diagnose(before, arguments["X"], arguments["y"])
+    after = gn.train(**{**arguments, **first.findings[0].parameters})
+    found = gn.diagnose(after, arguments["X"], arguments["y"], before=before)
+    assert found.change == first.compare(found)
+    assert found.change.gone == ("learning rate too small",)
+    assert found.change.score == "r2 on these rows"
+    assert found.change.improved
+    assert "Gone: learning rate too small" in str(found)
+    same = gn.diagnose(after, arguments["X"], arguments["y"], before=first)
+    assert same.change == found.change
+
+
+@pytest.mark.parametrize("kind", ["class imbalance", "divergence", "vanishing gradients"])
+def test_a_diagnosis_reads_well_everywhere(kind: str) -> None:
+    found = before(kind)
+    shown = str(found)
+    assert max(map(len, shown.splitlines()[2:])) <= 100 or "network=" in shown
+    for finding in found.findings:
+        assert f"{finding.kind} ({finding.severity})" in shown
+        assert finding.kind in found._repr_html_()
+    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert [finding["kind"] for finding in plain["findings"]] == list(found.kinds)
+
+
+def test_names_from_the_data_are_harmless_in_a_notebook() -> None:
+    finding = Finding("class imbalance", "severe", "class '<script>'", "here", "why", "change")
+    assert "<script>" not in Diagnosis((finding,), "", {}, "these rows")._repr_html_()
+
+
+def test_what_is_typed_is_the_object() -> None:
+    inside = net(gn.Dropout(0.5), gn.Dense(2, bias=False))
+    network = net(gn.Dense(8, gn.Normal(0.1)), gn.LeakyReLU(0.2), inside)
+    optimizer = gn.ClipByNorm(gn.AdamW(gn.WarmUp(0.01, 20), weight_decay=0.1), max_norm=2.0)
+    for thing in (network, optimizer, gn.EarlyStopping(3), (64,), "relu", True):
+        assert eval(typed(thing), {"gn": gn}) == thing
+
+
+def test_what_cannot_be_diagnosed_says_so() -> None:
+    run = gn.train(**small("float32"))
+    X, y = small()["X"], small()["y"]
+    with pytest.raises(gn.ConfigurationError, match="cannot be diagnosed"):
+        gn.diagnose("a name", X, y)
+    with pytest.raises(gn.DataError, match="rows"):
+        gn.diagnose(run, X, y[:-1])
+    with pytest.raises(gn.DataError, match="y is None"):
+        gn.diagnose(run, X, None)
+    with pytest.raises(gn.DataError, match="validation"):
+        gn.diagnose(run, X, y, validation=0.2)
+
+
+def test_the_command_diagnoses_a_model(tmp_path: Any) -> None:
+    X, y = load_iris(return_X_y=True)
+    path = tmp_path / "m.glassnet"
+    straight = gn.NeuralClassifier(
+        (16,), activation="identity", members=1, epochs=20, random_state=0
+    )
+    straight.fit(X, load_iris().target_names[y]).save(path)
+
+    def run(*arguments: str) -> Any:
+        return CliRunner().invoke(cli.app, ["diagnose", str(path), "sample:iris", *arguments])
+
+    said = run()
+    assert said.exit_code == 0, said.output
+    assert "--activation relu" in said.output
+    told = json.loads(run("--json").output)
+    assert told["findings"][0]["kind"] == "layers that do nothing"
+    assert told["findings"][0]["parameters"] == {"activation": "relu"}

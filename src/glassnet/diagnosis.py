@@ -90,7 +90,7 @@ def diagnose(
     >>> run = gn.train(net, X, y, optimizer=gn.SGD(1e-6), epochs=10)
     >>> found = gn.diagnose(run, X, y).findings[0]
     >>> found.kind, found.parameters
-    ('learning rate too small', {'optimizer': SGD(learning_rate=0.002)})
+    ('learning rate too small', {'optimizer': SGD(learning_rate=0.3)})
     """
     patient = patient_of(what)
     if door is not None:

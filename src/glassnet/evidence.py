@@ -211,6 +211,14 @@ class Evidence:
         """Return advice as the text to type and as parameters."""
         return remedy(self.door, parameters, purpose), parameters
 
+    @property
+    def oversteps(self) -> bool:
+        """Whether the learning rate is far beyond the usual: tenfold, or where gradient descent climbs."""
+        if self.end is None or self.learning_rate is None:
+            return False
+        usual = self._usual_rate(self.end.settings.optimizer, self.learning_rate)
+        return self.learning_rate > (10 if usual == USUAL_RATE else 2) * usual
+
     def slower(self) -> tuple[dict[str, Any], str]:
         """Return a lower learning rate, and what it is for."""
         assert self.end is not None

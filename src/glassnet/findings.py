@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Finding:
         texts = ("kind", "severity", "seen", "where", "why", "change")
         return {name: getattr(self, name) for name in texts} | {
             "parameters": {name: _plain(value) for name, value in self.parameters.items()},
-            "numbers": dict(self.numbers),
+            "numbers": {n: float(v) for n, v in self.numbers.items() if math.isfinite(v)},
         }
 
     def __str__(self) -> str:

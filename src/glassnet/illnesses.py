@@ -20,7 +20,6 @@ from glassnet.initializers import INITIALIZERS, Zeros
 from glassnet.layers import BatchNorm, Dense, Dropout, Flatten
 from glassnet.passes import LayerPass, Pass
 from glassnet.remedies import (
-    LARGE_STEP,
     LEARNED,
     bent,
     with_activation,
@@ -51,7 +50,8 @@ an output beside its size below which it is the same for every row."""
 
 def wild_inputs(e: Evidence) -> Iterator[Finding]:
     """Find inputs far larger than what the first weights were drawn for."""
-    x = e.dense[0].x if e.dense else e.last.layers[0].x
+    layers = (e.first or e.last).layers  # before learned scales, if any, went their own way
+    x = next((p.x for p in layers if isinstance(p.layer, Dense)), layers[0].x)
     sizes = np.sqrt((x.reshape(len(x), -1).astype(np.float64) ** 2).mean(axis=0))
     largest, typical = float(sizes.max()), float(np.median(sizes))
     if largest <= LARGE_INPUT:
@@ -168,8 +168,7 @@ def dead(e: Evidence) -> Iterator[Finding]:
     born = float(np.mean([never.mean() for never in at_first])) if at_first else math.nan
     network = with_activation(e.model.network, ReLU, LeakyReLU())
     parameters: dict[str, Any] = {"activation": "leaky_relu"} if e.built else {"network": network}
-    step = max(e.step_sizes.values(), default=0.0)
-    if step > LARGE_STEP and born < DEAD_SHARE:
+    if e.oversteps and born < DEAD_SHARE:
         parameters |= e.slower()[0]
     since = "" if born != born else f"; before the first step {born:.0%} of all were"
     yield Finding(

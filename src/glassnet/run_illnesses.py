@@ -30,6 +30,8 @@ SWING, SWINGS = 0.05, 0.3
 """A loss oscillates if it moves by a twentieth of the guess's an epoch, and rises in three of ten."""
 FALLING = 0.5
 """A loss is still falling if its last quarter fell at half the pace of the whole run or more."""
+STILL = 0.01
+"""Weights that all steps together could move by less than a hundredth are still the first ones."""
 RARE, MISSED = 0.2, 0.5
 """A class is rare with a fifth of an equal share (of two: 10 %), and missed if under half is found."""
 LOST, BY_HEART = 0.2, 0.5
@@ -47,12 +49,13 @@ def divergence(e: Evidence) -> Iterator[Finding]:
         return
     state, rate = e.end.state, e.learning_rate
     step = max(e.step_sizes.values(), default=math.nan)
-    said = f", whose first step was {step:.2g} of the weights' size" if step == step else ""
+    said = "" if rate is None else f"; the learning rate was {rate:g}"
+    said += "" if step != step else f", its first step {step:.2g} of the weights' size"
     yield Finding(
         "divergence",
         "severe",
         f"the loss or its gradient was not finite at step {int(state.step) + 1}, in epoch"
-        f" {int(state.epoch)}; the learning rate was {rate:g}{said}",
+        f" {int(state.epoch)}{said}",
         "the whole network",
         "Steps beyond the valley's other side climb it: each gradient is larger than the one before, until"
         " no number can hold it.",
@@ -85,23 +88,24 @@ def rate_too_large(e: Evidence) -> Iterator[Finding]:
 
 
 def rate_too_small(e: Evidence) -> Iterator[Finding]:
-    """Find a loss that was still on its way down, in steps that are small beside the weights."""
+    """Find a loss that was still on its way down, or never left, in steps small beside the weights."""
     step, losses = max(e.step_sizes.values(), default=math.inf), e.losses
-    if step > SMALL_STEP or len(losses) < FEW_EPOCHS or e.end is None or e.explained > LEARNED:
+    if step > SMALL_STEP or e.end is None or not len(losses) or e.explained > LEARNED:
         return
-    if not _falling(losses):
+    path = step * int(e.end.state.step)
+    if not (path < STILL or _falling(losses)):
         return
-    rate = e.learning_rate or 0.0
     yield Finding(
         "learning rate too small",
         "severe",
-        f"the loss was still falling after {len(losses)} epochs ({losses[0]:.4g} to {losses[-1]:.4g}), and"
-        f" the first step was {step:.2g} of the weights' size (usual: {USUAL_STEP:g}) at learning"
-        f" rate {rate:g}",
+        f"after {len(losses)} epochs the loss had gone from {losses[0]:.4g} to {losses[-1]:.4g} and"
+        f" {'was still falling' if _falling(losses) else 'had hardly begun to fall'}; the first step was"
+        f" {step:.2g} of the weights' size (usual: {USUAL_STEP:g}) at learning rate {e.learning_rate:g},"
+        f" {int(e.end.state.step)} such steps are {path:.2g} of it",
         "all layers",
         "Steps that are small beside the weights need very many epochs to get anywhere.",
         *e.told(*e.faster()),
-        {"step_size": step, "learning_rate": rate},
+        {"step_size": step, "path": path},
     )
 
 
