@@ -176,7 +176,7 @@ HEALTHY: dict[str, Callable[[], Arguments]] = {
         "network": net(gn.Dense(64), gn.BatchNorm(), "relu", gn.Dropout(0.2), gn.Dense(10)),
         "epochs": 30, **digits(),
     },
-    "digits, five layers": lambda: {"network": deep("relu", 4, 64, 10), "epochs": 30, **digits()},
+    "digits, five layers": lambda: {"network": deep("relu", 4, 32, 10), "epochs": 40, **digits()},
     "cancer, sigmoid": lambda: {
         "network": deep("sigmoid", 1, 16, 1), "epochs": 40, "optimizer": gn.Adam(0.01),
         "loss": "binary_cross_entropy", **scaled(load_breast_cancer),

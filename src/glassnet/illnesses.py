@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glassnet._resolve import resolve
 from glassnet.activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
@@ -311,16 +312,21 @@ def _groups(layer: LayerPass, scaled: bool) -> list[int]:
     scaled: whether a factor makes no difference, as before a ReLU: the next layer's weight takes it up.
     """
     weights = np.asarray(layer.params["W"], np.float64)
+    near = _near(weights, scaled)  # by themselves too: a bias can be so large that it hides them
     if "b" in layer.params:
-        weights = np.concatenate([weights, np.asarray(layer.params["b"])[:, None]], axis=1)
-    norms = np.linalg.norm(weights, axis=1)
-    directions = weights / np.where(norms > 0, norms, 1.0)[:, None]
-    near = directions @ directions.T >= ALIKE
+        near &= _near(np.column_stack([weights, layer.params["b"]]), scaled)
+    return [int(row.argmax()) for row in near | np.eye(len(near), dtype=bool)]
+
+
+def _near(rows: NDArray[np.float64], scaled: bool) -> NDArray[np.bool_]:
+    """Return which rows point the same way, and unless `scaled` are of one size; those of 0 are alike."""
+    norms = np.linalg.norm(rows, axis=1)
+    directions = rows / np.where(norms > 0, norms, 1.0)[:, None]
+    near: NDArray[np.bool_] = directions @ directions.T >= ALIKE
     if not scaled:
         near &= np.abs(norms[:, None] - norms) <= SAME_SIZE * norms
-    none = norms == 0
-    near |= none[:, None] & none
-    return [int(row.argmax()) for row in near | np.eye(len(near), dtype=bool)]
+    near |= (norms == 0)[:, None] & (norms == 0)
+    return near
 
 
 def _drawn_by(dense: LayerPass) -> Any:
