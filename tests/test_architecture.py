@@ -29,13 +29,13 @@ ARROW = """
     evidence
     illnesses run_illnesses
     diagnosis
-    comparison_page report run variations
-    neural_estimator
-    cross_validation estimators race sweeps
+    comparison_page explaining paths report run variations
+    attribution importance neural_estimator neurons
+    cross_validation dependence estimators examples race sweeps
     comparing experiment
     console options
     exits
-    command_compare command_diagnose command_train
+    command_compare command_diagnose command_explain command_train
     cli
     __main__
 """
@@ -52,10 +52,26 @@ HEAVY: dict[str, set[str]] = {
     "PIL": set(),
     "rich": set(),
     "safetensors": set(),
-    "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
+    "sklearn": {
+        "comparing",
+        "cross_validation",
+        "dependence",
+        "estimators",
+        "importance",
+        "neural_estimator",
+        "race",
+    },
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "command_compare", "command_diagnose", "command_train", "console", "exits"}
+PRINTING = {
+    "cli",
+    "command_compare",
+    "command_diagnose",
+    "command_explain",
+    "command_train",
+    "console",
+    "exits",
+}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]

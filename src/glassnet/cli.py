@@ -17,6 +17,7 @@ import typer
 
 from glassnet.command_compare import compare
 from glassnet.command_diagnose import diagnose
+from glassnet.command_explain import explain
 from glassnet.command_train import train
 from glassnet.console import (
     as_csv,
@@ -75,6 +76,7 @@ def glassnet(
 app.command()(train)
 app.command()(compare)
 app.command()(diagnose)
+app.command()(explain)
 
 
 @app.command()
