@@ -385,6 +385,17 @@ def test_a_diagnosis_beside_the_run_before_the_change() -> None:
     assert same.change == found.change
 
 
+def test_a_score_that_becomes_finite_is_better_and_one_of_other_rows_tells_nothing() -> None:
+    undefined = Diagnosis((), "", {}, "validation rows")
+    known = Diagnosis((), "", {"loss": 0.4, "r2": 0.5}, "validation rows")
+    assert undefined.compare(known).improved is True
+    assert known.compare(undefined).improved is False
+    assert known.compare(known).improved is False
+    assert known.compare(replace(known, scored_on="these rows")).improved is None
+    lower = replace(known, scores={"loss": 0.3})
+    assert replace(known, scores={"loss": 0.4}).compare(lower).improved is True
+
+
 @pytest.mark.parametrize("kind", ["class imbalance", "divergence", "vanishing gradients"])
 def test_a_diagnosis_reads_well_everywhere(kind: str) -> None:
     found = before(kind)
@@ -410,11 +421,29 @@ def test_what_is_typed_is_the_object() -> None:
         assert eval(typed(thing), {"gn": gn}) == thing
 
 
+def test_there_is_no_finding_where_there_is_nothing_to_find() -> None:
+    X = small("float32")["X"]
+    run = gn.train(net(gn.Dense(4), "relu", gn.Dense(1)), X, np.full(len(X), 3.0), epochs=20)
+    assert gn.diagnose(run, X, np.full(len(X), 3.0)).healthy
+    two = gn.train(net(gn.Dense(4), "relu", gn.Dense(2)), X[:2], [0, 1], epochs=50)
+    assert gn.diagnose(two, X[:2], [0, 1]).healthy
+
+
+def test_an_optimizer_of_optax_that_diverged_is_replaced() -> None:
+    optax = pytest.importorskip("optax")
+    arguments = small("float32", network=deep("relu", 1, 8, 1), optimizer=optax.sgd(1e6), epochs=20)
+    with pytest.raises(gn.DivergenceError) as caught:
+        gn.train(**arguments, diagnose=True)
+    assert caught.value.diagnosis.findings[0].parameters["optimizer"] == gn.Adam()
+
+
 def test_what_cannot_be_diagnosed_says_so() -> None:
     run = gn.train(**small("float32"))
     X, y = small()["X"], small()["y"]
     with pytest.raises(gn.ConfigurationError, match="cannot be diagnosed"):
         gn.diagnose("a name", X, y)
+    with pytest.raises(gn.ConfigurationError, match="loss of your own"):
+        gn.train(**small("float32"), loss=lambda z, t: ((z - t) ** 2).mean(axis=1), diagnose=True)
     with pytest.raises(gn.DataError, match="rows"):
         gn.diagnose(run, X, y[:-1])
     with pytest.raises(gn.DataError, match="y is None"):

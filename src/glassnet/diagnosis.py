@@ -15,7 +15,7 @@ from glassnet.errors import ConfigurationError, DataError, DivergenceError
 from glassnet.evidence import Evidence, member_of, worst_member
 from glassnet.findings import SEVERITIES, Diagnosis, Finding
 from glassnet.jobs import Finished, Job
-from glassnet.losses import CustomLoss
+from glassnet.losses import CustomLoss, Loss
 from glassnet.model import Model
 from glassnet.objectives import as_target, encoded
 from glassnet.remedies import Door
@@ -120,6 +120,15 @@ def diagnose_job(job: Job, ended: Finished, model: Model | None) -> Diagnosis:
     return examined(patient, job.data[0], job.validation[0])
 
 
+def check_loss(loss: Loss) -> None:
+    """Raise for a loss whose best guess and whose targets are not known."""
+    if isinstance(loss, CustomLoss):
+        raise ConfigurationError(
+            "A loss of your own does not say what its targets are, so that nothing can be held against it:"
+            " diagnose a network with one of gn's losses."
+        )
+
+
 def patient_of(what: Any) -> Patient:
     """Return what is to be diagnosed from whatever a person has."""
     if isinstance(what, Model):
@@ -139,7 +148,7 @@ def patient_of(what: Any) -> Patient:
         ]  # fmt: skip
         healthy = tuple(end for end in ends if int(end.state.status) != DIVERGED)
         return Patient(what.model_, healthy, "estimator", what.network is not None)
-    if isinstance(getattr(what, "model", None), Model) and what.settings is not None:
+    if isinstance(getattr(what, "model", None), Model) and getattr(what, "settings", None):
         end = Finished(what.state, what.history, what.status, what.settings)
         return Patient(what.model, (end,), "train", True)
     raise ConfigurationError(
@@ -169,12 +178,13 @@ def encoded_rows(model: Model, X: Any, y: Any) -> Data:
 
 def examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:
     """Return the diagnosis of encoded rows."""
+    check_loss(patient.model.loss)
+    with np.errstate(all="ignore"):  # weights that diverged overflow, and that is what is looked at
+        return _examined(patient, rows, held)
+
+
+def _examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:
     model, ends = patient.model, patient.ends
-    if isinstance(model.loss, CustomLoss):
-        raise ConfigurationError(
-            "A loss of your own does not say what its targets are: diagnose a network with one of gn's"
-            " losses."
-        )
     place = worst_member(model, rows)
     evidence = Evidence(
         member_of(model, place), model, rows, held, ends[place] if ends else None,

@@ -32,7 +32,7 @@ from glassnet.passes import LayerPass, Pass, pass_through
 from glassnet.remedies import USUAL_RATE, Door, inner, remedy, rounded, with_rate
 from glassnet.targets import ClassEncoder
 from glassnet.training_state import DIVERGED
-from glassnet.wrappers import bind_schedules, is_foreign
+from glassnet.wrappers import as_optimizer, bind_schedules, is_foreign
 
 SAMPLE = 1000
 """Rows that go through the passes, and that the forest is fitted on: they settle shares to a few percent."""
@@ -68,7 +68,7 @@ class Evidence:
         return self.rows.at(places)
 
     def _pass(self, params: Params, state: State) -> Pass:
-        with precision(self.model.dtype), np.errstate(all="ignore"):
+        with precision(self.model.dtype):
             x, t = self.sample.x, self.sample.y
             return pass_through(self.model.network, params, state, x, t, self.model.loss)
 
@@ -99,9 +99,8 @@ class Evidence:
     def gradient_flow(self, found: Pass) -> list[tuple[str, float]]:
         """Return the norm of the gradient by the logits of each hidden layer, and by those of the output."""
         bent = [p for p in self.activations(found) if not isinstance(p.layer, Identity)]
-        with np.errstate(over="ignore"):
-            flow = [(p.name, float(np.linalg.norm(p.dx))) for p in bent]
-            return [*flow, ("the output", float(np.linalg.norm(found.dlogits)))]
+        flow = [(p.name, float(np.linalg.norm(p.dx))) for p in bent]
+        return [*flow, ("the output", float(np.linalg.norm(found.dlogits)))]
 
     @cached_property
     def dense(self) -> list[LayerPass]:
@@ -121,13 +120,13 @@ class Evidence:
         """By layer of neurons ‖ΔW‖ / ‖W‖: the first step at the run's learning rate, beside the weights."""
         if self.end is None or self.first is None or self.learning_rate is None:
             return {}
-        optimizer = self.end.settings.optimizer
+        optimizer = as_optimizer(self.end.settings.optimizer)
         if is_foreign(optimizer):
             return {}
         optimizer = bind_schedules(with_rate(optimizer, self.learning_rate), 1.0)
         params = {p.name: dict(p.params) for p in self.first.layers if isinstance(p.layer, Dense)}
         grads = {p.name: dict(p.dparams) for p in self.first.layers if p.name in params}
-        with precision(self.model.dtype), np.errstate(all="ignore"):
+        with precision(self.model.dtype):
             updates = _first_step(optimizer, grads, params)
             norms = {
                 name: (np.linalg.norm(updates[name]["W"]), np.linalg.norm(params[name]["W"]))
@@ -222,7 +221,10 @@ class Evidence:
     def slower(self) -> tuple[dict[str, Any], str]:
         """Return a lower learning rate, and what it is for."""
         assert self.end is not None
-        optimizer, rate = self.end.settings.optimizer, self.learning_rate or USUAL_RATE
+        optimizer, rate = (
+            as_optimizer(self.end.settings.optimizer),
+            self.learning_rate or USUAL_RATE,
+        )
         if is_foreign(optimizer):
             return {"optimizer": Adam()}, "a learning rate that suits most networks"
         new = rounded(min(self._usual_rate(optimizer, rate), rate / 10))
@@ -244,13 +246,13 @@ class Evidence:
 
     def loss_of(self, model: Model, data: Data) -> float:
         """Return the mean loss of a model on rows, without penalty."""
-        with precision(model.dtype), np.errstate(all="ignore"):
+        with precision(model.dtype):
             return float(_loss(model.logits_encoded(data.x), data.y, loss=model.loss))
 
     @cached_property
     def loss(self) -> float:
         """The network's own loss on the rows."""
-        with precision(self.model.dtype), np.errstate(all="ignore"):
+        with precision(self.model.dtype):
             logits = self.model.temperature * self.last.logits
             return float(_loss(logits, self.sample.y, loss=self.model.loss))
 
@@ -290,7 +292,7 @@ class Evidence:
     @cached_property
     def outputs(self) -> Values:
         """What the whole model says of the sample."""
-        with precision(self.model.dtype), np.errstate(all="ignore"):
+        with precision(self.model.dtype):
             if self.whole.members > 1:
                 return self.whole.outputs_encoded(self.sample.x)
             logits = jnp.asarray(self.model.temperature * self.last.logits)
@@ -309,10 +311,10 @@ class Evidence:
 
     @cached_property
     def forest(self) -> Forest | None:
-        """What a random forest explains beside the whole model; None for fewer than FEWEST rows."""
-        if len(self.sample.x) < FEWEST:
-            return None
+        """What a random forest explains beside the whole model; None where there is too little to explain."""
         truth = self.truth(self.sample, self.outputs.shape[1])
+        if len(truth) < FEWEST or (truth == truth[0]).all():
+            return None
         one_class = self.model.loss.task == "classification" and self.sample.y.ndim == 1
         return beside_forest(self.sample.x, truth, self.outputs, one_class=one_class)
 
@@ -326,7 +328,7 @@ class Evidence:
 
     def answers(self, data: Data) -> tuple[Values, Values]:
         """Return classes, labels or values of rows: true, and as the whole model predicts them."""
-        with precision(self.model.dtype), np.errstate(all="ignore"):
+        with precision(self.model.dtype):
             if self.whole.members > 1:
                 outputs = self.whole.outputs_encoded(data.x)
             else:  # by the program that the losses need too

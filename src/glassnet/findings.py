@@ -21,12 +21,10 @@ WIDTH = 100  # of the text in a terminal
 class Finding:
     """One illness: all texts are plain sentences.
 
-    kind: the illness, a row of `illnesses.ILLNESSES`. severity: "severe" or "moderate".
+    kind: the illness, a row of `diagnosis.ILLNESSES`. severity: "severe" or "moderate".
     seen: the evidence in numbers. where: the layers or columns. why: how it comes about.
     change: what to type.
-    parameters: the same for `gn.train(..., **parameters)` or `estimator.set_params(**parameters)`; empty
-    where
-        what has to change is no parameter.
+    parameters: the same for `gn.train(..., **parameters)` or `estimator.set_params(**parameters)`.
     numbers: the evidence by name.
     """
 
@@ -63,9 +61,8 @@ class Change:
     """What a change of parameters did: the kinds of findings before and after, and the scores.
 
     gone, left, new: kinds that were found before only, both times, and after only.
-    score: the name of what is compared; before, after: its values, None if one is not known. For "loss"
-    lower is
-        better, for all others higher.
+    score: the name of what is compared; for "loss" lower is better, for all others higher.
+    before, after: its values, None where it was not finite, and both if they are of different rows.
     """
 
     gone: tuple[str, ...]
@@ -77,9 +74,9 @@ class Change:
 
     @property
     def improved(self) -> bool | None:
-        """Whether the score became better; None if one of the two is not known."""
+        """Whether the score became better, as any does that becomes finite; None if both are not known."""
         if self.before is None or self.after is None:
-            return None
+            return None if self.before is self.after else self.before is None
         better = self.after < self.before if self.score == "loss" else self.after > self.before
         return bool(better)
 
@@ -96,9 +93,10 @@ class Change:
             for name, kinds in (("Gone", self.gone), ("Still there", self.left), ("New", self.new))
             if kinds
         ]
-        words = {True: "better", False: "not better", None: "not known of both"}
+        words = {True: "better", False: "not better", None: "not known"}
         numbers = [
-            f"{value:.4g}" if value is not None else "?" for value in (self.before, self.after)
+            f"{value:.4g}" if value is not None else "undefined"
+            for value in (self.before, self.after)
         ]
         score = f"{self.score.replace('_', ' ')} {numbers[0]} -> {numbers[1]}"
         return ". ".join([*(said or ["No finding before or after"]), score]) + (
@@ -141,17 +139,16 @@ class Diagnosis:
         >>> print(before.compare(Diagnosis((), "", {"loss": 0.4, "r2": 0.5}, "validation rows")))
         Gone: overfitting. r2 on validation rows 0.4 -> 0.5 (better).
         """
-        same = self.scored_on == after.scored_on
-        both = [name for name in self.scores if name in after.scores and same]
-        name = next((name for name in both if name != "loss"), "loss")
+        known = {} if self.scored_on != after.scored_on else {**after.scores, **self.scores}
+        name = next((name for name in known if name != "loss"), "loss")
         label = name if name == "loss" else f"{name} on {self.scored_on}"
         return Change(
             gone=tuple(kind for kind in self.kinds if kind not in after.kinds),
             left=tuple(kind for kind in self.kinds if kind in after.kinds),
             new=tuple(kind for kind in after.kinds if kind not in self.kinds),
             score=label,
-            before=self.scores[name] if both else None,
-            after=after.scores[name] if both else None,
+            before=self.scores.get(name) if known else None,
+            after=after.scores.get(name) if known else None,
         )
 
     def to_dict(self) -> dict[str, Any]:

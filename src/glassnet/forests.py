@@ -51,7 +51,7 @@ def beside_forest(x: Values, truth: Values, outputs: Values, *, one_class: bool)
         grown = RandomForestRegressor(TREES, oob_score=True, random_state=0)
         guessed = grown.fit(x, truth.squeeze()).oob_prediction_.reshape(truth.shape)
     ahead = ((truth - outputs) ** 2 - (truth - guessed) ** 2).sum(axis=1)
-    ahead = ahead / (((truth - mean) ** 2).sum(axis=1).mean() or 1.0)
+    ahead = ahead / ((truth - mean) ** 2).sum(axis=1).mean()
     error = float(ahead.std(ddof=1)) / math.sqrt(len(ahead))
     return Forest(share_explained(truth, guessed), float(ahead.mean()), error)
 

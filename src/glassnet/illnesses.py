@@ -47,6 +47,7 @@ percent; a layer is ill if half of its neurons could go."""
 STRAIGHT, CONSTANT = 0.9999, 1e-3
 """R² of a line through an activation function's input and output above which it bends nothing; deviation of
 an output beside its size below which it is the same for every row."""
+FEW_ROWS = 10  # fewer lie on a line by chance
 
 
 def wild_inputs(e: Evidence) -> Iterator[Finding]:
@@ -275,7 +276,7 @@ def _idle_layers(e: Evidence) -> list[tuple[str, str]]:
             found.append((name, "the same output for every row"))
             continue
         known = [p for p in between if isinstance(p.layer, Activation)]
-        if known and all(_straightness(p) > STRAIGHT for p in known):
+        if len(out) >= FEW_ROWS and known and all(_straightness(p) > STRAIGHT for p in known):
             found.append((name, f"{known[0].name} stays where it is straight"))
     return found
 

@@ -46,8 +46,7 @@ def pass_through(
 ) -> Pass:
     """Carry rows forward and the gradient of their mean loss back, as training does, but drop no neuron.
 
-    Batch norm takes the rows' own mean and deviation, so that a network can be looked at before its first
-    step.
+    Batch norm takes the rows' own mean and deviation, as it must before the first step.
 
     >>> from glassnet import keys
     >>> from glassnet.layers import Dense

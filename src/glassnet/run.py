@@ -13,7 +13,7 @@ from glassnet import keys
 from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import precision
 from glassnet.batches import Data
-from glassnet.diagnosis import diagnose_job
+from glassnet.diagnosis import check_loss, diagnose_job
 from glassnet.errors import ConfigurationError, DataError, DivergenceError
 from glassnet.findings import Diagnosis
 from glassnet.fitting import Callback, EarlyStopping, start
@@ -128,6 +128,8 @@ def train(
         validation=validation, early_stopping=early_stopping, l1=l1, l2=l2, sample_weight=sample_weight,
         metrics=metrics, seed=seed, dtype=dtype, state=state, history=history,
     )  # fmt: skip
+    if diagnose:
+        check_loss(job.plan.loss)
     bar: list[Callback] = [ProgressBar()] if progress else []
     ended = run_jobs([job], [*as_callbacks(callbacks), *bar], chunk)[0][0]
     if not diagnose:

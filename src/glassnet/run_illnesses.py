@@ -67,7 +67,7 @@ def divergence(e: Evidence) -> Iterator[Finding]:
 def rate_too_large(e: Evidence) -> Iterator[Finding]:
     """Find a loss that goes up and down in steps that are large beside the weights."""
     step, losses = max(e.step_sizes.values(), default=0.0), e.losses
-    if step < LARGE_STEP or e.diverged or len(losses) < FEW_EPOCHS:
+    if step < LARGE_STEP or e.diverged or len(losses) < FEW_EPOCHS or not e.guess_loss > 0:
         return
     moves = np.diff(losses[len(losses) // 2 - 1 :])
     swing, rises = float(np.abs(moves).mean()) / e.guess_loss, float((moves > 0).mean())
@@ -178,7 +178,10 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
 
 def underfitting(e: Evidence) -> Iterator[Finding]:
     """Find a network that explains less of its own rows than a simple model explains of new ones."""
-    if e.diverged or e.explained > LEARNED:
+    weighted = (
+        e.end is not None and e.end.settings.weighted
+    )  # then the rows are not what it was to learn
+    if weighted or e.diverged or e.explained > LEARNED:
         return
     if e.forest is None:
         return
