@@ -13,17 +13,22 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types errors history markup schedules verdicts
+    _types errors forests history markup schedules typed verdicts
     _resolve atomic charts columns compilation drawing files keys metrics packing programs records weighted
-    batches class_weights conversion encoders initializers intervals losses optimizers splits tables
+    batches class_weights conversion encoders findings initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
+    layerwise
+    remedies
     model training_state
     passes training
     choices evaluation fitting inputs persistence
     jobs mistakes progress recipes
+    evidence
+    illnesses run_illnesses
+    diagnosis
     comparison_page explaining figures_network figures_neuron paths report run variations
     attribution figures_answers figures_landscape importance neural_estimator neurons
     cross_validation dependence estimators examples race sweeps
@@ -32,7 +37,7 @@ ARROW = """
     gallery
     console options
     exits
-    command_compare command_explain command_figures command_train
+    command_compare command_diagnose command_explain command_figures command_train
     cli
     __main__
 """
@@ -63,6 +68,7 @@ FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
 PRINTING = {
     "cli",
     "command_compare",
+    "command_diagnose",
     "command_explain",
     "command_figures",
     "command_train",

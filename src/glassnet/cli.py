@@ -16,6 +16,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from glassnet.command_compare import compare
+from glassnet.command_diagnose import diagnose
 from glassnet.command_explain import explain
 from glassnet.command_figures import figures
 from glassnet.command_train import train
@@ -75,6 +76,7 @@ def glassnet(
 
 app.command()(train)
 app.command()(compare)
+app.command()(diagnose)
 app.command()(explain)
 app.command()(figures)
 

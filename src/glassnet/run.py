@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -13,10 +13,12 @@ from glassnet import keys
 from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import precision
 from glassnet.batches import Data
-from glassnet.errors import ConfigurationError, DataError
+from glassnet.diagnosis import check_loss, diagnose_job
+from glassnet.errors import ConfigurationError, DataError, DivergenceError
+from glassnet.findings import Diagnosis
 from glassnet.fitting import Callback, EarlyStopping, start
 from glassnet.history import History
-from glassnet.jobs import Finished, Job, finished_model, run_jobs
+from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs
 from glassnet.losses import CustomLoss, Loss
 from glassnet.metrics import METRICS
 from glassnet.model import Model, check_array
@@ -43,12 +45,16 @@ class Run:
     history: one row an epoch.
     state: everything the run is made of; `train(..., state=run.state)` goes on from there.
     status: "finished" (all epochs), "converged", "stopped early" or "interrupted".
+    settings: what it was trained with, for `diagnose`.
+    diagnosis: what `train(..., diagnose=True)` found, else None.
     """
 
     model: Model
     history: History
     state: TrainState
     status: str
+    settings: Settings | None = None
+    diagnosis: Diagnosis | None = None
 
 
 def train(
@@ -73,6 +79,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     chunk: int | None = None,
     progress: bool = False,
+    diagnose: bool = False,
 ) -> Run:
     """Train a network on arrays and return the run: model, history, state.
 
@@ -103,6 +110,7 @@ def train(
     callbacks: each is called with an `Event` between calls of the program; one that returns true stops.
     chunk: epochs a call of the program. Default: 1 with callbacks, else about a fifth of a second.
     progress: show a bar with loss, validation loss and time left, if the output is a terminal.
+    diagnose: look for what kept it from learning: `run.diagnosis`, or `error.diagnosis` if it diverged.
 
     Raises
     ------
@@ -120,8 +128,18 @@ def train(
         validation=validation, early_stopping=early_stopping, l1=l1, l2=l2, sample_weight=sample_weight,
         metrics=metrics, seed=seed, dtype=dtype, state=state, history=history,
     )  # fmt: skip
+    if diagnose:
+        check_loss(job.plan.loss)
     bar: list[Callback] = [ProgressBar()] if progress else []
-    return finished_run(job, run_jobs([job], [*as_callbacks(callbacks), *bar], chunk)[0][0])
+    ended = run_jobs([job], [*as_callbacks(callbacks), *bar], chunk)[0][0]
+    if not diagnose:
+        return finished_run(job, ended)
+    try:
+        run = finished_run(job, ended)
+    except DivergenceError as error:
+        error.diagnosis = diagnose_job(job, ended, None)
+        raise
+    return replace(run, diagnosis=diagnose_job(job, ended, run.model))
 
 
 def network_job(
@@ -179,7 +197,8 @@ def finished_run(job: Job, ended: Finished) -> Run:
     ------
     DivergenceError: it diverged.
     """
-    return Run(finished_model(job.blueprint, [ended]), ended.history, ended.state, ended.status)
+    model = finished_model(job.blueprint, [ended])
+    return Run(model, ended.history, ended.state, ended.status, ended.settings)
 
 
 def check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
