@@ -13,10 +13,10 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types errors forests history markup schedules typed verdicts
-    _resolve atomic charts columns compilation drawing files keys metrics packing programs records weighted
+    _types drawing errors forests history markup schedules typed verdicts
+    _resolve atomic charts columns compilation files keys metrics packing programs records weighted
     batches class_weights conversion encoders findings initializers intervals losses optimizers splits tables
-    databases dates layers pictures tasks wrappers
+    databases dates layers pictures tasks thumbnails wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
     contestants datasets network
@@ -29,15 +29,17 @@ ARROW = """
     evidence
     illnesses run_illnesses
     diagnosis
-    comparison_page explaining figures_network figures_neuron paths report run variations
+    comparison_page explaining figures_network figures_neuron paths run variations
     attribution figures_answers figures_landscape importance neural_estimator neurons
     cross_validation dependence estimators examples race sweeps
-    comparing experiment figures_functions figures_training
+    comparing experiment figures_functions figures_training report_source
+    report_network report_reasons report_scores
+    report
     figures
     gallery
     console options
     exits
-    command_compare command_diagnose command_explain command_figures command_train
+    command_compare command_diagnose command_explain command_figures command_inspect command_train
     cli
     __main__
 """
@@ -71,6 +73,7 @@ PRINTING = {
     "command_diagnose",
     "command_explain",
     "command_figures",
+    "command_inspect",
     "command_train",
     "console",
     "exits",

@@ -25,10 +25,10 @@ from glassnet.forests import FEWEST, Forest, beside_forest, one_hot, share_expla
 from glassnet.history import History
 from glassnet.jobs import Finished
 from glassnet.layers import Dense
+from glassnet.layerwise import LayerPass, Pass, pass_through
 from glassnet.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from glassnet.model import Model
 from glassnet.optimizers import Adam, AdamW, RMSprop
-from glassnet.layerwise import LayerPass, Pass, pass_through
 from glassnet.remedies import USUAL_RATE, Door, inner, remedy, rounded, with_rate
 from glassnet.targets import ClassEncoder
 from glassnet.training_state import DIVERGED

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from glassnet.activations import Activation, Identity, ReLU
 from glassnet.layers import BatchNorm, Dense, Dropout, Layer
-from glassnet.network import Network
 from glassnet.layerwise import flat
+from glassnet.network import Network
 from glassnet.typed import arguments, flags
 from glassnet.wrappers import Averaged, ClipByNorm, as_optimizer
 
