@@ -13,29 +13,31 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types errors expressions history markup schedules verdicts
-    _resolve atomic charts columns compilation drawing files keys metrics packing programs records weighted
-    batches class_weights conversion encoders initializers intervals losses optimizers splits tables
-    tensorfile
-    databases dates layers pictures tasks wrappers
-    comparison dialects embeddings targets
-    activations objectives baselines curves delimited penalties preprocessing suspicions
-    contestants datasets network
-    model shapes training_state
-    passes training
-    choices evaluation fitting inputs persistence recording
-    jobs mistakes progress recipes traced
-    comparison_page explaining figures_network figures_neuron gradient_check paths report run symbols
-    trace_tables variations
-    attribution equations figures_answers figures_landscape importance neural_estimator neurons own_units
-    cross_validation dependence estimators examples race step_equations sweeps trace_start trace_text
-    neuron_equations trace_page
-    comparing experiment figures_functions figures_training tracing
-    figures
-    gallery
-    console options
-    exits
-    command_compare command_explain command_figures command_trace command_train
+    _types drawing errors expressions forests history markup programs schedules typed verdicts
+    _resolve atomic charts columns compilation files findings keys metrics optimizers packing records
+    thumbnails weighted
+    batches choices class_weights conversion encoders initializers intervals losses splits tables
+    tensorfile wrappers
+    databases dates layers pictures tasks
+    activations comparison dialects embeddings penalties suspicions targets
+    baselines curves delimited figures_functions network objectives preprocessing
+    contestants datasets layerwise model shapes training_state
+    evaluation explaining inputs passes paths persistence remedies training
+    attribution figures_network figures_neuron fitting importance mistakes neurons recording
+    report_source
+    comparison_page dependence examples jobs options progress recipes report_network report_scores
+    traced
+    evidence gradient_check report_reasons symbols trace_tables variations
+    equations illnesses own_units report run_illnesses
+    diagnosis step_equations trace_text
+    neuron_equations run trace_page
+    figures_answers figures_landscape neural_estimator trace_start
+    cross_validation estimators race sweeps tracing
+    comparing experiment figures_training
+    console figures
+    exits gallery
+    command_compare command_diagnose command_explain command_figures command_inspect command_trace
+    command_train
     cli
     __main__
 """
@@ -63,15 +65,8 @@ HEAVY: dict[str, set[str]] = {
     },
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {
-    "cli",
-    "command_compare",
-    "command_figures",
-    "command_explain",
-    "command_trace",
-    "command_train",
-    "console",
-    "exits",
+PRINTING = {"cli", "console", "exits"} | {
+    name for name in ARROW.split() if name.startswith("command_")
 }
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}

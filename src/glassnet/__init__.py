@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from glassnet.cross_validation import cross_validate as cross_validate
     from glassnet.datasets import read as read
     from glassnet.dependence import partial_dependence as partial_dependence
+    from glassnet.diagnosis import diagnose as diagnose
     from glassnet.embeddings import Embedding as Embedding
     from glassnet.embeddings import Periodic as Periodic
     from glassnet.embeddings import Scale as Scale
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from glassnet.examples import confusions as confusions
     from glassnet.examples import prototypes as prototypes
     from glassnet.examples import strongest_examples as strongest_examples
+    from glassnet.findings import Diagnosis as Diagnosis
+    from glassnet.findings import Finding as Finding
     from glassnet.fitting import EarlyStopping as EarlyStopping
     from glassnet.fitting import Event as Event
     from glassnet.history import History as History
@@ -108,11 +111,13 @@ _HOMES = {
     "compilation": "use_cache",
     "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",
+    "diagnosis": "diagnose",
     "dependence": "partial_dependence",
     "embeddings": "Embedding Periodic Scale",
     "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
     "estimators": "NeuralClassifier NeuralRegressor",
     "evaluation": "evaluate",
+    "findings": "Diagnosis Finding",
     "examples": "confusions prototypes strongest_examples",
     "fitting": "EarlyStopping Event",
     "history": "History",

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class GlassnetError(Exception):
@@ -39,7 +40,16 @@ class ModelFormatError(GlassnetError, ValueError):
 
 
 class DivergenceError(GlassnetError, ValueError):
-    """Training produced an infinite or undefined loss or gradient and was stopped."""
+    """Training produced an infinite or undefined loss or gradient and was stopped.
+
+    blueprint, finished: the model without parameters, and the end of each network, for `diagnose`.
+    diagnosis: what `train(..., diagnose=True)` found.
+    """
+
+    def __init__(self, message: str, blueprint: Any = None, finished: tuple[Any, ...] = ()) -> None:
+        super().__init__(message)
+        self.blueprint, self.finished = blueprint, finished
+        self.diagnosis: Any = None
 
 
 class GlassnetWarning(UserWarning):

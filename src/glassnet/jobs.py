@@ -47,12 +47,32 @@ class Job(NamedTuple):
     early_stopping: EarlyStopping | None
 
 
+class Settings(NamedTuple):
+    """What one network was trained with, as far as its state and history do not tell."""
+
+    optimizer: Any
+    batch_size: int
+    epochs: int
+    penalty: Penalty
+    key: Key
+    weighted: bool  # whether its rows had weights
+
+    @classmethod
+    def of(cls, job: Job, place: int) -> Settings:
+        """Return the settings of one network of a job."""
+        return cls(
+            job.optimizers[place], job.plan.batch_size, job.epochs, job.penalties[place],
+            job.keys[place], job.data[place].weight is not None,
+        )  # fmt: skip
+
+
 class Finished(NamedTuple):
     """The end of one network's training."""
 
     state: TrainState
     history: History
     status: str
+    settings: Settings
 
 
 def run_jobs(
@@ -137,15 +157,18 @@ def _run_together(
             chunk=chunk,
         )
     if len(lanes) == 1:
-        return [Finished(ended.state, ended.histories[0], ended.statuses[0])]
+        settings = Settings.of(job, place)
+        return [Finished(ended.state, ended.histories[0], ended.statuses[0], settings)]
     arrays = jax.tree.map(np.asarray, ended.state)
     each = [
         jax.tree.map(lambda leaf, k=k: leaf[k], arrays._replace(order=()))
         for k in range(len(lanes))
     ]
     return [
-        Finished(state._replace(order=arrays.order), history, status)
-        for state, history, status in zip(each, ended.histories, ended.statuses, strict=True)
+        Finished(state._replace(order=arrays.order), history, status, Settings.of(*lane))
+        for state, history, status, lane in zip(
+            each, ended.histories, ended.statuses, lanes, strict=True
+        )
     ]
 
 
@@ -156,11 +179,13 @@ def finished_model(blueprint: Model, finished: Sequence[Finished]) -> Model:
 
     Raises
     ------
-    DivergenceError: all of them diverged.
+    DivergenceError: all of them diverged; its `blueprint` and `finished` tell `diagnose` of what.
     """
     healthy = [end for end in finished if end.status != "diverged"]
     if not healthy:
-        raise DivergenceError(divergence(finished[0].state, finished[0].history))
+        raise DivergenceError(
+            divergence(finished[0].state, finished[0].history), blueprint, tuple(finished)
+        )
     if len(healthy) < len(finished):
         lost = divergence(*next((e.state, e.history) for e in finished if e.status == "diverged"))
         warnings.warn(

@@ -21,7 +21,7 @@ from glassnet.class_weights import class_weights
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.fitting import TimeLimit, start
 from glassnet.history import History
-from glassnet.jobs import Finished, Job, finished_model, run_jobs, with_errors
+from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs, with_errors
 from glassnet.losses import Loss
 from glassnet.model import Model, check_array
 from glassnet.network import Network
@@ -194,6 +194,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             jax.tree.map(np.asarray, end.state) for end in finished
         )
         self.histories_: tuple[History, ...] = tuple(end.history for end in finished)
+        self.settings_: tuple[Settings, ...] = tuple(end.settings for end in finished)
         self.history_: History = History.mean(self.histories_)
         self.n_iter_ = max(int(state.epoch) for state in self.states_)
         watched = job.validation[0]

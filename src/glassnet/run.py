@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -13,10 +13,12 @@ from glassnet import keys
 from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import precision
 from glassnet.batches import Data, batch_count
-from glassnet.errors import ConfigurationError, DataError
+from glassnet.diagnosis import check_loss, diagnose_job
+from glassnet.errors import ConfigurationError, DataError, DivergenceError
+from glassnet.findings import Diagnosis
 from glassnet.fitting import Callback, EarlyStopping, start
 from glassnet.history import History
-from glassnet.jobs import Finished, Job, finished_model, run_jobs
+from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs
 from glassnet.losses import CustomLoss, Loss
 from glassnet.metrics import METRICS
 from glassnet.model import Model, check_array
@@ -47,6 +49,8 @@ class Run:
     state: everything the run is made of; `train(..., state=run.state)` goes on from there.
     status: "finished" (all epochs), "converged", "stopped early" or "interrupted".
     optimizer: as it was used, schedules with the run's length. penalty: L1 and L2.
+    settings: what it was trained with, for `diagnose`.
+    diagnosis: what `train(..., diagnose=True)` found, else None.
     """
 
     model: Model
@@ -55,6 +59,8 @@ class Run:
     status: str
     optimizer: Any = None
     penalty: Penalty = NO_PENALTY
+    settings: Settings | None = None
+    diagnosis: Diagnosis | None = None
 
 
 def train(
@@ -79,6 +85,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     chunk: int | None = None,
     progress: bool = False,
+    diagnose: bool = False,
 ) -> Run:
     """Train a network on arrays and return the run: model, history, state.
 
@@ -109,6 +116,7 @@ def train(
     callbacks: each is called with an `Event` between calls of the program; one that returns true stops.
     chunk: epochs a call of the program. Default: 1 with callbacks, else about a fifth of a second.
     progress: show a bar with loss, validation loss and time left, if the output is a terminal.
+    diagnose: look for what kept it from learning: `run.diagnosis`, or `error.diagnosis` if it diverged.
 
     Raises
     ------
@@ -126,8 +134,18 @@ def train(
         validation=validation, early_stopping=early_stopping, l1=l1, l2=l2, sample_weight=sample_weight,
         metrics=metrics, seed=seed, dtype=dtype, state=state, history=history,
     )  # fmt: skip
+    if diagnose:
+        check_loss(job.plan.loss)
     bar: list[Callback] = [ProgressBar()] if progress else []
-    return finished_run(job, run_jobs([job], [*as_callbacks(callbacks), *bar], chunk)[0][0])
+    ended = run_jobs([job], [*as_callbacks(callbacks), *bar], chunk)[0][0]
+    if not diagnose:
+        return finished_run(job, ended)
+    try:
+        run = finished_run(job, ended)
+    except DivergenceError as error:
+        error.diagnosis = diagnose_job(job, ended, None)
+        raise
+    return replace(run, diagnosis=diagnose_job(job, ended, run.model))
 
 
 def network_job(
@@ -188,7 +206,9 @@ def finished_run(job: Job, ended: Finished) -> Run:
     model = finished_model(job.blueprint, [ended])
     steps = float(max(job.epochs, 1) * batch_count(len(job.data[0].x), job.plan.batch_size))
     optimizer = bind_schedules(as_optimizer(job.optimizers[0]), steps)
-    return Run(model, ended.history, ended.state, ended.status, optimizer, job.penalties[0])
+    return Run(
+        model, ended.history, ended.state, ended.status, optimizer, job.penalties[0], ended.settings
+    )
 
 
 def check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
