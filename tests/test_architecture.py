@@ -13,17 +13,17 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types errors history markup numpy_predict schedules verdicts
+    _types errors history markup numpy_predict onnx_graph schedules verdicts
     _resolve atomic charts columns compilation files keys metrics packing programs records weighted
     batches class_weights conversion encoders initializers intervals losses optimizers splits tables
     databases dates layers pictures tasks wrappers
     comparison embeddings targets
     activations objectives baselines curves delimited penalties preprocessing suspicions
-    contestants datasets network
-    model training_state
+    contestants datasets network onnx_columns
+    model onnx_layers training_state
     training
     choices evaluation fitting inputs persistence
-    jobs mistakes progress recipes
+    exporting jobs mistakes progress recipes
     comparison_page report run variations
     neural_estimator
     cross_validation estimators race sweeps
@@ -44,9 +44,13 @@ HEAVY: dict[str, set[str]] = {
     "duckdb": set(),
     "matplotlib": set(),
     "narwhals": set(),
+    "onnx": set(),
+    "onnxruntime": set(),
     "PIL": set(),
     "rich": set(),
     "safetensors": set(),
+    "scipy": set(),
+    "skl2onnx": set(),
     "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}

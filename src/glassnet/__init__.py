@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from glassnet.estimators import NeuralClassifier as NeuralClassifier
     from glassnet.estimators import NeuralRegressor as NeuralRegressor
     from glassnet.evaluation import evaluate as evaluate
+    from glassnet.exporting import export as export
     from glassnet.fitting import EarlyStopping as EarlyStopping
     from glassnet.fitting import Event as Event
     from glassnet.history import History as History
@@ -101,6 +102,7 @@ _HOMES = {
     "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
     "estimators": "NeuralClassifier NeuralRegressor",
     "evaluation": "evaluate",
+    "exporting": "export",
     "fitting": "EarlyStopping Event",
     "history": "History",
     "initializers": "Glorot He LeCun Normal Uniform Zeros",

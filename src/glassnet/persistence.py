@@ -61,6 +61,11 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     ConfigurationError: the network or its loss is of a class of your own.
     DataError: the folder does not exist or cannot be written.
     """
+    write_atomically(Path(path), packed(model))
+
+
+def packed(model: Model) -> bytes:
+    """Return the bytes of a model's file; raises `ConfigurationError` as `save` does."""
     from safetensors.numpy import save as to_bytes  # lazily: `glassnet --help` needs no files
 
     tensors = {
@@ -77,7 +82,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
             f"This model cannot go into a file: {error}. Give its layers, loss and info plain, finite"
             " numbers and texts."
         ) from None
-    write_atomically(Path(path), to_bytes(tensors, metadata={"glassnet": record}))
+    return to_bytes(tensors, metadata={"glassnet": record})
 
 
 def load(path: str | os.PathLike[str]) -> Model:
