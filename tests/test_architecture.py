@@ -27,10 +27,10 @@ ARROW = """
     comparison_page report run variations
     neural_estimator
     cross_validation estimators race sweeps
-    comparing experiment
+    comparing experiment skl2onnx_converter
     console options
     exits
-    command_compare command_train
+    command_compare command_export command_train
     cli
     __main__
 """
@@ -54,7 +54,7 @@ HEAVY: dict[str, set[str]] = {
     "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "command_compare", "command_train", "console", "exits"}
+PRINTING = {"cli", "command_compare", "command_export", "command_train", "console", "exits"}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from glassnet.schedules import OneCycle as OneCycle
     from glassnet.schedules import Step as Step
     from glassnet.schedules import WarmUp as WarmUp
+    from glassnet.skl2onnx_converter import register_skl2onnx as register_skl2onnx
     from glassnet.sweeps import LearningRates as LearningRates
     from glassnet.sweeps import Sweep as Sweep
     from glassnet.sweeps import Trial as Trial
@@ -115,6 +116,7 @@ _HOMES = {
     "progress": "ProgressBar",
     "run": "Run train",
     "schedules": "Constant Cosine Exponential OneCycle Step WarmUp",
+    "skl2onnx_converter": "register_skl2onnx",
     "sweeps": "LearningRates Sweep Trial find_learning_rate sweep",
     "tables": "Table",
     "wrappers": "Averaged ClipByNorm",

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from glassnet.command_compare import compare
+from glassnet.command_export import export
 from glassnet.command_train import train
 from glassnet.console import (
     as_csv,
@@ -73,6 +74,7 @@ def glassnet(
 
 app.command()(train)
 app.command()(compare)
+app.command()(export)
 
 
 @app.command()

@@ -93,7 +93,9 @@ def _python_bytes(model: Model, input_type: str | None) -> bytes:
     source = inspect.getsource(numpy_predict)
     end = f'''
 
-MODEL = loads(__import__("base64").b64decode("""
+import base64
+
+MODEL = loads(base64.b64decode("""
 {text}"""))
 predict, predict_proba = MODEL.predict, MODEL.predict_proba
 '''
