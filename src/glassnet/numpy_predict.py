@@ -360,8 +360,9 @@ class Predictor:
             X = np.asarray(X.toarray() if hasattr(X, "toarray") else X)
             if X.ndim != 2:
                 raise ValueError(f"X has shape {X.shape}, but (rows, columns) is needed.")
+            by_place = by_place or X.dtype.kind in "biuf"
             X = X.astype(np.float64) if X.dtype.kind == "b" else X
-            named, by_place = dict(enumerate(X.T)), True  # type: ignore[arg-type]  # places for names
+            named = {str(place): column for place, column in enumerate(X.T)}
         if by_place:
             if len(named) != len(names):
                 raise ValueError(f"X has {len(named)} columns, but the model expects {len(names)}.")

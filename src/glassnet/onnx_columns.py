@@ -200,7 +200,8 @@ def sample(encoder: TableEncoder, rows: int = 64) -> Any:
             dates[np.isnan(days)] = np.datetime64("NaT")
             columns[part.name] = dates
         else:
-            texts = np.array([*part.levels[: rows // 2], "never seen: ☃", None], object)
+            gap = [] if "" in part.levels else [None]
+            texts = np.array([*part.levels[: rows // 2], "never seen: ☃", *gap], object)
             columns[part.name] = texts[rng.integers(0, len(texts), rows)]
     unused = np.full(rows, np.nan)
     return Table({name: columns.get(name, unused) for name in encoder.names})

@@ -110,15 +110,12 @@ def _written(operator: Any) -> tuple[Graph, list[tuple[Value, str]]]:
 
 def _as_expected(graph: Graph, operator: Any, value: Value, made: str) -> tuple[Value, str]:
     """Return an output in the type that skl2onnx's own nodes behind it take."""
-    options = operator.scope_inst.get_options(operator.raw_operator, {"zipmap": False})
-    dtype = value.dtype
-    if dtype == "bool":
-        dtype = "int64"
-    if value.name == "probabilities" and options["zipmap"] is True:
-        dtype = "float32"
-    if value.name == "probabilities" and options["zipmap"] == "columns":
+    dtype = "int64" if value.dtype == "bool" else value.dtype
+    if value.name == "probabilities":
+        zipmap = operator.scope_inst.get_options(operator.raw_operator, {"zipmap": False})["zipmap"]
         double = type(operator.inputs[0].type).__name__ == "DoubleTensorType"
-        dtype = "float64" if double else "float32"
+        taken = {True: "float32", "columns": "float64" if double else "float32"}
+        dtype = taken.get(zipmap, dtype)
     return (
         (value, made)
         if dtype == value.dtype
