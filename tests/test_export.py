@@ -548,6 +548,12 @@ def test_columns_that_onnx_has_no_name_for_are_refused(tmp_path: Path) -> None:
         export(model, tmp_path / "m.py")  # NumPy has no such need
 
 
+def test_a_model_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(exporting, "LARGEST", 20)
+    with pytest.raises(ConfigurationError, match="at most 2 GB"):
+        export(SMALL, tmp_path / "m.onnx")
+
+
 def test_a_custom_loss_on_values_is_exported(tmp_path: Path) -> None:
     model = model_of(Network([Dense(1)]), (2,), loss=CustomLoss(lambda z, y: ((z - y) ** 2)[:, 0]))
     export(model, tmp_path / "m.onnx")

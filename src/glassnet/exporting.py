@@ -36,6 +36,7 @@ from glassnet.targets import LabelsEncoder, TargetScaler
 ROWS = 64  # made rows that an exported file is checked on
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 NOISE = 10  # times the model's own rounding, which a sharp network makes larger than the tolerance
+LARGEST = 2_000_000_000  # bytes of arrays: what one message of ONNX's format holds
 INPUT_TYPES = ("float32", "float64", "uint8")
 
 
@@ -109,6 +110,12 @@ def _onnx_bytes(model: Model, input_type: str | None) -> bytes:
     """Return an ONNX model, checked by ONNX's own checker and by running it."""
     onnx, runtime = _packages()
     graph, inputs, outputs = graph_of(model, input_type)
+    size = sum(array.nbytes for array in graph.constants.values())
+    if size > LARGEST:
+        raise ConfigurationError(
+            f"An ONNX file holds at most 2 GB, but the arrays of this model are {size / 1e9:.1f} GB: train"
+            " fewer members or narrower layers, or export it to a .py file."
+        )
     proto = _proto(onnx, model, graph, inputs, outputs)
     onnx.checker.check_model(proto, full_check=True)
     data: bytes = proto.SerializeToString(deterministic=True)

@@ -136,8 +136,9 @@ def _date(g: Graph, encoder: DateEncoder, time: str) -> list[str]:
     parts = _numbers(g, encoder.days, g.add("Where", gone, np.float64(np.nan), days))
     for part in encoder.parts:
         angle = g.add("Mul", SHARES[part](g, time), np.float64(2 * np.pi))
-        for wave in ("Sin", "Cos"):
-            place = g.add("Where", gone, np.float64(0), g.add(wave, angle))
+        # cos(a) = sin(a + π/2): older runtimes have no Cos in float64
+        for turned in (angle, g.add("Add", angle, np.float64(np.pi / 2))):
+            place = g.add("Where", gone, np.float64(0), g.add("Sin", turned))
             parts.append(g.cast(place, g.dtype))
     return parts
 
