@@ -24,13 +24,13 @@ ARROW = """
     training
     choices evaluation fitting inputs persistence
     exporting jobs mistakes progress recipes
-    comparison_page report run variations
-    neural_estimator
-    cross_validation estimators race sweeps
+    comparison_page explaining paths report run variations
+    attribution importance neural_estimator neurons
+    cross_validation dependence estimators examples race sweeps
     comparing experiment skl2onnx_converter
     console options
     exits
-    command_compare command_export command_train
+    command_compare command_explain command_export command_train
     cli
     __main__
 """
@@ -51,10 +51,26 @@ HEAVY: dict[str, set[str]] = {
     "safetensors": set(),
     "scipy": set(),
     "skl2onnx": set(),
-    "sklearn": {"comparing", "cross_validation", "neural_estimator", "estimators", "race"},
+    "sklearn": {
+        "comparing",
+        "cross_validation",
+        "dependence",
+        "estimators",
+        "importance",
+        "neural_estimator",
+        "race",
+    },
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "command_compare", "command_export", "command_train", "console", "exits"}
+PRINTING = {
+    "cli",
+    "command_compare",
+    "command_explain",
+    "command_export",
+    "command_train",
+    "console",
+    "exits",
+}
 
 RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
 FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from glassnet.errors import ConfigurationError, DataError, ModelFormatError
@@ -16,7 +16,7 @@ from glassnet.preprocessing import (
     NumericEncoder,
     TableEncoder,
 )
-from glassnet.splits import folds, split
+from glassnet.splits import alike, folds, split
 from glassnet.tables import Table, as_table
 
 
@@ -299,6 +299,36 @@ def test_folds_deal_every_row_once_in_parts_of_one_size(n, count, seed, stratify
     assert len(np.unique(watched)) == len(watched) == n // count * count
     with pytest.raises(DataError, match="folds"):
         folds(y[:1], 2, seed, stratify=stratify)
+
+
+@given(
+    st.lists(st.integers(0, 60), min_size=120, max_size=160),
+    st.integers(2, 8),
+    st.integers(0, 5),
+    st.booleans(),
+)
+def test_equal_rows_fall_into_one_fold(rows, count, seed, stratify):
+    x = np.random.default_rng(0).normal(size=(61, 3))[rows]
+    numbers = alike(x)
+    assume(numbers is not None)
+    assert (numbers[:, None] == numbers).tolist() == (x[:, None] == x).all(axis=2).tolist()
+    y = np.asarray(rows) % 3
+    dealt = folds(y, count, seed, stratify=stratify, alike=numbers)
+    held = [rest for _, rest in dealt]
+    assert len({len(rest) for rest in held}) == 1
+    assert len(set(np.concatenate(held).tolist())) == sum(map(len, held))
+    for train, rest in dealt:
+        assert sorted([*train, *rest]) == list(range(len(y)))
+        # a fold begins and ends within a group at most once a class, and may have been cut short
+        both = np.intersect1d(numbers[train], numbers[rest])
+        assert len(both) <= 3 * (len(np.unique(y)) if stratify else 1)
+
+
+def test_rows_of_few_kinds_are_no_copies_of_each_other():
+    corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    assert alike(np.tile(corners, (20, 1))) is None
+    assert alike(corners) is None
+    assert alike(np.empty((3, 0))) is None
 
 
 def test_unusable_splits_are_refused():

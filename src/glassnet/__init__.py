@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from glassnet.activations import SiLU as SiLU
     from glassnet.activations import Softplus as Softplus
     from glassnet.activations import Tanh as Tanh
+    from glassnet.attribution import attribute as attribute
     from glassnet.comparing import compare as compare
     from glassnet.comparison import Comparison as Comparison
     from glassnet.compilation import use_cache as use_cache
     from glassnet.cross_validation import CrossValidation as CrossValidation
     from glassnet.cross_validation import cross_validate as cross_validate
     from glassnet.datasets import read as read
+    from glassnet.dependence import partial_dependence as partial_dependence
     from glassnet.embeddings import Embedding as Embedding
     from glassnet.embeddings import Periodic as Periodic
     from glassnet.embeddings import Scale as Scale
@@ -38,10 +40,14 @@ if TYPE_CHECKING:
     from glassnet.estimators import NeuralClassifier as NeuralClassifier
     from glassnet.estimators import NeuralRegressor as NeuralRegressor
     from glassnet.evaluation import evaluate as evaluate
+    from glassnet.examples import confusions as confusions
+    from glassnet.examples import prototypes as prototypes
+    from glassnet.examples import strongest_examples as strongest_examples
     from glassnet.exporting import export as export
     from glassnet.fitting import EarlyStopping as EarlyStopping
     from glassnet.fitting import Event as Event
     from glassnet.history import History as History
+    from glassnet.importance import permutation_importance as permutation_importance
     from glassnet.initializers import Glorot as Glorot
     from glassnet.initializers import He as He
     from glassnet.initializers import LeCun as LeCun
@@ -64,6 +70,7 @@ if TYPE_CHECKING:
     from glassnet.losses import MeanSquaredError as MeanSquaredError
     from glassnet.model import Model as Model
     from glassnet.network import Network as Network
+    from glassnet.neurons import maximize_activation as maximize_activation
     from glassnet.optimizers import SGD as SGD
     from glassnet.optimizers import Adam as Adam
     from glassnet.optimizers import AdamW as AdamW
@@ -94,23 +101,28 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "activations": "GELU SELU Identity LeakyReLU Mish ReLU Sigmoid SiLU Softplus Tanh",
+    "attribution": "attribute",
     "comparing": "compare",
     "comparison": "Comparison",
     "compilation": "use_cache",
     "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",
+    "dependence": "partial_dependence",
     "embeddings": "Embedding Periodic Scale",
     "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
     "estimators": "NeuralClassifier NeuralRegressor",
     "evaluation": "evaluate",
+    "examples": "confusions prototypes strongest_examples",
     "exporting": "export",
     "fitting": "EarlyStopping Event",
     "history": "History",
+    "importance": "permutation_importance",
     "initializers": "Glorot He LeCun Normal Uniform Zeros",
     "layers": "BatchNorm Dense Dropout Flatten Layer Rescale Trait",
     "losses": "BinaryCrossEntropy CrossEntropy CustomLoss Huber Loss MeanAbsoluteError MeanSquaredError",
     "model": "Model",
     "network": "Network",
+    "neurons": "maximize_activation",
     "optimizers": "SGD Adam AdamW Momentum RMSprop",
     "persistence": "load save",
     "progress": "ProgressBar",

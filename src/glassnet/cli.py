@@ -16,6 +16,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from glassnet.command_compare import compare
+from glassnet.command_explain import explain
 from glassnet.command_export import export
 from glassnet.command_train import train
 from glassnet.console import (
@@ -74,6 +75,7 @@ def glassnet(
 
 app.command()(train)
 app.command()(compare)
+app.command()(explain)
 app.command()(export)
 
 

@@ -172,6 +172,23 @@ class NumericEncoder:
                 )
         return z
 
+    def inverse(self, z: NDArray[Any]) -> Floats:
+        """Return scaled numbers (rows, columns), without indicators, in the units they came in.
+
+        A constant column comes back as its centre. Numbers of the clip's ends, ±3, are infinite.
+
+        >>> encoder = NumericEncoder.fit(np.array([[1.0], [2.0], [4.0], [8.0]]))
+        >>> encoder.inverse(encoder.transform(np.array([[8.0]]), np.float64)).round(6)
+        array([[8.]])
+        """
+        values: Floats = np.asarray(z, np.float64)
+        if self.clip:
+            with np.errstate(divide="ignore"):
+                values = values / np.sqrt(np.maximum(1 - np.square(values / 3), 0.0))
+        values = values * np.array(self.scale)
+        values += np.array(self.center)
+        return values
+
     def to_spec(self) -> dict[str, Any]:
         """Return the record as strict JSON values."""
         return {

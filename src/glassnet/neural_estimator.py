@@ -46,7 +46,7 @@ from glassnet.recipes import (
     recipe_for,
 )
 from glassnet.run import as_callbacks, check_weights, make_plan
-from glassnet.splits import folds, split
+from glassnet.splits import alike, folds, split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder, Target
 from glassnet.training_state import Plan, TrainState, continued
@@ -54,9 +54,6 @@ from glassnet.variations import member_keys
 from glassnet.wrappers import as_optimizer
 
 ROWS_IN_FLOAT64 = FEW_ROWS  # float64 numbers of so few rows are computed as such: it costs nothing
-
-
-Parts = Sequence[tuple[np.ndarray, np.ndarray]]  # rows to train on and rows to watch, by member
 
 
 class _Rows(NamedTuple):
@@ -146,7 +143,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         own_rows = isinstance(validation, tuple | list)
         recipe = chosen_recipe(self, auto, partial=partial, own_rows=own_rows)
         loss, target, t = self._objective(rows, classes, again)
-        rows, held, parts = self._watched(rows, t, validation, recipe, partial, seed)
+        rows, held, dealt = self._watched(rows, t, validation, recipe, partial, seed)
         model = (
             self.model_ if again else self._blueprint(rows.X, rows.weight, recipe, loss, target, t)
         )
@@ -155,7 +152,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             whole = self._encoded(model, rows, self._balanced(rows, model))
             same = None if held is None else self._encoded(model, held, held.weight)
             data, watched = (whole,) * recipe.members, (same,) * recipe.members
-            if parts:
+            if dealt:
+                every = folds(t, dealt, seed, stratify=self._by_class(t), alike=alike(whole.x))
+                parts = [every[member % dealt] for member in range(recipe.members)]
                 judged = whole._replace(weight=self._encoded_weight(rows.weight, model.dtype))
                 data = tuple(whole.at(train) for train, _ in parts)
                 watched = tuple(judged.at(rest) for _, rest in parts)
@@ -210,8 +209,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
 
     def _watched(
         self, rows: _Rows, t: np.ndarray, validation: Any, recipe: Recipe, partial: bool, seed: int
-    ) -> tuple[_Rows, _Rows | None, Parts]:
-        """Return the rows to train on, the rows that all members watch, if any, and else each member's parts.
+    ) -> tuple[_Rows, _Rows | None, int]:
+        """Return the rows to train on, the rows that all members watch, if any, and else how many folds.
 
         Each member watches another fold where the choice is ours: together they learn from every row.
         """
@@ -221,10 +220,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                     f"validation has {len(validation)} parts: give (X, y), (X, y, weight), or a share."
                 )
             held = self._checked(*validation, *[None] * (3 - len(validation)), reset=False)
-            return rows, held, ()
+            return rows, held, 0
         if validation is None and (recipe.early_stopping is None or partial):
-            return rows, None, ()
-        stratify = is_classifier(self) and t.ndim == 1
+            return rows, None, 0
         count = min(max(FOLDS, recipe.members), len(rows.y))
         if (
             validation is None
@@ -232,14 +230,17 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             and count > 1
             and len(rows.y) <= MOST_ROWS_IN_FOLDS
         ):
-            dealt = folds(t, count, seed, stratify=stratify)
-            return rows, None, [dealt[member % count] for member in range(recipe.members)]
+            return rows, None, count
         share = validation
         if share is None:
             share = min(VALIDATION_SHARE, MOST_ROWS_WATCHED / len(rows.y))
         check_range("validation, a share of the rows,", share, 0, 1, open_low=True)
-        train, rest = split(t, share, seed, stratify=stratify)
-        return rows.at(train), rows.at(rest), ()
+        train, rest = split(t, share, seed, stratify=self._by_class(t))
+        return rows.at(train), rows.at(rest), 0
+
+    def _by_class(self, t: np.ndarray) -> bool:
+        """Return whether both sides of a split should hold every class in its share."""
+        return bool(is_classifier(self)) and t.ndim == 1
 
     def _objective(self, rows: _Rows, classes: Any, again: bool) -> tuple[Loss, Target, np.ndarray]:
         """Return the loss, the target's encoder, and the target encoded."""

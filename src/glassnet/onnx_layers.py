@@ -133,7 +133,9 @@ def _softplus(g: Graph, z: str) -> str:
 
 
 def _silu(g: Graph, z: str) -> str:
-    if g.dtype == "float64":  # older runtimes fuse z σ(z) into an operator that they have in float32 alone
+    if (
+        g.dtype == "float64"
+    ):  # older runtimes fuse z σ(z) into an operator that they have in float32 alone
         return g.add("Div", z, g.add("Add", g.add("Exp", g.add("Neg", z)), 1.0))
     return g.add("Mul", z, g.add("Sigmoid", z))
 

@@ -123,6 +123,16 @@ class TableEncoder:
         return names or ("constant",)
 
     @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The column that each feature comes from; "" for the feature that is always 0."""
+        numbers = self.numeric
+        indicated = zip(numbers.names, numbers.missing, strict=True)
+        names = numbers.names + tuple(name for name, missing in indicated if missing)
+        for encoder in self.in_order:
+            names += (encoder.name,) * len(encoder.feature_names)
+        return names or ("",)
+
+    @property
     def in_order(self) -> list[CategoryEncoder | DateEncoder]:
         """The encoders of categories and dates in the order of their features."""
         return sorted(self.others, key=lambda encoder: getattr(encoder, "coded", False))

@@ -10,29 +10,67 @@ from glassnet.weighted import check_weight
 
 
 def folds(
-    y: ArrayLike, count: int, seed: int, *, stratify: bool
+    y: ArrayLike, count: int, seed: int, *, stratify: bool, alike: ArrayLike | None = None
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Return for each of `count` folds the rows for training and the rows set aside, drawn at random.
 
     All folds set aside equally many rows, so that networks of all of them fit into one program: a row is set
-    aside once, or, of the few that are left over (fewer than `count`), never. With `stratify` each class of
-    y (rows,) has about the same share in every fold. Raises `DataError` for fewer rows than folds.
+    aside once, or, of the few that are left over, never. With `stratify` each class of y (rows,) has about
+    the same share in every fold. Rows with the same number in `alike` (rows,) fall into one fold, but where a
+    fold is full. Raises `DataError` for fewer rows than folds.
 
     >>> [held.tolist() for _, held in folds([0, 1, 0, 1, 0], 2, seed=0, stratify=True)]
     [[0, 2], [3, 4]]
+    >>> dealt = folds([1.5, 2.5, 1.5, 2.5], 2, seed=0, stratify=False, alike=[0, 1, 0, 1])
+    >>> [held.tolist() for _, held in dealt]
+    [[1, 3], [0, 2]]
     """
     target = np.asarray(y)
     if len(target) < count:
         raise DataError(
             f"There are {len(target)} rows for {count} folds: give more rows, or fewer folds."
         )
-    order = np.random.default_rng(seed).permutation(len(target))
+    rng = np.random.default_rng(seed)
+    order, kind = rng.permutation(len(target)), np.zeros(len(target), np.intp)
     if stratify:
-        order = order[np.argsort(np.unique(target[order], return_inverse=True)[1], kind="stable")]
-    size = len(target) // count
-    held = order[: size * count].reshape(size, count).T  # dealt out like cards
+        kind = np.unique(target, return_inverse=True)[1]
+    if alike is None:
+        order = order[np.argsort(kind[order], kind="stable")]
+        size = len(target) // count
+        held = list(order[: size * count].reshape(size, count).T)  # dealt out like cards
+    else:
+        group = np.unique(np.asarray(alike), return_inverse=True)[1]
+        # a class after the other, and in each the groups in random order, cut into `count` runs
+        order = np.lexsort((rng.permutation(len(group))[group], kind))
+        sizes = np.bincount(kind)
+        place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        fold = place * count // np.repeat(sizes, sizes)
+        held = [order[fold == number] for number in range(count)]
+        size = min(map(len, held))
+        held = [rows[:size] for rows in held]
     every = np.arange(len(target))
     return [(np.setdiff1d(every, rows), np.sort(rows)) for rows in held]
+
+
+def alike(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
+    """Return for each row of numbers a number that equal rows share; None where there is nothing to share.
+
+    That is where no two rows are equal, and where rows are of so few kinds (fewer than a tenth as many as
+    rows) that meeting one again is no copy, but another observation.
+
+    >>> alike(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])).tolist()
+    [0, 1, 0]
+    >>> alike(np.array([[1.0], [2.0]])) is None
+    True
+    """
+    flat = np.ascontiguousarray(x.reshape(len(x), -1))
+    if not flat.size:
+        return None
+    whole = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
+    _, first, number = np.unique(whole, return_index=True, return_inverse=True)
+    if len(first) == len(flat) or 10 * len(first) < len(flat):
+        return None
+    return np.argsort(np.argsort(first))[number]
 
 
 def split(
