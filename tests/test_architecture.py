@@ -13,7 +13,8 @@ import pytest
 # The arrow: a file may import only from lines above its own, at its top or inside its functions.
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
-    _types drawing errors expressions forests history markup programs schedules typed verdicts
+    _types drawing errors expressions forests history markup numpy_predict onnx_graph programs schedules
+    typed verdicts
     _resolve atomic charts columns compilation files findings keys metrics optimizers packing records
     thumbnails weighted
     batches choices class_weights conversion encoders initializers intervals losses splits tables
@@ -21,9 +22,9 @@ ARROW = """
     databases dates layers pictures tasks
     activations comparison dialects embeddings penalties suspicions targets
     baselines curves delimited figures_functions network objectives preprocessing
-    contestants datasets layerwise model shapes training_state
+    contestants datasets layerwise model onnx_columns onnx_layers shapes training_state
     evaluation explaining inputs passes paths persistence remedies training
-    attribution figures_network figures_neuron fitting importance mistakes neurons recording
+    attribution exporting figures_network figures_neuron fitting importance mistakes neurons recording
     report_source
     comparison_page dependence examples jobs options progress recipes report_network report_scores
     traced
@@ -33,11 +34,11 @@ ARROW = """
     neuron_equations run trace_page
     figures_answers figures_landscape neural_estimator trace_start
     cross_validation estimators race sweeps tracing
-    comparing experiment figures_training
+    comparing experiment figures_training skl2onnx_converter
     console figures
     exits gallery
-    command_compare command_diagnose command_explain command_figures command_inspect command_trace
-    command_train
+    command_compare command_diagnose command_explain command_export command_figures command_inspect
+    command_trace command_train
     cli
     __main__
 """
@@ -51,9 +52,13 @@ HEAVY: dict[str, set[str]] = {
     "duckdb": set(),
     "matplotlib": set(),
     "narwhals": set(),
+    "onnx": set(),
+    "onnxruntime": set(),
     "PIL": set(),
     "rich": set(),
     "safetensors": set(),
+    "scipy": set(),
+    "skl2onnx": set(),
     "sklearn": {
         "comparing",
         "cross_validation",

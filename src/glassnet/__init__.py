@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from glassnet.examples import confusions as confusions
     from glassnet.examples import prototypes as prototypes
     from glassnet.examples import strongest_examples as strongest_examples
+    from glassnet.exporting import export as export
     from glassnet.findings import Diagnosis as Diagnosis
     from glassnet.findings import Finding as Finding
     from glassnet.fitting import EarlyStopping as EarlyStopping
@@ -90,6 +91,7 @@ if TYPE_CHECKING:
     from glassnet.schedules import OneCycle as OneCycle
     from glassnet.schedules import Step as Step
     from glassnet.schedules import WarmUp as WarmUp
+    from glassnet.skl2onnx_converter import register_skl2onnx as register_skl2onnx
     from glassnet.sweeps import LearningRates as LearningRates
     from glassnet.sweeps import Sweep as Sweep
     from glassnet.sweeps import Trial as Trial
@@ -119,6 +121,7 @@ _HOMES = {
     "evaluation": "evaluate",
     "findings": "Diagnosis Finding",
     "examples": "confusions prototypes strongest_examples",
+    "exporting": "export",
     "fitting": "EarlyStopping Event",
     "history": "History",
     "importance": "permutation_importance",
@@ -133,6 +136,7 @@ _HOMES = {
     "progress": "ProgressBar",
     "run": "Run train",
     "schedules": "Constant Cosine Exponential OneCycle Step WarmUp",
+    "skl2onnx_converter": "register_skl2onnx",
     "sweeps": "LearningRates Sweep Trial find_learning_rate sweep",
     "tables": "Table",
     "tracing": "Trace trace",

@@ -18,6 +18,7 @@ import typer
 from glassnet.command_compare import compare
 from glassnet.command_diagnose import diagnose
 from glassnet.command_explain import explain
+from glassnet.command_export import export
 from glassnet.command_figures import figures
 from glassnet.command_inspect import inspect
 from glassnet.command_trace import trace
@@ -81,6 +82,7 @@ app.command()(diagnose)
 app.command()(explain)
 app.command()(figures)
 app.command()(trace)
+app.command()(export)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from glassnet.batches import Data
 from glassnet.choices import as_array, seed_of, targets_of
 from glassnet.class_weights import class_weights
 from glassnet.errors import ConfigurationError, DataError
+from glassnet.exporting import export
 from glassnet.fitting import TimeLimit, start
 from glassnet.history import History
 from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs, with_errors
@@ -119,6 +120,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         """Write the fitted model to one file, for `gn.load` and the command; see `glassnet.persistence`."""
         check_is_fitted(self)
         save(self.model_, path)
+
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model as ONNX (.onnx) or as one file of NumPy (.py); see `gn.export`."""
+        check_is_fitted(self)
+        export(self.model_, path)
 
     def _train(
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None

@@ -58,6 +58,11 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     ConfigurationError: the network or its loss is of a class of your own, or `load` would refuse the file.
     DataError: the folder does not exist or cannot be written.
     """
+    write_atomically(Path(path), packed(model))
+
+
+def packed(model: Model) -> bytes:
+    """Return the bytes of a model's file; raises `ConfigurationError` as `save` does."""
     from safetensors.numpy import save as to_bytes  # lazily: `glassnet --help` needs no files
 
     tensors = {
@@ -87,7 +92,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         raise ConfigurationError(
             f"This model cannot go into a file, since none like it would be read again: {error}"
         ) from None
-    write_atomically(Path(path), data)
+    return data
 
 
 def load(path: str | os.PathLike[str]) -> Model:
