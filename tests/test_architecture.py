@@ -23,15 +23,17 @@ ARROW = """
     activations comparison dialects embeddings penalties suspicions targets
     baselines curves delimited figures_functions network objectives preprocessing
     contestants datasets layerwise model onnx_columns onnx_layers shapes training_state
-    evaluation explaining inputs passes paths persistence remedies training
-    attribution exporting figures_network figures_neuron fitting importance mistakes neurons recording
-    report_source
-    comparison_page dependence examples jobs options progress recipes report_network report_scores
-    traced
-    evidence gradient_check report_reasons symbols trace_tables variations
-    equations illnesses own_units report run_illnesses
-    diagnosis step_equations trace_text
-    neuron_equations run trace_page
+    divergence evaluation explaining identity inputs passes paths persistence remedies training
+    attribution exporting figures_network figures_neuron importance mistakes neurons recording
+    report_source standing
+    checkpoint_file comparison_page dependence examples report_network report_scores traced
+    checkpoints gradient_check report_reasons symbols trace_tables
+    equations fitting own_units report
+    jobs options progress recipes step_equations trace_text
+    evidence neuron_equations trace_page variations
+    illnesses run_illnesses
+    diagnosis
+    run
     figures_answers figures_landscape neural_estimator trace_start
     cross_validation estimators race sweeps tracing
     comparing experiment figures_training skl2onnx_converter

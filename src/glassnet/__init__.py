@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from glassnet.activations import Softplus as Softplus
     from glassnet.activations import Tanh as Tanh
     from glassnet.attribution import attribute as attribute
+    from glassnet.checkpoints import Checkpoint as Checkpoint
     from glassnet.comparing import compare as compare
     from glassnet.comparison import Comparison as Comparison
     from glassnet.compilation import use_cache as use_cache
@@ -31,14 +32,17 @@ if TYPE_CHECKING:
     from glassnet.datasets import read as read
     from glassnet.dependence import partial_dependence as partial_dependence
     from glassnet.diagnosis import diagnose as diagnose
+    from glassnet.divergence import Rollback as Rollback
     from glassnet.embeddings import Embedding as Embedding
     from glassnet.embeddings import Periodic as Periodic
     from glassnet.embeddings import Scale as Scale
+    from glassnet.errors import CheckpointError as CheckpointError
     from glassnet.errors import ConfigurationError as ConfigurationError
     from glassnet.errors import DataError as DataError
     from glassnet.errors import DivergenceError as DivergenceError
     from glassnet.errors import GlassnetError as GlassnetError
     from glassnet.errors import ModelFormatError as ModelFormatError
+    from glassnet.errors import TrainingWarning as TrainingWarning
     from glassnet.estimators import NeuralClassifier as NeuralClassifier
     from glassnet.estimators import NeuralRegressor as NeuralRegressor
     from glassnet.evaluation import evaluate as evaluate
@@ -108,6 +112,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "activations": "GELU SELU Identity LeakyReLU Mish ReLU Sigmoid SiLU Softplus Tanh",
     "attribution": "attribute",
+    "checkpoints": "Checkpoint",
     "comparing": "compare",
     "comparison": "Comparison",
     "compilation": "use_cache",
@@ -115,8 +120,10 @@ _HOMES = {
     "datasets": "read",
     "diagnosis": "diagnose",
     "dependence": "partial_dependence",
+    "divergence": "Rollback",
     "embeddings": "Embedding Periodic Scale",
-    "errors": "ConfigurationError DataError DivergenceError GlassnetError ModelFormatError",
+    "errors": "CheckpointError ConfigurationError DataError DivergenceError GlassnetError ModelFormatError"
+    " TrainingWarning",
     "estimators": "NeuralClassifier NeuralRegressor",
     "evaluation": "evaluate",
     "findings": "Diagnosis Finding",

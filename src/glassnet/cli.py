@@ -2,7 +2,7 @@
 
 Data go to the standard output, messages to the standard error output. Exit codes: 0 done, 1 something
 unforeseen, 2 wrong usage, 3 unusable data, 4 unusable model file, 5 training diverged, 130 interrupted (the
-model so far is saved).
+model so far is saved), 143 told to end while writing checkpoints.
 """
 
 # Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
@@ -48,7 +48,7 @@ app = typer.Typer(
     name="glassnet",
     help="Neural networks with glass walls: train on your own table or pictures, and see what came out.",
     epilog="Exit codes: 0 done, 1 unforeseen, 2 wrong usage, 3 unusable data, 4 unusable model file,"
-    " 5 training diverged, 130 interrupted.",
+    " 5 training diverged, 130 interrupted, 143 told to end.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

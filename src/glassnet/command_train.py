@@ -12,7 +12,7 @@ import typer
 
 from glassnet.console import plain, print_json, print_result, result_json, say, warn
 from glassnet.errors import ConfigurationError
-from glassnet.exits import INTERRUPTED, told
+from glassnet.exits import DIVERGED, INTERRUPTED, resumable, told
 from glassnet.options import (
     AsJson,
     Data,
@@ -80,9 +80,21 @@ def train(
     class_weight: Annotated[
         Optional[str], typer.Option(help="balanced: rare classes count as much.")
     ] = None,
+    checkpoint: Annotated[
+        Optional[Path], typer.Option(help="Write checkpoints into this folder, to go on from.")
+    ] = None,
+    every: Annotated[
+        Optional[int], typer.Option(help="Epochs between two checkpoints; else half a minute.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")
+    ] = False,
+    on_divergence: Annotated[
+        Optional[str], typer.Option(help="raise, stop (keep the last good model) or rollback.")
+    ] = None,
 ) -> None:
     """Train a network on DATA, test it beside simple baselines, and save it."""
-    with told():
+    with told(), resumable(checkpoint):
         check_writable(out, data, ".glassnet")
         check_writable(report, data, ".html")
         if out is not None and report is not None and out.resolve() == report.resolve():
@@ -98,6 +110,7 @@ def train(
             hidden, optimizer, learning_rate, patience,
             activation=activation, dropout=dropout, batch_norm=batch_norm or None, batch_size=batch_size,
             epochs=epochs, l2=l2, members=members, max_seconds=max_seconds, class_weight=class_weight,
+            checkpoint=checkpoints_in(checkpoint, every, resume), on_divergence=on_divergence,
         )  # fmt: skip
         plan = Plan(checked_task(task), test, seed, parameters)
         for note in found.notes:
@@ -120,6 +133,19 @@ def train(
         if result.status == "interrupted":
             warn(f"Interrupted after epoch {result.history.n_epochs}: this is the model so far.")
             raise typer.Exit(INTERRUPTED)
+        if result.status == "diverged":
+            raise typer.Exit(DIVERGED)
+
+
+def checkpoints_in(folder: Path | None, every: int | None, resume: bool) -> Any:
+    """Return where and how often to write checkpoints, or None."""
+    from glassnet.checkpoints import Checkpoint
+
+    if folder is None:
+        if every is not None or resume:
+            raise ConfigurationError("--every and --resume need --checkpoint FOLDER.")
+        return None
+    return Checkpoint(folder, every, resume)
 
 
 def write_report(

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 
+from glassnet.checkpoints import as_checkpoint
 from glassnet.choices import as_array, seed_of
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.fitting import Callback
@@ -113,7 +114,8 @@ def cross_validate(
         jobs.append(job_of(model, _at(rows, train), targets[train], some))
         models.append(model)
     bar: list[Callback] = [ProgressBar()] if progress else []
-    ended = run_jobs(jobs, [*as_callbacks(callbacks), *bar])
+    checkpoint = as_checkpoint(estimator.checkpoint)
+    ended = run_jobs(jobs, [*as_callbacks(callbacks), *bar], checkpoint=checkpoint)
     done = [fitted(*each) for each in zip(models, jobs, ended, strict=True)]
     tests = tuple(test for _, test in folds)
     return _judged(done, rows, targets, weight, tests)

@@ -47,13 +47,16 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     dtype: "float32", "float64", or "auto": float64 for a float64 array of at most 40 rows, else float32.
     random_state: a number for the same result each time.
     callbacks: each is called with an `Event` between calls of the program, `gn.ProgressBar()` for example.
+    on_divergence: when all members diverge "raise"; or "stop": warn and keep the last finite model; or
+        "rollback" (gn.Rollback(times=5)): each that diverges goes back and on with half the learning rate.
+    checkpoint: a folder, or gn.Checkpoint(folder, every=5, resume=True), to which `fit` writes its standing.
 
     Attributes
     ----------
     model_: the `Model`, which predicts by itself and is what is saved. history_: one row an epoch, of many
         members their mean; histories_: each member's. states_: each member's `TrainState`.
-    status_: "finished", "converged", "stopped early", "interrupted" or "out of time"; of many members the
-        first's.
+    status_: "finished", "converged", "stopped early", "interrupted", "out of time" or "diverged"; of many
+        members the first's.
     n_validation_: rows that a member watches for early stopping, and does not learn from.
     classes_, n_features_in_, feature_names_in_, n_iter_: scikit-learn's.
 
@@ -86,6 +89,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         dtype: str = "auto",
         random_state: Any = None,
         callbacks: Any = (),
+        on_divergence: Any = "raise",
+        checkpoint: Any = None,
     ) -> None:
         self.hidden = hidden
         self.activation = activation
@@ -106,6 +111,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         self.dtype = dtype
         self.random_state = random_state
         self.callbacks = callbacks
+        self.on_divergence = on_divergence
+        self.checkpoint = checkpoint
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train one epoch on these rows, on from the last call; the first settles the encoding.
@@ -178,6 +185,8 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         dtype: str = "auto",
         random_state: Any = None,
         callbacks: Any = (),
+        on_divergence: Any = "raise",
+        checkpoint: Any = None,
     ) -> None:
         self.hidden = hidden
         self.activation = activation
@@ -197,6 +206,8 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         self.dtype = dtype
         self.random_state = random_state
         self.callbacks = callbacks
+        self.on_divergence = on_divergence
+        self.checkpoint = checkpoint
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch on these rows, on from the last call; the first settles the encoding."""

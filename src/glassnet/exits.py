@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import typer
 
-from glassnet.console import one_line
+from glassnet.console import one_line, warn
 from glassnet.errors import (
     ConfigurationError,
     DataError,
@@ -19,8 +22,9 @@ from glassnet.errors import (
     ModelFormatError,
 )
 
-EXIT_CODES = {ModelFormatError: 4, DivergenceError: 5, DataError: 3, ConfigurationError: 2}
-INTERRUPTED = 130
+DIVERGED = 5
+EXIT_CODES = {ModelFormatError: 4, DivergenceError: DIVERGED, DataError: 3, ConfigurationError: 2}
+INTERRUPTED, TERMINATED = 130, 143
 
 
 @contextmanager
@@ -29,12 +33,18 @@ def told() -> Iterator[None]:
     import warnings  # lazily, as all that `glassnet --help` does not need
 
     from glassnet.compilation import use_cache
+    from glassnet.errors import TrainingWarning
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        warn(str(message))
 
     gc.set_threshold(100_000, 20, 20)  # a command is over soon, and importing makes no garbage
     try:
         with warnings.catch_warnings():
             # what a person should know is said by suspicions and notes
             warnings.simplefilter("ignore")
+            warnings.simplefilter("always", TrainingWarning)
+            warnings.showwarning = show
             use_cache()
             yield
             sys.stdout.flush()  # here, where a reader that has gone is no surprise
@@ -52,6 +62,26 @@ def told() -> Iterator[None]:
     except OSError as error:  # a full disk behind the standard output, for example
         silence()
         fail(f"{error.strerror or error}.", 1)
+
+
+@contextmanager
+def resumable(folder: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Say, when the system tells this process to end (SIGTERM), how to go on; training saves itself first."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        warn(
+            f"Told to end. The checkpoints are in {folder}: go on with the same command and --resume."
+        )
+        raise typer.Exit(TERMINATED)
+
+    if folder is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def silence() -> None:

@@ -21,11 +21,13 @@ import numpy as np
 from glassnet._resolve import check_count, check_range
 from glassnet._types import Shape, default_float
 from glassnet.batches import Data, batch_count
+from glassnet.checkpoints import Part
+from glassnet.divergence import Trouble
 from glassnet.errors import ConfigurationError
 from glassnet.history import History
 from glassnet.penalties import Penalty
 from glassnet.schedules import Schedule
-from glassnet.training import run_epochs
+from glassnet.standing import Course, Standing, advanced, begun
 from glassnet.training_state import (
     CAPACITY,
     CONVERGED,
@@ -123,6 +125,7 @@ class Fitted(NamedTuple):
     state: TrainState
     histories: tuple[History, ...]
     statuses: tuple[str, ...]
+    troubles: tuple[Trouble | None, ...]  # how it diverged, if it did
 
 
 def start(
@@ -130,15 +133,6 @@ def start(
 ) -> tuple[TrainState, Shape]:
     """Return the state before the first step and the shape of the outputs."""
     return initial_state(network, as_optimizer(optimizer), plan, in_shape, key)
-
-
-def stack(trees: Sequence[Any]) -> Any:
-    """Return many trees of the same form as one, each array with a first axis, one place a tree.
-
-    >>> stack([{"W": np.zeros(2)}, {"W": np.ones(2)}])["W"].tolist()
-    [[0.0, 0.0], [1.0, 1.0]]
-    """
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
 
 
 def fit(
@@ -154,10 +148,14 @@ def fit(
     early_stopping: EarlyStopping | None = None,
     callbacks: Sequence[Callback] = (),
     chunk: int | None = None,
+    on_divergence: Any = "raise",
+    checkpoints: Part | None = None,
 ) -> Fitted:
     """Train until `epochs` epochs are finished in all, or the run ends by itself.
 
     histories, optimizers, penalties: one a network, where `plan.stacked`; else of one.
+    on_divergence: "raise", "stop" or a `Rollback`; the first two differ in what is made of the end.
+    checkpoints: where the run goes on from, if there is anything, and leaves its standing from time to time.
     chunk: epochs per call of the program. None: 1 where there are callbacks that did not say that
     fewer calls do (`callback.coarse`), else as many as take a moment.
     """
@@ -169,40 +167,63 @@ def fit(
     n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
     total_steps = float(max(epochs, 1) * batch_count(n_rows, plan.batch_size))
     moves = [as_leaves(bind_schedules(checked(as_optimizer(o)), total_steps)) for o in optimizers]
-    stopping = early_stopping or EarlyStopping(math.inf)
+    waits = controls_of(early_stopping or EarlyStopping(math.inf), penalties)
+    course = Course(plan, tuple(moves), waits, data, validation, on_divergence)
+    standing = begun(state, histories)
+    if checkpoints is not None:
+        standing = checkpoints.begin(standing)
+    size, timed = chunk or _first_chunk(state, n_rows, plan), chunk is None
+    began, ending = time.perf_counter(), STATUS[RUNNING]
+    with interruptible(terminable=checkpoints is not None) as interrupted, closing(callbacks):
+        while unfinished(standing.state, epochs).any() and not interrupted.is_set():
+            called, first = time.perf_counter(), np.asarray(standing.state.epoch)
+            limit = np.minimum(first + min(size, CAPACITY), epochs)
+            if checkpoints is not None:
+                limit = checkpoints.cut(int(first.max()), limit)
+            standing = advanced(course, standing, limit)
+            seconds = time.perf_counter() - called
+            if timed:
+                size = max(1, min(size * 8, int(size * SECONDS_PER_CALL / seconds), CAPACITY))
+            if checkpoints is not None and checkpoints.due(standing):
+                _keep(checkpoints, standing, on_divergence)
+            said = _stopping(callbacks, standing, epochs, time.perf_counter() - began)
+            if said:
+                ending = getattr(said[0], "ending", ending)
+                break
+        ending = "interrupted" if interrupted.is_set() else ending
+        if checkpoints is not None:
+            _keep(checkpoints, standing, on_divergence)
+    names = STATUS | {RUNNING: ending}
+    codes = np.atleast_1d(np.asarray(standing.state.status)).tolist()
+    statuses = tuple(names[code] for code in codes)
+    return Fitted(standing.state, standing.histories, statuses, standing.troubles)
+
+
+def controls_of(stopping: EarlyStopping, penalties: Sequence[Penalty]) -> tuple[Controls, ...]:
+    """Return the traced values of each network's run but its epoch limit, which each call is given."""
     patience = int(min(stopping.patience, np.iinfo(np.int32).max))
     delta = float(stopping.min_delta)
-    waits = [
+    return tuple(
         Controls(np.int32(0), np.int32(patience), delta, Penalty(*map(float, penalty)))
         for penalty in penalties
-    ]
-    optimizer, controls = (stack(moves), stack(waits)) if plan.stacked else (moves[0], waits[0])
-    size = chunk or _first_chunk(state, n_rows, plan)
-    told, began, ending = tuple(histories), time.perf_counter(), STATUS[RUNNING]
-    with interruptible() as interrupted, closing(callbacks):
-        while unfinished(state, epochs).any() and not interrupted.is_set():
-            first, called = np.asarray(state.epoch), time.perf_counter()
-            limit = np.minimum(first + min(size, CAPACITY), epochs).astype(np.int32)
-            state = run_epochs(
-                state, optimizer, data, validation, controls._replace(epoch_limit=limit), plan=plan
-            )
-            rows = _rows(state, first, plan)
-            told = tuple(h.extend(r) for h, r in zip(told, rows, strict=True))
-            seconds = time.perf_counter() - called
-            if chunk is None:
-                size = max(1, min(size * 8, int(size * SECONDS_PER_CALL / seconds), CAPACITY))
-            if callbacks:
-                epoch, since = int(np.max(state.epoch)), time.perf_counter() - began
-                event = Event(epoch, epochs, History.mean(told), state, since)
-                # all are told, then any may stop
-                said = [callback for callback in callbacks if callback(event)]
-                if said:
-                    ending = getattr(said[0], "ending", ending)
-                    break
-        ending = "interrupted" if interrupted.is_set() else ending
-    names = STATUS | {RUNNING: ending}
-    codes = np.atleast_1d(np.asarray(state.status)).tolist()
-    return Fitted(state, told, tuple(names[code] for code in codes))
+    )
+
+
+def _keep(checkpoints: Part, standing: Standing, on_divergence: Any) -> None:
+    """Write the standing, unless it is that of an error: then the one before is what to go on from."""
+    if on_divergence == "stop" or None in standing.troubles:
+        checkpoints.write(standing)
+
+
+def _stopping(
+    callbacks: Sequence[Callback], standing: Standing, epochs: int, seconds: float
+) -> list[Callback]:
+    """Tell all callbacks how the run stands and return those that stop it."""
+    if not callbacks:
+        return []
+    epoch, history = int(np.max(standing.state.epoch)), History.mean(standing.histories)
+    event = Event(epoch, epochs, history, standing.state, seconds)
+    return [callback for callback in callbacks if callback(event)]
 
 
 def _first_chunk(state: TrainState, n_rows: int, plan: Plan) -> int:
@@ -216,29 +237,6 @@ def _first_chunk(state: TrainState, n_rows: int, plan: Plan) -> int:
 def unfinished(state: TrainState, epochs: int) -> np.ndarray:
     """Return whether there is more to do, by network."""
     return np.asarray((np.asarray(state.epoch) < epochs) & (np.asarray(state.status) == RUNNING))
-
-
-def _rows(state: TrainState, first: np.ndarray, plan: Plan) -> list[dict[str, np.ndarray]]:
-    """Return by network the history's rows of the epochs after `first`, by column."""
-    every = np.asarray(state.rows).reshape(-1, CAPACITY, len(plan.columns))
-    found = []
-    for rows, begun, ended in zip(
-        every, np.atleast_1d(first), np.atleast_1d(np.asarray(state.epoch)), strict=True
-    ):
-        epochs = np.arange(begun, ended)
-        columns = rows[epochs % CAPACITY].T
-        found.append({"epoch": epochs + 1} | dict(zip(plan.columns, columns, strict=True)))
-    return found
-
-
-def divergence(state: TrainState, history: History) -> str:
-    """Return what to tell a person whose run diverged."""
-    rate = history["learning_rate"][-1]
-    return (
-        f"Training diverged at step {int(state.step) + 1}, in epoch {int(state.epoch)}: the loss or its"
-        f" gradient became infinite or undefined. The learning rate was {rate:g}; try a tenth of it,"
-        " clip the gradient (optimizer=gn.ClipByNorm(gn.Adam(...))), or bring the inputs onto a common scale."
-    )
 
 
 def checked(optimizer: Any) -> Any:
@@ -278,23 +276,35 @@ def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible() -> Iterator[threading.Event]:
+def interruptible(terminable: bool = False) -> Iterator[threading.Event]:
     """Turn the first Ctrl-C into a flag, seen between calls; a second one interrupts at once.
 
-    Only the main thread may set signal handlers: elsewhere Ctrl-C stays as it is.
+    terminable: so too the system's word to end (SIGTERM), which then is said again at the end of the block,
+    when what was to be saved is. Only the main thread may set signal handlers: elsewhere all stays as it is.
     """
-    flag = threading.Event()
+    flag, terminated = threading.Event(), threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = signal.getsignal(signal.SIGINT)
+    seen = (signal.SIGINT, signal.SIGTERM) if terminable else (signal.SIGINT,)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in seen}
 
     def handle(number: int, frame: Any) -> None:
         flag.set()
-        signal.signal(signal.SIGINT, before)
+        if number == signal.SIGTERM:
+            terminated.set()
+        restore(number)
 
-    signal.signal(signal.SIGINT, handle)
+    def restore(number: int) -> None:
+        if before[number] is not None:  # None: set by something that is not Python
+            signal.signal(number, before[number])
+
+    for number in seen:
+        signal.signal(number, handle)
     try:
         yield flag
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in seen:
+            restore(number)
+        if terminated.is_set():
+            signal.raise_signal(signal.SIGTERM)

@@ -57,6 +57,15 @@ class History(Mapping[str, np.ndarray]):
             return History(dict(rows))
         return History({name: np.concatenate([self.columns[name], rows[name]]) for name in rows})
 
+    def until(self, epoch: int) -> History:
+        """Return the rows up to an epoch, that one too.
+
+        >>> History({"epoch": np.array([1, 2, 3])}).until(2)["epoch"].tolist()
+        [1, 2]
+        """
+        kept = self.columns.get("epoch", np.empty(0)) <= epoch
+        return History({name: values[kept] for name, values in self.columns.items()})
+
     @classmethod
     def mean(cls, histories: Sequence[History]) -> History:
         """Return the mean of many networks' histories; of each epoch over those that reached it.

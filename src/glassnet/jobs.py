@@ -16,14 +16,19 @@ import jax
 import numpy as np
 
 from glassnet._types import Key, precision
-from glassnet.batches import Data
-from glassnet.errors import DataWarning, DivergenceError
-from glassnet.fitting import Callback, EarlyStopping, divergence, fit, stack
+from glassnet.batches import Data, batch_count
+from glassnet.checkpoints import Checkpoint, Folder, opened
+from glassnet.divergence import Trouble
+from glassnet.errors import DataWarning, TrainingWarning
+from glassnet.fitting import Callback, EarlyStopping, fit
 from glassnet.history import History
+from glassnet.identity import identity
 from glassnet.intervals import kept_errors
 from glassnet.model import Model
 from glassnet.penalties import Penalty
+from glassnet.standing import stack
 from glassnet.training_state import TEMPERATURES, Plan, TrainState, predicting
+from glassnet.wrappers import as_optimizer, bind_schedules
 
 MOST_PARAMETERS = (
     20_000_000  # that train together: some 400 MB with gradients, moments and the best
@@ -45,6 +50,7 @@ class Job(NamedTuple):
     validation: tuple[Data | None, ...]
     epochs: int
     early_stopping: EarlyStopping | None
+    on_divergence: Any = "raise"  # or "stop", or a Rollback
 
 
 class Settings(NamedTuple):
@@ -67,28 +73,34 @@ class Settings(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The end of one network's training."""
+    """The end of one network's training; of one that diverged, with its last good state."""
 
     state: TrainState
     history: History
     status: str
     settings: Settings
+    trouble: Trouble | None = None
 
 
 def run_jobs(
-    jobs: Sequence[Job], callbacks: Sequence[Callback] = (), chunk: int | None = None
+    jobs: Sequence[Job],
+    callbacks: Sequence[Callback] = (),
+    chunk: int | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> list[list[Finished]]:
     """Train the networks of all jobs and return by job what became of each of its networks."""
     lanes = [(job, place) for job in jobs for place in range(len(job.states))]
     groups: dict[Any, list[int]] = {}
     for number, (job, place) in enumerate(lanes):
         groups.setdefault(_form(job, place), []).append(number)
-    found: dict[int, Finished] = {}
+    parts: list[list[int]] = []
     for numbers in groups.values():
         most = _most_together([lanes[n] for n in numbers])
-        for first in range(0, len(numbers), most):
-            some = numbers[first : first + most]
-            ended = _run_together([lanes[n] for n in some], callbacks, chunk)
+        parts += [numbers[first : first + most] for first in range(0, len(numbers), most)]
+    found: dict[int, Finished] = {}
+    with opened(checkpoint) as folder:
+        for number, some in enumerate(parts, start=1):
+            ended = _run_together([lanes[n] for n in some], callbacks, chunk, folder, number)
             found.update(zip(some, ended, strict=True))
     by_job: dict[int, list[Finished]] = {id(job): [] for job in jobs}
     for number, (job, _) in enumerate(lanes):
@@ -104,7 +116,8 @@ def _form(job: Job, place: int) -> Any:
         return structure, tuple((np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves)
 
     state, optimizer = job.states[place], job.optimizers[place]
-    together = (int(state.epoch), np.asarray(state.order).tobytes(), job.epochs, job.early_stopping)
+    order = np.asarray(state.order).tobytes()
+    together = (int(state.epoch), order, job.epochs, job.early_stopping, job.on_divergence)
     rows = (shapes(job.data[place]), shapes(job.validation[place]), job.blueprint.dtype)
     return job.plan, together, rows, shapes(state), jax.tree.structure(optimizer)
 
@@ -128,9 +141,13 @@ def _own_rows(lanes: Sequence[tuple[Job, int]]) -> bool:
 
 
 def _run_together(
-    lanes: Sequence[tuple[Job, int]], callbacks: Sequence[Callback], chunk: int | None
+    lanes: Sequence[tuple[Job, int]],
+    callbacks: Sequence[Callback],
+    chunk: int | None,
+    folder: Folder | None,
+    number: int,
 ) -> list[Finished]:
-    """Train networks of one form in one program."""
+    """Train networks of one form in one program; they are so many'th part of the run."""
     job, place = lanes[0]
     states = [job.states[place] for job, place in lanes]
     data, validation, plan = job.data[place], job.validation[place], job.plan
@@ -155,45 +172,77 @@ def _run_together(
             early_stopping=job.early_stopping,
             callbacks=callbacks,
             chunk=chunk,
+            on_divergence=job.on_divergence,
+            checkpoints=folder and folder.part(number, _identity(lanes), job.on_divergence),
         )
     if len(lanes) == 1:
         settings = Settings.of(job, place)
-        return [Finished(ended.state, ended.histories[0], ended.statuses[0], settings)]
+        ends = ended.histories[0], ended.statuses[0], settings, ended.troubles[0]
+        return [Finished(ended.state, *ends)]
     arrays = jax.tree.map(np.asarray, ended.state)
     each = [
         jax.tree.map(lambda leaf, k=k: leaf[k], arrays._replace(order=()))
         for k in range(len(lanes))
     ]
     return [
-        Finished(state._replace(order=arrays.order), history, status, Settings.of(*lane))
-        for state, history, status, lane in zip(
-            each, ended.histories, ended.statuses, lanes, strict=True
+        Finished(state._replace(order=arrays.order), history, status, Settings.of(*lane), trouble)
+        for state, history, status, trouble, lane in zip(
+            each, ended.histories, ended.statuses, ended.troubles, lanes, strict=True
         )
     ]
 
 
-def finished_model(blueprint: Model, finished: Sequence[Finished]) -> Model:
+def _identity(lanes: Sequence[tuple[Job, int]]) -> dict[str, str]:
+    """Return what decides each bit of a part of a run."""
+    job, place = lanes[0]
+    own = _own_rows(lanes)
+    total = float(max(job.epochs, 1) * batch_count(len(job.data[place].x), job.plan.batch_size))
+    return identity(
+        job.plan,
+        optimizers=[bind_schedules(as_optimizer(j.optimizers[p]), total) for j, p in lanes],
+        penalties=[j.penalties[p] for j, p in lanes],
+        early_stopping=job.early_stopping,
+        data=[j.data[p] for j, p in lanes] if own else job.data[place],
+        validation=[j.validation[p] for j, p in lanes] if own else job.validation[place],
+        state=[j.states[p] for j, p in lanes],
+        dtype=job.blueprint.dtype,
+    )
+
+
+def finished_model(
+    blueprint: Model, finished: Sequence[Finished], on_divergence: Any = "raise"
+) -> Model:
     """Return the model of a job's networks, each with the parameters of its best epoch where that was kept.
 
-    Members of an ensemble that diverged are left out, with a `DataWarning`.
+    Members of an ensemble that diverged are left out, with a `DataWarning`. Where all did, with "stop" the
+    model is that of their last good states, with a `TrainingWarning`.
 
     Raises
     ------
     DivergenceError: all of them diverged; its `blueprint` and `finished` tell `diagnose` of what.
     """
     healthy = [end for end in finished if end.status != "diverged"]
-    if not healthy:
-        raise DivergenceError(
-            divergence(finished[0].state, finished[0].history), blueprint, tuple(finished)
-        )
-    if len(healthy) < len(finished):
-        lost = divergence(*next((e.state, e.history) for e in finished if e.status == "diverged"))
+    lost = next((end.trouble for end in finished if end.trouble is not None), None)
+    if healthy and lost is not None:
         warnings.warn(
             f"{len(finished) - len(healthy)} of {len(finished)} members diverged and are left out. {lost}",
             DataWarning,
             stacklevel=2,
         )
-    arrays = [jax.tree.map(np.asarray, _best(end.state)) for end in healthy]
+    model = _joined(blueprint, healthy or finished)
+    if not healthy and lost is not None:
+        if on_divergence != "stop":
+            error = lost.error()
+            error.model, error.state, error.history = model, finished[0].state, finished[0].history
+            error.blueprint, error.finished = blueprint, tuple(finished)
+            raise error
+        warnings.warn(f"{lost} The model is the last good one.", TrainingWarning, stacklevel=2)
+    return model
+
+
+def _joined(blueprint: Model, finished: Sequence[Finished]) -> Model:
+    """Return the model of networks that predict together."""
+    arrays = [jax.tree.map(np.asarray, _best(end.state)) for end in finished]
     params, layer_state, losses = arrays[0] if len(arrays) == 1 else stack(arrays)
     together = losses.reshape(len(arrays), -1).mean(
         axis=0
@@ -218,8 +267,9 @@ def _best(state: TrainState) -> Any:
 
 def with_errors(model: Model, job: Job, finished: Sequence[Finished]) -> Model:
     """Return a model of values with its errors on the rows held out, each member's on its own if any."""
-    ended = zip(job.validation, finished, strict=True)
-    held = [rows for rows, end in ended if end.status != "diverged" and rows is not None]
+    ended = list(zip(job.validation, finished, strict=True))
+    lost = all(end.status == "diverged" for _, end in ended)  # then all of them predict
+    held = [rows for rows, end in ended if (lost or end.status != "diverged") and rows is not None]
     if not held or model.loss.task != "regression":
         return model
     own = any(rows is not held[0] for rows in held)

@@ -16,8 +16,10 @@ from glassnet import keys
 from glassnet._resolve import check_range
 from glassnet._types import Key, precision
 from glassnet.batches import Data
+from glassnet.checkpoints import as_checkpoint
 from glassnet.choices import as_array, seed_of, targets_of
 from glassnet.class_weights import class_weights
+from glassnet.divergence import as_policy
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exporting import export
 from glassnet.fitting import TimeLimit, start
@@ -88,7 +90,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         Raises
         ------
         DataError, ConfigurationError (both are ValueErrors): the message says what to do.
-        DivergenceError: the loss became infinite or undefined.
+        DivergenceError: the loss became infinite or undefined. CheckpointError: one could not be written.
         """
         again = bool(self.warm_start) and hasattr(self, "model_")
         rows = self._checked(X, y, sample_weight, reset=not again)
@@ -132,7 +134,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         """Train the job of these rows and keep what came out."""
         job = self._job(rows, validation, again, partial, classes)
         limit = [] if self.max_seconds is None else [TimeLimit(self.max_seconds)]
-        return self._keep(job, run_jobs([job], [*as_callbacks(self.callbacks), *limit])[0])
+        callbacks: list[Any] = [*as_callbacks(self.callbacks), *limit]
+        checkpoint = None if partial else as_checkpoint(self.checkpoint)
+        return self._keep(job, run_jobs([job], callbacks, checkpoint=checkpoint)[0])
 
     def _job(
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
@@ -171,7 +175,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         return Job(
             model, plan, drawn, states, self.histories_ if again else (History(),) * len(states),
             (optimizer,) * len(states), (Penalty(0.0, self.l2),) * len(states), data, watched,
-            done + recipe.epochs, recipe.early_stopping,
+            done + recipe.epochs, recipe.early_stopping, as_policy(self.on_divergence),
         )  # fmt: skip
 
     def _fresh_states(
@@ -195,14 +199,15 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
 
     def _keep(self, job: Job, finished: Sequence[Finished]) -> Self:
         """Keep what came out as scikit-learn's attributes."""
-        self.model_: Model = with_errors(finished_model(job.blueprint, finished), job, finished)
+        model = finished_model(job.blueprint, finished, job.on_divergence)
+        self.model_: Model = with_errors(model, job, finished)
         self.states_: tuple[TrainState, ...] = tuple(
             jax.tree.map(np.asarray, end.state) for end in finished
         )
         self.histories_: tuple[History, ...] = tuple(end.history for end in finished)
         self.settings_: tuple[Settings, ...] = tuple(end.settings for end in finished)
         self.history_: History = History.mean(self.histories_)
-        self.n_iter_ = max(int(state.epoch) for state in self.states_)
+        self.n_iter_ = max(int(history["epoch"][-1]) for history in self.histories_)
         watched = job.validation[0]
         self.n_validation_ = 0 if watched is None else len(watched.x)
         self.status_ = finished[0].status

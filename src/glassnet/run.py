@@ -13,7 +13,9 @@ from glassnet import keys
 from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import precision
 from glassnet.batches import Data, batch_count
+from glassnet.checkpoints import as_checkpoint
 from glassnet.diagnosis import check_loss, diagnose_job
+from glassnet.divergence import as_policy
 from glassnet.errors import ConfigurationError, DataError, DivergenceError
 from glassnet.findings import Diagnosis
 from glassnet.fitting import Callback, EarlyStopping, start
@@ -34,7 +36,7 @@ from glassnet.penalties import Penalty
 from glassnet.progress import ProgressBar
 from glassnet.splits import split
 from glassnet.targets import Target
-from glassnet.training_state import Plan, TrainState
+from glassnet.training_state import DIVERGED, Plan, TrainState
 from glassnet.wrappers import as_optimizer, bind_schedules
 
 NO_PENALTY = Penalty()
@@ -47,7 +49,8 @@ class Run:
     model: predicts, with the best epoch's parameters where those were kept.
     history: one row an epoch.
     state: everything the run is made of; `train(..., state=run.state)` goes on from there.
-    status: "finished" (all epochs), "converged", "stopped early" or "interrupted".
+    status: "finished" (all epochs), "converged", "stopped early", "interrupted" or, with
+        on_divergence="stop", "diverged": the model is then the last good one.
     optimizer: as it was used, schedules with the run's length. penalty: L1 and L2.
     settings: what it was trained with, for `diagnose`.
     diagnosis: what `train(..., diagnose=True)` found, else None.
@@ -86,6 +89,10 @@ def train(
     chunk: int | None = None,
     progress: bool = False,
     diagnose: bool = False,
+    on_divergence: Any = "raise",
+    checkpoint: Any = None,
+    every: int | None = None,
+    resume: bool = False,
 ) -> Run:
     """Train a network on arrays and return the run: model, history, state.
 
@@ -117,10 +124,15 @@ def train(
     chunk: epochs a call of the program. Default: 1 with callbacks, else about a fifth of a second.
     progress: show a bar with loss, validation loss and time left, if the output is a terminal.
     diagnose: look for what kept it from learning: `run.diagnosis`, or `error.diagnosis` if it diverged.
+    on_divergence: "raise"; "stop": warn and return the last finite model; "rollback" or gn.Rollback(times=5):
+        go back to the last good state and on with half the learning rate.
+    checkpoint: a folder for checkpoints, from which a run that was cut off goes on to the same bits; see
+        `Checkpoint`. every: epochs between two; None: about half a minute. resume: go on from the last.
 
     Raises
     ------
     DataError, ConfigurationError: see the message. DivergenceError: loss or gradient not finite.
+    CheckpointError: a checkpoint could not be written.
 
     >>> import glassnet as gn
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
@@ -133,11 +145,13 @@ def train(
         network, X, y, loss=loss, optimizer=optimizer, batch_size=batch_size, epochs=epochs,
         validation=validation, early_stopping=early_stopping, l1=l1, l2=l2, sample_weight=sample_weight,
         metrics=metrics, seed=seed, dtype=dtype, state=state, history=history,
+        on_divergence=on_divergence,
     )  # fmt: skip
     if diagnose:
         check_loss(job.plan.loss)
     bar: list[Callback] = [ProgressBar()] if progress else []
-    ended = run_jobs([job], [*as_callbacks(callbacks), *bar], chunk)[0][0]
+    saved = as_checkpoint(checkpoint, every, resume)
+    ended = run_jobs([job], [*as_callbacks(callbacks), *bar], chunk, saved)[0][0]
     if not diagnose:
         return finished_run(job, ended)
     try:
@@ -167,11 +181,13 @@ def network_job(
     dtype: str = "float32",
     state: TrainState | None = None,
     history: History | None = None,
+    on_divergence: Any = "raise",
 ) -> Job:
     """Return what `train` is to do, all of it decided and checked."""
     check_range("l1", l1, 0, np.inf)
     check_range("l2", l2, 0, np.inf)
     check_settings(dtype, early_stopping, y)
+    policy = as_policy(on_divergence)
     with precision(dtype):
         x = check_array(X, None, dtype)
         found = resolve_loss(loss, y)
@@ -190,9 +206,10 @@ def network_job(
         check_output(out_shape, found, target, t)
         state = fresh if state is None else check_state(state, fresh)
     blueprint = Model(network, (), (), found, x.shape[1:], dtype, target=target)
+    so_far = (history or History()).until(int(state.epoch))  # one that diverged tells a row more
     return Job(
-        blueprint, plan, (key,), (state,), (history or History(),), (optimizer,), (Penalty(l1, l2),),
-        (data,), (held,), epochs, stopping,
+        blueprint, plan, (key,), (state,), (so_far,), (optimizer,), (Penalty(l1, l2),),
+        (data,), (held,), epochs, stopping, policy,
     )  # fmt: skip
 
 
@@ -201,9 +218,9 @@ def finished_run(job: Job, ended: Finished) -> Run:
 
     Raises
     ------
-    DivergenceError: it diverged.
+    DivergenceError: it diverged, and that was not to be the end.
     """
-    model = finished_model(job.blueprint, [ended])
+    model = finished_model(job.blueprint, [ended], job.on_divergence)
     steps = float(max(job.epochs, 1) * batch_count(len(job.data[0].x), job.plan.batch_size))
     optimizer = bind_schedules(as_optimizer(job.optimizers[0]), steps)
     return Run(
@@ -238,7 +255,9 @@ def check_state(state: Any, fresh: TrainState) -> TrainState:
             "state is no state of a run like this one. Give run.state of a run with the same network, inputs,"
             " optimizer, metrics, dtype, early stopping, and with validation if that run had it."
         )
-    return state
+    diverged = int(state.status) == DIVERGED  # what a run leaves then is sound, and may go on
+    running: Any = np.zeros((), np.int32)
+    return state._replace(status=running) if diverged else state
 
 
 def as_callbacks(callbacks: Any) -> list[Callback]:

@@ -161,6 +161,26 @@ class OneCycle(NamedTuple):
         return self._replace(steps=total) if self.steps is None else self
 
 
+class Slowed(NamedTuple):
+    """rate = factor · after(step): a rollback's way to go on more slowly, whatever the schedule.
+
+    >>> Slowed(0.1, 0.5).rate(3)
+    0.05
+    """
+
+    after: Any  # a schedule, or a number
+    factor: Number = 1.0
+
+    def rate(self, step: Any) -> Any:
+        """rate = factor · after(step)."""
+        return self.factor * rate_at(self.after, step)
+
+    def bind(self, total: Any) -> Slowed:
+        """Fill in the length of the run."""
+        bound = self.after.bind(total) if isinstance(self.after, Schedule) else self.after
+        return self._replace(after=bound)
+
+
 def _length(steps: Any) -> Any:
     """Return the length of a schedule, or say that it has none."""
     if steps is None:

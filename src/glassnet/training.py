@@ -91,8 +91,10 @@ def _run_epochs(
         return (state.epoch < controls.epoch_limit) & (state.status == RUNNING)
 
     def run_next(state: TrainState) -> TrainState:
-        running = unfinished(state)
-        number = jnp.max(jnp.where(running, state.epoch, 0))  # the same for all that are running
+        # networks that are behind, as after a rollback, catch up first: all that run share one epoch
+        behind = jnp.where(unfinished(state), state.epoch, np.iinfo(np.int32).max)
+        number = jnp.min(behind)
+        running = behind == number
         batches = epoch_batches(state.order, number, n_rows, plan.batch_size)
         later: TrainState = epoch(state, batches, optimizer, data, validation, controls)
         return _where_each(running, later, state) if plan.stacked else later
@@ -150,8 +152,12 @@ def run_epoch(
         if plan.calibrated:
             measured.append(jnp.asarray(TEMPERATURES, losses.dtype)[best])
     row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
+    # an update may overflow though its gradient did not: then no later step could tell in time
+    sound = _all_finite((state.params, state.layer_state))
     state = state._replace(
-        epoch=state.epoch + 1, rows=state.rows.at[state.epoch % CAPACITY].set(row)
+        epoch=state.epoch + 1,
+        rows=state.rows.at[state.epoch % CAPACITY].set(row),
+        status=jnp.where(sound, state.status, DIVERGED),
     )
     return judge_epoch(state, score, losses, controls, plan) if plan.keep_best else state
 
@@ -257,7 +263,8 @@ def judge_epoch(
 ) -> TrainState:
     """Keep the parameters of the best epoch, and stop when there was no better one for long."""
     assert state.best is not None
-    better = score < state.best.score - controls.min_delta  # false for NaN: it never wins
+    sound = jnp.isfinite(score) & (state.status != DIVERGED)  # NaN and -inf never win
+    better = sound & (score < state.best.score - controls.min_delta)
     now = Best(*predicting(state), score, state.epoch, losses)
     best = jax.tree.map(partial(jnp.where, better), now, state.best)
     stale = jnp.where(better, 0, state.stale + 1)
@@ -305,6 +312,12 @@ def measure(logits: Array, target: Array, weight: Array | None, plan: Plan) -> l
     if plan.loss.task == "classification" and target.ndim == 2:
         target = jnp.argmax(target, axis=1)
     return [_mean(METRICS[m](logits, target), weight) for m in plan.metrics]
+
+
+def _all_finite(tree: Any) -> Array:
+    """Return whether no number of a tree is infinite or undefined."""
+    each = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+    return jnp.stack(each).all() if each else jnp.asarray(True)
 
 
 def _total(batch: Data) -> Array:

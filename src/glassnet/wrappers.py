@@ -17,7 +17,7 @@ from glassnet._resolve import resolve
 from glassnet._types import Params, default_float
 from glassnet.errors import ConfigurationError
 from glassnet.optimizers import OPTIMIZERS, Adam, Rate, global_norm, settled
-from glassnet.schedules import Schedule
+from glassnet.schedules import Schedule, Slowed
 
 
 class ClipByNorm(NamedTuple):
@@ -179,6 +179,27 @@ def bind_schedules(optimizer: Any, total_steps: Any) -> Any:
     if isinstance(rate, Schedule):
         return optimizer._replace(learning_rate=rate.bind(total_steps))
     return optimizer
+
+
+def slowed(optimizer: Any, factor: Any) -> Any:
+    """Return the optimizer with its learning rate, a number or a schedule, times a factor.
+
+    Raises
+    ------
+    ConfigurationError: it keeps its learning rate to itself, as optax's transformations do.
+
+    >>> from glassnet.schedules import rate_at
+    >>> rate_at(slowed(Averaged(Adam(0.1)), 0.5).learning_rate, 0)
+    0.05
+    """
+    if isinstance(optimizer, (ClipByNorm, Averaged)):
+        return optimizer._replace(optimizer=slowed(optimizer.optimizer, factor))
+    if not hasattr(optimizer, "learning_rate"):
+        raise ConfigurationError(
+            'on_divergence="rollback" halves the learning rate, which an optax transformation keeps to'
+            ' itself: use an optimizer of glassnet, such as gn.Adam(1e-3), or on_divergence="stop".'
+        )
+    return optimizer._replace(learning_rate=Slowed(optimizer.learning_rate, factor))
 
 
 def is_foreign(optimizer: Any) -> bool:
