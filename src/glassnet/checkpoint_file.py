@@ -125,6 +125,8 @@ def checked_parts(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any], f
                 f"The checkpoint is of format {record['format']}, but this version of glassnet reads format"
                 f" {FORMAT}: go on with the version that wrote it, or start again in another folder."
             )
+        if record["format"] != FORMAT:
+            damaged("its format is no number")
         if record.pop("digest") != _digest(record, arrays):
             damaged("its checksum is another")
         fields = Fields.of(record, "checkpoint", RECORD)
