@@ -38,7 +38,7 @@ def one_run(number: int, **options: Any) -> str:
 
 
 def runs(folder: Path) -> None:
-    """Train AT_ONCE networks in as many threads, on from what is there; say when all train, and the hashes."""
+    """Train AT_ONCE networks in threads, on from what is there; say when all train, and the hashes."""
     hashes, going = {}, threading.Barrier(AT_ONCE + 1)
 
     def each(number: int) -> None:
@@ -123,8 +123,8 @@ def sound(place: Path, later: Standing | None) -> int:
     return epoch
 
 
-def killers() -> Iterator[Any]:
-    """Yield what makes a process kill itself: halfway through the bytes, then before each line, one by one."""
+def killers() -> Iterator[Any]:  # noqa: C901  # small functions inside, read one by one
+    """Yield what makes a process kill itself: halfway through the bytes, then before each line."""
     files = {module.__file__ for module in (atomic, checkpoint_file, checkpoints)}
 
     def halfway() -> None:
