@@ -17,11 +17,10 @@ ARROW = """
     typed verdicts
     _resolve atomic charts columns compilation files findings keys metrics optimizers packing records
     thumbnails weighted
-    batches choices class_weights conversion encoders initializers intervals losses splits tables
-    tensorfile wrappers
+    batches choices conversion encoders initializers intervals losses splits tables tensorfile wrappers
     databases dates layers pictures tasks
     activations comparison dialects embeddings penalties suspicions targets
-    baselines curves delimited figures_functions network objectives preprocessing
+    baselines class_weights curves delimited figures_functions network objectives preprocessing
     contestants datasets layerwise model onnx_columns onnx_layers shapes training_state
     divergence evaluation explaining identity inputs passes paths persistence remedies training
     attribution exporting figures_network figures_neuron importance mistakes neurons recording

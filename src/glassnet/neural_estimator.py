@@ -18,7 +18,7 @@ from glassnet._types import Key, precision
 from glassnet.batches import Data
 from glassnet.checkpoints import as_checkpoint
 from glassnet.choices import as_array, seed_of, targets_of
-from glassnet.class_weights import class_weights
+from glassnet.class_weights import balanced
 from glassnet.divergence import as_policy
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exporting import export
@@ -153,7 +153,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         )
         optimizer = as_optimizer(recipe.optimizer)
         with precision(model.dtype):
-            whole = self._encoded(model, rows, self._balanced(rows, model))
+            whole = self._encoded(model, rows, balanced(self.class_weight, rows.y, rows.weight, model.target))
             same = None if held is None else self._encoded(model, held, held.weight)
             data, watched = (whole,) * recipe.members, (same,) * recipe.members
             if dealt:
@@ -297,28 +297,6 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     @staticmethod
     def _encoded_weight(weight: np.ndarray | None, dtype: str) -> np.ndarray | None:
         return None if weight is None else weight.astype(dtype)
-
-    def _balanced(self, rows: _Rows, model: Model) -> np.ndarray | None:
-        """Return sample weights times class weights; of shape (n, labels) for several labels."""
-        if self.class_weight is None:
-            return rows.weight
-        if isinstance(model.target, LabelsEncoder):
-            each = self.class_weight
-            each = each if isinstance(each, list | tuple) else [each] * len(model.target.names)
-            if len(each) != len(model.target.names):
-                raise ConfigurationError(
-                    f"class_weight lists {len(each)} entries for {len(model.target.names)} labels:"
-                    " give one each."
-                )
-            columns = zip(each, model.target.transform(rows.y, np.int64).T, strict=True)
-            weights = [class_weights(w, codes, (0, 1), rows.weight) for w, codes in columns]
-            return np.stack(weights, axis=1)
-        if not isinstance(model.target, ClassEncoder):
-            raise ConfigurationError(
-                "class_weight needs one class a row, but y holds probabilities: leave it out."
-            )
-        codes = model.target.transform(rows.y)
-        return class_weights(self.class_weight, codes, model.target.labels, rows.weight)
 
     def _dtype(self, X: Table | np.ndarray) -> str:
         if self.dtype != "auto":
