@@ -222,7 +222,7 @@ def examples(
     if isinstance(X, np.ndarray) and X.ndim in (3, 4):
         return _gallery(X, worst, lines, reasons) + note
     names, values = _cells(X, worst)
-    why = [[]] * len(worst) if reasons is None else [[reason] for reason in reasons]
+    why = [[]] * len(worst) if reasons is None else [[Cell(reason, ' class="why"')] for reason in reasons]
     head = ["Row", *(label for label, _ in lines[0][1]), *([WHY] if reasons else [])]
     rows = [
         [row, *(text for _, text in facts), *reason, *cells]
@@ -320,7 +320,9 @@ def _cells(X: Any, rows: NDArray[np.intp]) -> tuple[list[str], Iterable[list[str
 def _value(value: object) -> str:
     if value is None or value != value:
         return "missing"
-    return number(value) if isinstance(value, float) else escape(value, 60)
+    if isinstance(value, float):
+        return number(value)
+    return escape(value, 60).removesuffix(" 00:00:00")  # a date without its time
 
 
 def _gallery(

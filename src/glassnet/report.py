@@ -123,7 +123,7 @@ def learning(source: Source) -> str:
 
 
 def _metrics(history: History) -> Iterator[str]:
-    known = ("epoch", "loss", "penalty", "learning_rate", "gradient_norm")
+    known = ("epoch", "loss", "penalty", "learning_rate", "gradient_norm", "temperature")
     return (c for c in history if c not in known and not c.startswith("validation_"))
 
 

@@ -73,7 +73,7 @@ def _drawn(model: Model) -> str:
         drawn.set_title("", loc="left")
 
     try:
-        size = (1.6 + 1.5 * (len(columns(model)) + 1), 4.0)
+        size = (1.2 + 1.3 * (len(columns(model)) + 1), 4.0)
         what = "Diagram of the network: neurons in layers, a line for each weight."
         drawing = charts.svg("network-diagram", what, draw, size, formulas=True)
     except ConfigurationError:

@@ -82,7 +82,7 @@ def _ranked(found: Importance) -> str:
         mean, deviation = float(found.mean[j]), float(found.deviation[j])
         share = f"{min(max(mean / most, 0.0), 1.0) * 100:.1f}%"
         shown = Cell(f'<div class="bar"><i style="width:{share}"></i></div>', ' class="bars"')
-        rows.append([name(found.columns[j]), number(mean), number(deviation), shown])
+        rows.append([name(found.columns[j]), f"{number(mean)} ± {deviation:.2g}", shown])
     left = len(order) - len(rows)
     noise = int((found.mean <= 2 * found.deviation).sum())
     said = (
@@ -96,10 +96,10 @@ def _ranked(found: Importance) -> str:
         note += f" The fall of {counted(noise, 'column')} is within two deviations of nothing."
     if left:
         note += f" {counted(left, 'column')} of less importance not shown."
-    head = ["Column", "Fall", "Deviation", "Beside the largest"]
+    head = ["Column", "Fall", "Beside the largest"]
     repeats = counted(found.falls.shape[1], "shuffle")
-    caption = f"Importance of columns, the largest first: mean and deviation of {repeats}"
-    return paragraph(said) + table(caption, head, rows, numeric=(1, 2), kind="barred", note=note)
+    caption = f"Importance of columns, the largest first: mean ± deviation of {repeats}"
+    return paragraph(said) + table(caption, head, rows, numeric=(1,), kind="barred", note=note)
 
 
 # ------------------------------------------------------------------------------------- of pictures
@@ -113,7 +113,7 @@ def _pixels(source: Source) -> str:
         return ""
     said = (
         f"Over {counted(len(rows), 'test picture')}: how far each pixel moves the answer, up or down, away"
-        f" from a black picture's (integrated gradients, mean size, in {escape(found.unit)})."
+        f" from a black picture's (integrated gradients, mean size; unit: {escape(found.unit)})."
     )
     pictures = [
         figure(thumbnail(rows.mean(axis=0), X, "The mean picture"), "The mean of these pictures"),
@@ -203,7 +203,7 @@ def _movers(found: Attribution, i: int) -> str:
         value, sign = float(found.values[i, j]), "+" if found.values[i, j] > 0 else ""
         cell = escape(as_text(found.cells[i][found.columns[j]]), 30)
         told.append(f"{name(found.columns[j])} {cell} ({sign}{number(value)})")
-    return "; ".join(told)
+    return "<br>".join(told)
 
 
 def _attributed(
