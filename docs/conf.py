@@ -33,7 +33,14 @@ myst_url_schemes = {
 }
 nb_custom_formats = {".md": "notebooks.read"}
 nb_execution_mode = "force"
-nb_execution_excludepatterns = ["index.md", "about/*", "api/*", "accuracy.md", "benchmarks.md", "trust.md"]
+nb_execution_excludepatterns = [
+    "index.md",
+    "about/*",
+    "api/*",
+    "accuracy.md",
+    "benchmarks.md",
+    "trust.md",
+]
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_merge_streams = True

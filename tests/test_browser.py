@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from test_report import written
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -58,10 +59,14 @@ def test_the_report_in_a_browser(case: str, browser: Any, tmp_path: Path) -> Non
             page.on("request", lambda request, asked=asked: asked.append(request.url))
             page.goto(file.as_uri())
             assert said == []
-            assert {url for url in asked if not url.startswith("data:image/png;")} == {file.as_uri()}
+            assert {url for url in asked if not url.startswith("data:image/png;")} == {
+                file.as_uri()
+            }
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= screen["width"]  # a phone scrolls tables sideways, not the page
-            shown = page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+            shown = page.evaluate(
+                "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
+            )
             assert shown
             assert [found for found in findings(page) if found[0] in SERIOUS] == []
             if colors == "dark":

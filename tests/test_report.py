@@ -16,15 +16,18 @@ import pytest
 from PIL import Image
 from sklearn import datasets, metrics
 
+import glassnet as gn
 from glassnet.charts import svg
 from glassnet.errors import DataError
 from glassnet.estimators import NeuralClassifier, NeuralRegressor
 from glassnet.evaluation import Evaluation, baselines, beside_baselines, evaluate, verdict
+from glassnet.findings import Diagnosis, Finding
 from glassnet.history import History
 from glassnet.mistakes import confusion
 from glassnet.report import SECTIONS, Facts, report_html
 from glassnet.suspicions import Suspicion
 from glassnet.tables import as_table
+from glassnet.thumbnails import pixel_map
 
 VOID = {"meta", "br", "img", "use", "path", "rect", "link"}
 
@@ -270,9 +273,13 @@ def hostile() -> tuple[tuple[Any, Evaluation], ...]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_does_no_harm(text):
+def test_hostile_text_does_no_harm(text, monkeypatch):
     suspicion = Suspicion(text, (text,), text)
-    facts = Facts(text, text, {text: 3}, 1.0, text, (text,), (suspicion,), None, text)
+    ill = Diagnosis((Finding(text, "severe", text, text, text, text),), text, {}, text)
+    facts = Facts(text, text, {text: 3}, 1.0, text, (text,), (suspicion,), None, text, ill)
+    if "script" not in text:  # these sections know nothing of the facts
+        rest = [section for section in SECTIONS if section.key not in ("network", "reasons")]
+        monkeypatch.setattr("glassnet.report.SECTIONS", rest)
     for estimator, evaluation in hostile():
         # drawings take most of the time: one text is enough to see that they escape their words
         history = estimator.history_ if "script" in text else History()
@@ -364,7 +371,9 @@ def test_the_worst_rows_are_the_worst_and_carry_the_number_of_their_row():
     html = report_html(
         estimator.model_, estimator.history_, evaluation, replace(FACTS, test_rows=numbers)
     )
-    shown = [int(row) for row in re.findall(r'<th scope="row">(\d+)</th>', section(html, "examples"))]
+    shown = [
+        int(row) for row in re.findall(r'<th scope="row">(\d+)</th>', section(html, "examples"))
+    ]
     of_truth = evaluation.proba[np.arange(150), evaluation.y_true]
     np.testing.assert_allclose(of_truth[np.array(shown) - 1000], np.sort(of_truth)[:10])
 
@@ -377,6 +386,57 @@ def test_pictures_are_shown_with_their_own_pixels():
     for encoded in shown:
         pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
         assert any(np.array_equal(pixels, picture) for picture in evaluation.X)
+
+
+def test_maps_are_light_where_pixels_speak_for_it_and_dark_where_against():
+    values = np.array([[-2.0, 0.0], [1.0, 2.0]])
+    encoded = re.findall(r'base64,([^"]*)', pixel_map(values, "words"))[0]
+    grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("L"))
+    order = np.argsort(values, axis=None)
+    assert (np.diff(grey.ravel()[order].astype(int)) > 30).all()
+
+
+def line() -> tuple[Any, Any, Any]:
+    """A network of one neuron that computes 3 a - 2 b, whose c is 0 everywhere; it is told otherwise."""
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    run = gn.train(gn.Network([gn.Dense(1)]), X, X[:, 0], epochs=1)
+    params = ({"W": np.array([[3.0, -2.0, 0.0]], np.float32), "b": np.zeros(1, np.float32)},)
+    model = replace(run.model, params=params, target=None)
+    return model, X, 3 * X[:, 0] - 2 * X[:, 1] + (np.arange(60) == 7)
+
+
+def test_importance_and_what_moved_a_row_are_those_of_the_network():
+    model, X, y = line()
+    html = report_html(model, History(), evaluate(model, X, y), Facts("a", "b"))
+    assert re.findall("<bdi>(x.)</bdi></th>", section(html, "reasons")) == ["x0", "x1", "x2"]
+    worst = section(html, "examples").split("<tbody>")[1].split("</tr>")[0]
+    assert '<th scope="row">7</th>' in worst
+    moved = re.findall(r"<bdi>x(.)</bdi> [^ ]* \(([^)]*)\)", worst.replace("−", "-"))
+    found = {int(column): float(by) for column, by in moved}
+    np.testing.assert_allclose([found[0], found[1]], X[7, :2] * [3, -2], rtol=1e-3)
+    assert found[2] == 0
+
+
+def test_the_diagram_shows_the_layers_and_is_left_out_where_it_would_not_show_them():
+    drawing = section(written("flowers"), "network").split("</svg>")[0]
+    shown = re.findall("<text[^>]*>([^<]*)</text>", drawing)
+    assert "8 neurons" in shown and "3 neurons" in shown
+    X, y = datasets.load_iris(return_X_y=True)
+    model = gn.train(gn.Network([gn.Scale()]), X, X, epochs=1).model
+    html = report_html(model, History(), evaluate(model, X, X), Facts("a", "b"))
+    assert "<svg" not in section(html, "network") and "Scale" in section(html, "network")
+
+
+def test_findings_are_told_with_what_to_change():
+    estimator, evaluation = outcome("flowers")
+    told = Finding(
+        "dead ReLU neurons", "severe", "7 of 8", "layer 1", "the rate", "--learning-rate 0.1"
+    )
+    for findings, said in (((told,), "Dead ReLU neurons (severe)"), ((), "Nothing was found")):
+        facts = replace(FACTS, diagnosis=Diagnosis(findings, "a network", {}, "these rows"))
+        html = report_html(estimator.model_, History(), evaluation, facts)
+        words = Page(section(html, "diagnosis").partition(">")[2]).words
+        assert said in words and ("--learning-rate 0.1" in words) == bool(findings)
 
 
 def test_the_columns_their_encodings_and_the_dropped_ones_are_listed():

@@ -68,7 +68,6 @@ def write_report(
     """Write the report of a model on rows whose target is known."""
     from glassnet.atomic import write_atomically
     from glassnet.datasets import read
-    from glassnet.diagnosis import diagnose
     from glassnet.evaluation import evaluate
     from glassnet.experiment import names_of, target_values
     from glassnet.history import History
@@ -91,6 +90,16 @@ def write_report(
         command=shlex.join(["glassnet", *sys.argv[1:]]),
         notes=rows.notes,
         model_file=str(model_file),
-        diagnosis=diagnose(model, X, tested.y_true, door="command"),
+        diagnosis=diagnosed(model, X, tested.y_true),
     )
     write_atomically(path, report_html(model, History(), tested, facts).encode())
+
+
+def diagnosed(model: Any, X: Any, y: Any) -> Any:
+    """Return what the passes of some rows tell of a model; None of one that cannot be diagnosed."""
+    from glassnet.diagnosis import diagnose
+
+    try:
+        return diagnose(model, X, y, door="command")
+    except ConfigurationError:
+        return None

@@ -222,7 +222,11 @@ def examples(
     if isinstance(X, np.ndarray) and X.ndim in (3, 4):
         return _gallery(X, worst, lines, reasons) + note
     names, values = _cells(X, worst)
-    why = [[]] * len(worst) if reasons is None else [[Cell(reason, ' class="why"')] for reason in reasons]
+    why = (
+        [[]] * len(worst)
+        if reasons is None
+        else [[Cell(reason, ' class="why"')] for reason in reasons]
+    )
     head = ["Row", *(label for label, _ in lines[0][1]), *([WHY] if reasons else [])]
     rows = [
         [row, *(text for _, text in facts), *reason, *cells]

@@ -50,7 +50,7 @@ from glassnet.recipes import (
 from glassnet.run import as_callbacks, check_weights, make_plan
 from glassnet.splits import alike, folds, split
 from glassnet.tables import Table, as_table, is_table
-from glassnet.targets import ClassEncoder, LabelsEncoder, Target
+from glassnet.targets import Target
 from glassnet.training_state import Plan, TrainState, continued
 from glassnet.variations import member_keys
 from glassnet.wrappers import as_optimizer
@@ -153,7 +153,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         )
         optimizer = as_optimizer(recipe.optimizer)
         with precision(model.dtype):
-            whole = self._encoded(model, rows, balanced(self.class_weight, rows.y, rows.weight, model.target))
+            whole = self._encoded(
+                model, rows, balanced(self.class_weight, rows.y, rows.weight, model.target)
+            )
             same = None if held is None else self._encoded(model, held, held.weight)
             data, watched = (whole,) * recipe.members, (same,) * recipe.members
             if dealt:
