@@ -228,7 +228,7 @@ def examples(
         else [[Cell(reason, ' class="why"')] for reason in reasons]
     )
     head = ["Row", *(label for label, _ in lines[0][1]), *([WHY] if reasons else [])]
-    rows = [
+    rows: list[list[str | Cell]] = [
         [row, *(text for _, text in facts), *reason, *cells]
         for (row, facts), reason, cells in zip(lines, why, values, strict=True)
     ]

@@ -38,7 +38,7 @@ def _finding(finding: Finding) -> str:
     kind = escape(finding.kind[:1].upper() + finding.kind[1:])
     return (
         f'<article class="finding {finding.severity}"><h3>{kind} <small>({finding.severity})</small></h3>\n'
-        f"<dl>{lines}<dt>Change</dt><dd>{escape(finding.change, 2000)}</dd></dl></article>\n"
+        f"<dl>{lines}<dt>Change</dt><dd>{escape(finding.change, 1000)}</dd></dl></article>\n"
     )
 
 
