@@ -34,7 +34,7 @@ def diagnosis(source: Source) -> str:
 
 def _finding(finding: Finding) -> str:
     told = (("Where", finding.where), ("Seen", finding.seen), ("Why", finding.why))
-    lines = "".join(f"<dt>{label}</dt><dd>{escape(text, 2000)}</dd>" for label, text in told)
+    lines = "".join(f"<dt>{label}</dt><dd>{escape(text, 1000)}</dd>" for label, text in told)
     kind = escape(finding.kind[:1].upper() + finding.kind[1:])
     return (
         f'<article class="finding {finding.severity}"><h3>{kind} <small>({finding.severity})</small></h3>\n'
