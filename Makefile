@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types fast bench clean
+.PHONY: demo test lint types fast docs bench clean
 
 demo: .venv/installed
 	mkdir -p demo
@@ -38,6 +38,11 @@ fast: .venv/dev
 	$(BIN)/python -m pip install --quiet --group dev
 	touch $@
 
+# The site, with the unit: every block of its pages runs. Compiled programs are kept for the next time.
+docs: .venv/dev
+	GLASSNET_CACHE=$(CURDIR)/docs/_build/cache $(BIN)/python -m sphinx -W --keep-going -q -j 2 -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html in a browser."
+
 # Beside PyTorch, Keras and scikit-learn; alone on the machine, some minutes: make bench PARTS=steps
 # The default network on many tables: make bench PARTS="accuracy --help"
 bench: .venv/dev
@@ -45,4 +50,4 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks $(PARTS)
 
 clean:
-	rm -rf .venv demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo docs/_build docs/about docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -301,6 +301,7 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "patience": ({"early_stopping": gn.EarlyStopping(8)}, "early stopping: .*9.* there, .*8"),
     "metrics": ({"metrics": []}, "the metrics: accuracy there, none here"),
     "rows to watch": ({"validation": (X[:9] + 1, Y[:9])}, "the validation rows"),
+    "no rows to watch": ({"validation": None}, "the validation rows: .* there, none here"),
     "dtype": ({"dtype": "float64"}, "dtype: float32 there, float64 here"),
     "weights": ({"sample_weight": np.arange(50) + 1}, "the training rows: 50 x 4 float32"),
     "loss": ({"loss": gn.CrossEntropy(0.1)}, "the loss"),

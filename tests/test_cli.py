@@ -292,6 +292,21 @@ def test_text_and_report(home, tmp_path):
     assert page.lstrip().lower().startswith("<!doctype html>") and "data.csv" in page
 
 
+def test_a_saved_model_gets_a_report_on_rows_whose_target_is_known(home, tmp_path):
+    page, model, data = tmp_path / "r.html", home / "m.glassnet", home / "data.csv"
+    shown = done(run("inspect", model, data, "--report", page))
+    assert shown.stdout == done(run("inspect", model)).stdout
+    html = page.read_text(encoding="utf-8")
+    found = re.findall('<section id="([^"]*)"', html)
+    assert found == ["result", "diagnosis", "errors", "examples", "reasons", "data", "network", "use",
+                     "versions"]  # fmt: skip
+    scores = json.loads(done(run("evaluate", model, data, "--json")).stdout)["scores"]
+    assert f"{scores['log_loss']:.4g}" in html  # on all rows
+    stored = json.loads(done(run("inspect", model, "--json")).stdout)["info"]
+    assert f"{stored['baselines']['linear']['log_loss']:.4g}" in html  # and on the test rows then
+    assert "trained on data of the same name" in html
+
+
 def test_json_is_one_strict_document_even_of_undefined_numbers(home, capsys):
     from glassnet.console import print_json
 
@@ -409,6 +424,13 @@ MISTAKES: dict[str, tuple[Any, tuple[str, ...], int, str]] = {
     "no model": (ROWS, ("predict", "mm.glassnet", DATA, "--out", OUT), 3, "mm.glassnet"),
     "model cut short": (ROWS, ("predict", "cut.glassnet", DATA, "--out", OUT), 4, "no usable glassnet"),
     "no model file": (ROWS, ("inspect", DATA), 4, "no usable glassnet"),
+    "a report on nothing": (ROWS, ("inspect", MODEL, "--report", "r.html"), 2, "DATA --report r.html"),
+    "rows for nothing": (ROWS, ("inspect", MODEL, DATA), 2, "--report FILE.html"),
+    "a target for nothing": (ROWS, ("inspect", MODEL, "-t", "kind"), 2, "are for DATA"),
+    "a report over its model": (
+        ROWS, ("inspect", MODEL, DATA, "--report", MODEL), 3, "would destroy it"),
+    "a report without truth": (
+        [row[:2] for row in ROWS], ("inspect", MODEL, DATA, "--report", "r.html"), 3, "'kind'"),
     "unknown class": ([[*row[:2], "maybe"] for row in ROWS], ("evaluate", MODEL, DATA), 3, "'maybe'"),
     "target absent": ([row[:2] for row in ROWS], ("evaluate", MODEL, DATA), 3, "'kind'"),
     "wrong number of features": (

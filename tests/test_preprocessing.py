@@ -324,6 +324,19 @@ def test_equal_rows_fall_into_one_fold(rows, count, seed, stratify):
         assert len(both) <= 3 * (len(np.unique(y)) if stratify else 1)
 
 
+def test_rare_classes_leave_no_fold_empty():
+    y, numbers = np.repeat(np.arange(30), 2), np.repeat(np.arange(20), 3)
+    for dealt in (
+        folds(y, 8, 0, stratify=True, alike=numbers),
+        folds(np.arange(9), 8, 0, stratify=True, alike=[0] * 9),
+    ):
+        held = [rest for _, rest in dealt]
+        assert len({len(rest) for rest in held}) == 1 and len(held[0]) > 0
+    assert [
+        len(np.unique(y[rest])) for _, rest in folds(y, 2, 0, stratify=True, alike=numbers)
+    ] == [30, 30]
+
+
 def test_rows_of_few_kinds_are_no_copies_of_each_other():
     corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     assert alike(np.tile(corners, (20, 1))) is None

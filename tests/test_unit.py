@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from glassnet import keys
 from glassnet._types import precision
 from glassnet.activations import ACTIVATIONS, LeakyReLU, ReLU, Sigmoid, Tanh
+from glassnet.initializers import Normal
 from glassnet.layers import BatchNorm, Dense, Dropout
 from glassnet.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
 from glassnet.network import Network
 from glassnet.optimizers import SGD, Adam
 from glassnet.run import train
+from glassnet.schedules import Cosine
 
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 XOR = np.array([0, 1, 1, 0])
@@ -184,6 +186,22 @@ def test_sigmoids_let_gradients_vanish_with_depth_and_relu_does_not() -> None:
 
     assert first_gradient("sigmoid", 10) < 1e-3 * first_gradient("sigmoid", 1)
     assert first_gradient("relu", 10) > 1e-2 * first_gradient("relu", 1)
+
+
+def test_one_hidden_layer_fits_a_wave_with_a_kink_to_two_hundredths() -> None:
+    x, between = np.linspace(-2, 2, 401)[:, None], np.linspace(-2, 2, 7919)[:, None]
+
+    def largest_error(activation: str, epochs: int = 4000) -> float:
+        network = Network([Dense(64, Normal(8.0)), activation, Dense(1)])
+        optimizer = Adam(Cosine(0.03))
+        run = train(network, x, wave(x)[:, 0], optimizer=optimizer, batch_size=64, epochs=epochs)
+        return float(np.abs(run.model.predict(between)[:, None] - wave(between)).max())
+
+    def wave(x: Any) -> Any:
+        return np.sin(3 * x) + np.abs(x)
+
+    assert largest_error("tanh") < 0.02
+    assert largest_error("identity", 50) > 1  # a line, however wide the layer
 
 
 # --- loss, gradient, descent ----------------------------------------------------------------------

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glassnet import figures as figures
     from glassnet import keys as keys
     from glassnet.activations import GELU as GELU
     from glassnet.activations import SELU as SELU
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from glassnet.cross_validation import cross_validate as cross_validate
     from glassnet.datasets import read as read
     from glassnet.dependence import partial_dependence as partial_dependence
+    from glassnet.diagnosis import diagnose as diagnose
     from glassnet.divergence import Rollback as Rollback
     from glassnet.embeddings import Embedding as Embedding
     from glassnet.embeddings import Periodic as Periodic
@@ -47,6 +49,9 @@ if TYPE_CHECKING:
     from glassnet.examples import confusions as confusions
     from glassnet.examples import prototypes as prototypes
     from glassnet.examples import strongest_examples as strongest_examples
+    from glassnet.exporting import export as export
+    from glassnet.findings import Diagnosis as Diagnosis
+    from glassnet.findings import Finding as Finding
     from glassnet.fitting import EarlyStopping as EarlyStopping
     from glassnet.fitting import Event as Event
     from glassnet.history import History as History
@@ -90,12 +95,15 @@ if TYPE_CHECKING:
     from glassnet.schedules import OneCycle as OneCycle
     from glassnet.schedules import Step as Step
     from glassnet.schedules import WarmUp as WarmUp
+    from glassnet.skl2onnx_converter import register_skl2onnx as register_skl2onnx
     from glassnet.sweeps import LearningRates as LearningRates
     from glassnet.sweeps import Sweep as Sweep
     from glassnet.sweeps import Trial as Trial
     from glassnet.sweeps import find_learning_rate as find_learning_rate
     from glassnet.sweeps import sweep as sweep
     from glassnet.tables import Table as Table
+    from glassnet.tracing import Trace as Trace
+    from glassnet.tracing import trace as trace
     from glassnet.wrappers import Averaged as Averaged
     from glassnet.wrappers import ClipByNorm as ClipByNorm
 
@@ -110,6 +118,7 @@ _HOMES = {
     "compilation": "use_cache",
     "cross_validation": "CrossValidation cross_validate",
     "datasets": "read",
+    "diagnosis": "diagnose",
     "dependence": "partial_dependence",
     "divergence": "Rollback",
     "embeddings": "Embedding Periodic Scale",
@@ -117,7 +126,9 @@ _HOMES = {
     " TrainingWarning",
     "estimators": "NeuralClassifier NeuralRegressor",
     "evaluation": "evaluate",
+    "findings": "Diagnosis Finding",
     "examples": "confusions prototypes strongest_examples",
+    "exporting": "export",
     "fitting": "EarlyStopping Event",
     "history": "History",
     "importance": "permutation_importance",
@@ -132,19 +143,23 @@ _HOMES = {
     "progress": "ProgressBar",
     "run": "Run train",
     "schedules": "Constant Cosine Exponential OneCycle Step WarmUp",
+    "skl2onnx_converter": "register_skl2onnx",
     "sweeps": "LearningRates Sweep Trial find_learning_rate sweep",
     "tables": "Table",
+    "tracing": "Trace trace",
     "wrappers": "Averaged ClipByNorm",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted([*_HOME_OF, "keys"])
+_MODULES = ("figures", "keys")  # public as they are: `gn.keys.key(0)`
+
+__all__ = sorted([*_HOME_OF, *_MODULES])
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its module, once."""
-    if name == "keys":
-        return import_module("glassnet.keys")
+    if name in _MODULES:
+        return import_module(f"glassnet.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'glassnet' has no attribute '{name}'")
     from glassnet.compilation import collection_paused, use_cache_if_asked

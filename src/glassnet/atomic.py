@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -11,7 +12,12 @@ from glassnet.errors import DataError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole: beside its place first, then moved there, both forced to the disk."""
+    """Write a file whole: beside its place first, then moved there, both forced to the disk.
+
+    Where a symbolic link points is written, and the link stays. Raises `DataError` where nothing can be
+    written, or where a device, a pipe or a folder stands, which a file would replace.
+    """
+    path = _regular(path)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
     except OSError as error:
@@ -34,6 +40,25 @@ def write_atomically(path: Path, data: bytes) -> None:
         Path(temporary).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _regular(path: Path) -> Path:
+    """Return the place of a regular file, there already or not yet."""
+    try:
+        real = Path(os.path.realpath(path))
+        mode = real.stat().st_mode
+    except FileNotFoundError:
+        return real
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # a circle of links, a NUL in the name, a file as a folder
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"Cannot write {path}: {reason}. Choose another name.") from None
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
+        raise DataError(f"Cannot write {path}: it is {what}, which a file would replace.")
+    return real
 
 
 def _umask() -> int:

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glassnet.drawing import LIGHT
 from glassnet.markup import escape
 
-# matplotlib knows no CSS variables: each of these odd colours becomes one
-INK, MUTED, GRID, FIRST, SECOND = "#100001", "#100002", "#100003", "#100004", "#100005"
-_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", FIRST: "first", SECOND: "second"}
+# matplotlib knows no CSS variables: the colours of a light page become those of the reader's page
+INK, MUTED, GRID, FIRST, SECOND = LIGHT.ink, LIGHT.muted, LIGHT.line, LIGHT.plus, LIGHT.minus
+_VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "line",
+    LIGHT.face: "paper",
+    FIRST: "first",
+    SECOND: "second",
+}
 
 SIZE = (4.9, 3.3)
 MOST_POINTS = 800
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
-    "text.parse_math": False,
     "font.size": 10.5,
     "font.family": "DejaVu Sans",
     "axes.edgecolor": MUTED,
@@ -101,9 +109,14 @@ def histogram(key: str, title: str, residuals: NDArray[Any]) -> str:
     """Return how often each residual occurs; the rarest ends, 1 % of the rows, in the end bins."""
     low, high = np.percentile(residuals, [0.5, 99.5])
     bins = int(np.clip(np.sqrt(len(residuals)) * 1.5, 5, 40))
+    span = (low, high)
+    if not (high - low) / bins > 2 * np.spacing(max(abs(low), abs(high))):
+        wide = max(abs(low) / 8, 0.5)  # too near to each other to be told apart: one bar
+        span, bins = (low - wide, low + wide), 5
 
     def draw(ax: Any) -> None:
-        ax.hist(np.clip(residuals, low, high), bins=bins, color=FIRST, alpha=0.8, ec=GRID, lw=0.4)
+        clipped = np.clip(residuals, low, high)
+        ax.hist(clipped, bins=bins, range=span, color=FIRST, alpha=0.8, ec=GRID, lw=0.4)
         ax.axvline(0, color=SECOND, ls="--", lw=1.4, label="no error")
         ax.set(xlabel="residual: predicted − true", ylabel="test rows")
         ax.locator_params(axis="x", nbins=5)
@@ -113,19 +126,28 @@ def histogram(key: str, title: str, residuals: NDArray[Any]) -> str:
     return svg(key, title, draw)
 
 
-def svg(key: str, title: str, draw: Callable[[Any], None]) -> str:
+def svg(
+    key: str,
+    title: str,
+    draw: Callable[[Any], None],
+    size: tuple[float, float] = SIZE,
+    formulas: bool = False,
+) -> str:
     """Return what `draw` draws on matplotlib axes as an SVG element for inside an HTML page.
 
     Text stays text, colours are the page's, ids begin with `key`, and the same drawing gives the
-    same bytes. `title` says in words what it shows.
+    same bytes. `title` says in words what it shows. `formulas`: text between two "$" is one.
     """
     import matplotlib as mpl  # lazily: half a second that only a report needs
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     out = io.StringIO()
-    with mpl.rc_context({**_SETTINGS, "svg.hashsalt": key}):
-        figure = Figure(figsize=SIZE, layout="constrained")
+    settings = {**_SETTINGS, "svg.hashsalt": key, "text.parse_math": formulas}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # of letters that matplotlib's font lacks: the page's fonts have them
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
@@ -139,7 +161,7 @@ def _inline(drawing: str, key: str, title: str) -> str:
     drawing = re.sub(r'(?:xlink:)?href="#([^"]*)"', rf'href="#{key}-\1"', drawing)
     drawing = re.sub(r"url\(#([^)]*)\)", rf"url(#{key}-\1)", drawing)
     for color, variable in _VARIABLES.items():
-        drawing = drawing.replace(color, f"var(--{variable})")
+        drawing = re.sub(rf"(fill|stroke): {color}\b", rf"\1: var(--{variable})", drawing)
     box = re.search(r'viewBox="[^"]*"', drawing)
     body = drawing[drawing.index(">") + 1 :]
     assert box is not None

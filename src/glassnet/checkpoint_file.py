@@ -18,9 +18,9 @@ import numpy as np
 from glassnet.divergence import Trouble
 from glassnet.errors import ConfigurationError, ModelFormatError
 from glassnet.history import History
-from glassnet.persistence import arrays_and_record
 from glassnet.records import Fields, is_finite_number, is_integer
 from glassnet.standing import Standing
+from glassnet.tensorfile import LARGEST_HEADER, strict_json
 from glassnet.training_state import TrainState
 
 FORMAT = 1
@@ -95,6 +95,22 @@ def check_identity(theirs: Mapping[str, str], ours: Mapping[str, str], where: st
         )
 
 
+def _arrays_and_record(data: bytes) -> tuple[dict[str, np.ndarray], Any]:
+    """Return the arrays in a checkpoint's bytes and its record; raises `ModelFormatError`, or what it is."""
+    from safetensors import SafetensorError  # lazily: most runs write no checkpoint
+    from safetensors.numpy import load
+
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 10 or size > min(LARGEST_HEADER, len(data) - 8):
+        damaged("it is cut short, or something else")
+    header = strict_json(data[8 : 8 + size])
+    record = strict_json(header["__metadata__"][KEY])
+    try:
+        return load(data), record
+    except SafetensorError as error:
+        damaged(str(error)[:200])
+
+
 def checked_parts(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any], float]:
     """Return a checkpoint's arrays, its record with each field checked, and its score.
 
@@ -103,14 +119,14 @@ def checked_parts(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any], f
     ModelFormatError: it is damaged. ConfigurationError: it is of a later format.
     """
     try:
-        arrays, record = arrays_and_record(data, KEY)
-        if not is_integer(record["format"]):
-            damaged("its format is no number")
-        if record["format"] != FORMAT:
+        arrays, record = _arrays_and_record(data)
+        if is_integer(record["format"]) and record["format"] != FORMAT:
             raise ConfigurationError(
                 f"The checkpoint is of format {record['format']}, but this version of glassnet reads format"
                 f" {FORMAT}: go on with the version that wrote it, or start again in another folder."
             )
+        if record["format"] != FORMAT:
+            damaged("its format is no number")
         if record.pop("digest") != _digest(record, arrays):
             damaged("its checksum is another")
         fields = Fields.of(record, "checkpoint", RECORD)

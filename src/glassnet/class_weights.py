@@ -9,6 +9,7 @@ import numpy as np
 
 from glassnet._resolve import check_range
 from glassnet.errors import ConfigurationError
+from glassnet.targets import ClassEncoder, LabelsEncoder, Target
 
 
 def class_weights(
@@ -60,3 +61,30 @@ def _weight_table(class_weight: Mapping[Any, Any], labels: tuple[Any, ...]) -> n
     if not table.any():
         raise ConfigurationError("All class weights are zero: at least one class must count.")
     return table
+
+
+def balanced(
+    class_weight: Any, y: np.ndarray, weight: np.ndarray | None, target: Target
+) -> np.ndarray | None:
+    """Return sample weights times class weights; of shape (n, labels) for several labels.
+
+    Raises
+    ------
+    ConfigurationError: class weights for targets that are no classes, or another number than labels.
+    """
+    if class_weight is None:
+        return weight
+    if isinstance(target, LabelsEncoder):
+        each = class_weight
+        each = each if isinstance(each, list | tuple) else [each] * len(target.names)
+        if len(each) != len(target.names):
+            raise ConfigurationError(
+                f"class_weight lists {len(each)} entries for {len(target.names)} labels: give one each."
+            )
+        columns = zip(each, target.transform(y, np.int64).T, strict=True)
+        return np.stack([class_weights(w, codes, (0, 1), weight) for w, codes in columns], axis=1)
+    if not isinstance(target, ClassEncoder):
+        raise ConfigurationError(
+            "class_weight needs one class a row, but y holds probabilities: leave it out."
+        )
+    return class_weights(class_weight, target.transform(y), target.labels, weight)

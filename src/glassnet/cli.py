@@ -1,4 +1,4 @@
-"""The command: each subcommand a function; `predict`, `evaluate` and `inspect` are here.
+"""The command: each subcommand a function; `predict` and `evaluate` are here.
 
 Data go to the standard output, messages to the standard error output. Exit codes: 0 done, 1 something
 unforeseen, 2 wrong usage, 3 unusable data, 4 unusable model file, 5 training diverged, 130 interrupted (the
@@ -16,7 +16,12 @@ from typing import Annotated, Any, Optional
 import typer
 
 from glassnet.command_compare import compare
+from glassnet.command_diagnose import diagnose
 from glassnet.command_explain import explain
+from glassnet.command_export import export
+from glassnet.command_figures import figures
+from glassnet.command_inspect import inspect
+from glassnet.command_trace import trace
 from glassnet.command_train import train
 from glassnet.console import (
     as_csv,
@@ -24,7 +29,6 @@ from glassnet.console import (
     plain,
     prediction_columns,
     print_json,
-    print_model,
     print_scores,
     say,
     target_names,
@@ -74,7 +78,11 @@ def glassnet(
 
 app.command()(train)
 app.command()(compare)
+app.command()(diagnose)
 app.command()(explain)
+app.command()(figures)
+app.command()(trace)
+app.command()(export)
 
 
 @app.command()
@@ -105,7 +113,7 @@ def predict(
             # a terminal obeys what the names of classes may hold; a file or a pipe gets them as they are
             sys.stdout.write(plain(text) if sys.stdout.isatty() else text)
         else:
-            write_atomically(out, text.encode())
+            write_atomically(out, text.encode(errors="backslashreplace"))
             say(f"Wrote {len(next(iter(columns.values())))} predictions to {out}")
 
 
@@ -143,14 +151,7 @@ def evaluate(
             print_scores(result)
 
 
-@app.command()
-def inspect(model: ModelFile, as_json: AsJson = False) -> None:
-    """Show what a model file holds: network, columns, target, scores."""
-    with told():
-        from glassnet.persistence import describe, load
-
-        found = load(model)
-        print_json(describe(found)) if as_json else print_model(found)
+app.command()(inspect)
 
 
 # --- between the command line and the library ---------------------------------------------------------

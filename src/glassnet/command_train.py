@@ -25,7 +25,7 @@ from glassnet.options import (
 )
 
 if TYPE_CHECKING:
-    from glassnet.experiment import Experiment
+    from glassnet.experiment import Experiment, Prepared
 
 
 def train(
@@ -125,7 +125,7 @@ def train(
 
             save(result.model, out)
         if report is not None:
-            write_report(report, result, found, data, out)
+            write_report(report, result, prepared, found, data, out)
         print_json(result_json(result)) if as_json else print_result(result)
         for written in (out, report):
             if written is not None:
@@ -149,11 +149,18 @@ def checkpoints_in(folder: Path | None, every: int | None, resume: bool) -> Any:
 
 
 def write_report(
-    path: Path, result: Experiment, found: Any, data: str, model_file: Path | None
+    path: Path,
+    result: Experiment,
+    prepared: Prepared,
+    found: Any,
+    data: str,
+    model_file: Path | None,
 ) -> None:
     """Write the report of an experiment."""
     from glassnet.atomic import write_atomically
-    from glassnet.report import Facts, report_html
+    from glassnet.diagnosis import diagnose
+    from glassnet.report import report_html
+    from glassnet.report_source import Facts
 
     names = [found.target] if isinstance(found.target, str) else list(found.target or ["class"])
     facts = Facts(
@@ -166,6 +173,7 @@ def write_report(
         suspicions=result.suspicions,
         test_rows=result.test_rows,
         model_file=str(model_file or ""),
+        diagnosis=diagnose(result.estimator, *prepared.train, door="command"),
     )
     html = report_html(result.model, result.history, result.evaluation, facts)
     write_atomically(path, html.encode())

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from glassnet.records import is_finite_number
+
 if TYPE_CHECKING:
     from glassnet.evaluation import Evaluation
     from glassnet.experiment import Experiment
@@ -21,12 +23,21 @@ if TYPE_CHECKING:
 
 def say(message: str) -> None:
     """Tell the person something."""
-    typer.echo(plain(message), err=True)
+    typer.echo(one_line(message), err=True)
 
 
 def warn(message: str) -> None:
     """Tell the person something to look at."""
-    typer.echo(f"Warning: {plain(message)}", err=True)
+    typer.echo(f"Warning: {one_line(message)}", err=True)
+
+
+def one_line(text: str) -> str:
+    """Return `plain` text without line ends, as which a name could pass for a message of ours.
+
+    >>> one_line("a\\nWrote b")
+    'a\\\\nWrote b'
+    """
+    return plain(text).replace("\n", "\\n")
 
 
 def plain(text: str) -> str:
@@ -48,7 +59,20 @@ _DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
 
 def print_json(document: Any) -> None:
     """Print one JSON document."""
-    typer.echo(json.dumps(strict(document), ensure_ascii=False, allow_nan=False, indent=2))
+    typer.echo(as_json(document, indent=2))
+
+
+def as_json(document: Any, indent: int | None = None) -> str:
+    r"""Return a JSON document in which what could steer a terminal is escaped: to a reader it is the same.
+
+    >>> print(as_json(["a\x9b\u202eb", "é"]))
+    ["a\u009b\u202eb", "é"]
+    """
+    text = json.dumps(strict(document), ensure_ascii=False, allow_nan=False, indent=indent)
+    if text.isprintable():
+        return text
+    # control characters are escapes already, but the line ends of the indentation
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def strict(value: Any) -> Any:
@@ -152,7 +176,7 @@ def print_model(model: Model) -> None:
     lines.append("")
     for name, scores in tests.items():
         if isinstance(scores, dict):
-            numbers = ((k, v) for k, v in scores.items() if isinstance(v, int | float))
+            numbers = ((k, v) for k, v in scores.items() if is_finite_number(v))
             lines.append(f"test scores, {name}: " + ", ".join(f"{k} {v:.4g}" for k, v in numbers))
     typer.echo(plain("\n".join(lines)))
 
@@ -196,5 +220,4 @@ def as_csv(columns: dict[str, Any]) -> str:
 def as_records(columns: dict[str, Any]) -> str:
     """Return columns as a JSON list of one record a row."""
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    records = [strict(dict(zip(columns, row, strict=True))) for row in rows]
-    return json.dumps(records, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_json([dict(zip(columns, row, strict=True)) for row in rows]) + "\n"

@@ -41,6 +41,7 @@ _FORMS: dict[str, str] = {
     "interval": "epoch({c})",
 }  # fmt: skip
 _JSON_OPTIONS = ", sample_size=-1, maximum_object_size=1000000000, compression='none'"
+MOST_NOTES = 20  # on one kind of thing
 _JSON_TEXT = "{c} ->> '$'"
 
 
@@ -195,16 +196,20 @@ def unique_names(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     ('a', 'column2', 'a_2')
     """
     taken = {name.strip() for name in names}
-    unique: list[str] = []
+    unique: dict[str, None] = {}  # an ordered set
+    counts: dict[str, int] = {}  # where the search for a free number goes on
     notes = []
     for j, name in enumerate(names):
         text = name.strip() or f"column{j + 1}"
-        new, count = text, 2
+        new = text
         while new in unique or (new != text and new in taken):
-            new, count = f"{text}_{count}", count + 1
+            counts[text] = counts.get(text, 1) + 1
+            new = f"{text}_{counts[text]}"
         if new != text:
             notes.append(f"A second column called '{text}' was renamed '{new}'.")
-        unique.append(new)
+        unique[new] = None
+    if len(notes) > MOST_NOTES:
+        notes[MOST_NOTES:] = [f"{len(notes) - MOST_NOTES} more columns were renamed."]
     return tuple(unique), notes
 
 

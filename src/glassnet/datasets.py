@@ -16,6 +16,7 @@ What a file is, its content decides, not its name.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -291,7 +292,15 @@ def _arrays(path: Path, shown: Path) -> dict[str, NDArray[Any]]:
             f"'{shown}' holds arrays of Python objects, which can run code when they are read: "
             "save them as numbers or text."
         ) from None
-    except (zipfile.BadZipFile, EOFError, OSError, KeyError, MemoryError, NotImplementedError):
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        KeyError,
+        MemoryError,
+        RuntimeError,  # an encrypted member; NotImplementedError: a way of packing that Python lacks
+    ):
         raise DataError(f"'{shown}' is a damaged .npz file: copy or save it again.") from None
 
 

@@ -12,16 +12,24 @@ decimal, "1,234,567" only thousands, and what fits both follows the rest of the 
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from glassnet.databases import connect, first_line, normal_form, unique_names
+from glassnet.databases import connect, first_line, normal_form
+from glassnet.dialects import (
+    COMMA,
+    LONGEST_LINE,
+    MISSING_MARKS,
+    POINT,
+    SPACES,
+    Dialect,
+    sample,
+    sniff,
+)
 from glassnet.errors import DataError
 from glassnet.files import needs_copy, opened
 from glassnet.tables import Column, Table
@@ -29,18 +37,8 @@ from glassnet.tables import Column, Table
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-MISSING_MARKS = (
-    "", "?", "-", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NULL", "null",
-    "Null", "None",
-)  # fmt: skip
-_SPACES = " \t\u00a0"
-_SAMPLE = 1 << 18  # bytes from which delimiter and header are found
-_SAMPLE_ROWS = 200
 _CHUNK = 1 << 22
-# "1,234.5" and "1.234,5"; RE2 in DuckDB and Python's re agree on these
-_EXPONENT = r"([eE][+-]?\d+)?"
-_POINT = rf"[+-]?((\d+|[1-9]\d?\d?(,\d\d\d)+)(\.\d*)?|\.\d+){_EXPONENT}|(?i:[+-]?inf(inity)?)"
-_COMMA = rf"[+-]?((\d+|[1-9]\d?\d?(\.\d\d\d)+)(,\d*)?|,\d+){_EXPONENT}|(?i:[+-]?inf(inity)?)"
+_WIDTH = 64  # columns in one table: the time to plan a query grows with the square of its columns
 _DAY_FIRST = ("%d.%m.%Y", "%d/%m/%Y", "%d-%m-%Y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S")
@@ -48,8 +46,8 @@ _CLOCKS = ("", " %H:%M", " %H:%M:%S")
 # one count for each way in which the cells of a column may be written
 _COUNTS: dict[str, str] = {
     "cells": "count({c})",
-    "point": f"count(*) FILTER (regexp_full_match({{c}}, '{_POINT}'))",
-    "comma": f"count(*) FILTER (regexp_full_match({{c}}, '{_COMMA}'))",
+    "point": f"count(*) FILTER (regexp_full_match({{c}}, '{POINT}'))",
+    "comma": f"count(*) FILTER (regexp_full_match({{c}}, '{COMMA}'))",
     "commas": "count(*) FILTER (contains({c}, ','))",
     "points": "count(*) FILTER (contains({c}, '.'))",
     "codes": "count(*) FILTER (regexp_full_match({c}, '[+-]?0\\d+'))",
@@ -60,15 +58,6 @@ _COUNTS: dict[str, str] = {
     " AND try_cast({c} AS TIMESTAMPTZ) IS NOT NULL)",
     "dates": "count(*) FILTER (regexp_full_match({c}, '\\d?\\d[-./]\\d?\\d[-./]\\d{{4}}( .*)?'))",
 }
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a delimited file is written; a file of one column has a delimiter it does not contain."""
-
-    delimiter: str
-    header: bool
-    names: tuple[str, ...]
 
 
 def read_delimited(paths: Sequence[Path], wanted: Sequence[str]) -> tuple[Table, list[str]]:
@@ -86,18 +75,35 @@ def read_delimited(paths: Sequence[Path], wanted: Sequence[str]) -> tuple[Table,
         names = list(dict.fromkeys(name for part in parts for name in part.names))
         if len({part.names for part in parts}) > 1:
             notes.append("The files do not have the same columns; what a file lacks is missing.")
-        selects = (_select(part, dialect, names) for part, dialect in enumerate(parts))
         # it turns each list of missing marks into a join, whose planning takes longer than the work
         connection.execute("SET disabled_optimizers = 'in_clause'")
-        connection.execute(f"CREATE TEMP TABLE cells AS {' UNION ALL '.join(selects)}")
-        counts = _count(connection, len(names))
-        rows = connection.execute("SELECT count(*) FROM cells").fetchall()[0][0]
-        if rows == 0:
+        places = [
+            {name: f"b{j // _WIDTH}[{j % _WIDTH + 1}]" for j, name in enumerate(part.names)}
+            for part in parts
+        ]
+        counts = [
+            count
+            for first in range(0, len(names), _WIDTH)
+            for count in _cut(connection, places, names[first : first + _WIDTH], first)
+        ]
+        if connection.execute("SELECT count(*) FROM cells0").fetchall()[0][0] == 0:
             raise DataError(
                 f"'{paths[0]}' has a header line but no rows: there is nothing to learn from."
             )
         columns = _columns(connection, names, counts, parts[0].delimiter, notes)
     return Table(columns), notes
+
+
+def _cut(
+    connection: DuckDBPyConnection,
+    parts: Sequence[Mapping[str, str]],
+    names: Sequence[str],
+    first: int,
+) -> list[dict[str, int]]:
+    """Make the table `cells<first>` of some columns of all files, and return the counts of each column."""
+    selects = (_select(part, where, names, first) for part, where in enumerate(parts))
+    connection.execute(f"CREATE TEMP TABLE cells{first} AS {' UNION ALL '.join(selects)}")
+    return _count(connection, len(names), first)
 
 
 def _load(
@@ -108,37 +114,40 @@ def _load(
     wanted: Sequence[str],
     notes: list[str],
 ) -> Dialect:
-    """Parse one file into the table `part<n>` with columns c0, c1, ... of text."""
+    """Parse one file into the table `part<n>` of text, whose column b0 is the list of the first cells."""
     import duckdb  # lazily: it takes longer to import than the whole command line
 
     plain, encoding = _as_utf8(path, folder)
-    dialect, said = sniff(_sample(plain), str(path), wanted)
+    dialect, said = sniff(sample(plain), str(path), wanted)
     notes += said
     if encoding != "utf-8":
         notes.append(f"'{path.name}' was read as {encoding}.")
-    options = {f"c{j}": "VARCHAR" for j in range(len(dialect.names))}
+    columns = [f"c{j}" for j in range(len(dialect.names))]
+    blocks = (
+        f"[{', '.join(columns[j : j + _WIDTH])}] AS b{j // _WIDTH}"
+        for j in range(0, len(columns), _WIDTH)
+    )
     try:
         connection.execute(
-            f"CREATE TEMP TABLE part{part} AS SELECT * FROM read_csv(?, auto_detect=false, delim=?,"
-            " quote='\"', escape='\"', header=?, columns=?, strict_mode=true, nullstr='',"
-            " compression='none', max_line_size=100000000)",
-            [str(plain), dialect.delimiter, dialect.header, options],
+            f"CREATE TEMP TABLE part{part} AS SELECT {', '.join(blocks)}"
+            " FROM read_csv(?, auto_detect=false, delim=?, quote='\"', escape='\"', header=?, columns=?,"
+            f" strict_mode=true, nullstr='', compression='none', max_line_size={LONGEST_LINE})",
+            [str(plain), dialect.delimiter, dialect.header, dict.fromkeys(columns, "VARCHAR")],
         )
     except duckdb.Error as error:
         raise DataError(_parse_error(path, str(error))) from None
     return dialect
 
 
-def _select(part: int, dialect: Dialect, names: Sequence[str]) -> str:
+def _select(part: int, where: Mapping[str, str], names: Sequence[str], first: int) -> str:
     """Return the cells of one file in the columns of all files, trimmed, missing marks as NULL."""
-    where = {name: f"c{j}" for j, name in enumerate(dialect.names)}
     marks = ", ".join(f"'{mark}'" for mark in MISSING_MARKS)
     cells = (
-        f"CASE WHEN trim({where[name]}, '{_SPACES}') NOT IN ({marks})"
-        f" THEN trim({where[name]}, '{_SPACES}') END AS c{k}"
+        f"CASE WHEN trim({where[name]}, '{SPACES}') NOT IN ({marks})"
+        f" THEN trim({where[name]}, '{SPACES}') END AS c{k}"
         if name in where
         else f"NULL::VARCHAR AS c{k}"
-        for k, name in enumerate(names)
+        for k, name in enumerate(names, first)
     )
     return f"SELECT {', '.join(cells)} FROM part{part}"
 
@@ -202,93 +211,21 @@ def _copy(path: Path, folder: Path, encoding: str) -> Path:
     return copy
 
 
-def _sample(path: Path) -> str:
-    with path.open("rb") as file:
-        data = file.read(_SAMPLE)
-        cut = bool(file.read(1))
-    text = codecs.getincrementaldecoder("utf-8")().decode(data)
-    # the last line may be cut short, but a sample without a line end is all there is
-    return text[: text.rfind("\n") + 1] or text if cut else text
-
-
-def sniff(sample: str, name: str, wanted: Sequence[str] = ()) -> tuple[Dialect, list[str]]:
-    r"""Return the dialect of delimited text and notes; raises `DataError` if there are no lines.
-
-    >>> sniff("a;b\n1,5;x\n", "x.csv")[0]
-    Dialect(delimiter=';', header=True, names=('a', 'b'))
-    """
-    found = {delimiter: _parse(sample, delimiter) for delimiter in (",", ";", "\t", "|")}
-    fits = {delimiter: _fit(rows) for delimiter, rows in found.items()}
-    delimiter = max(fits, key=lambda d: fits[d])  # the earliest of equals
-    if fits[delimiter] == (0.0, 0):
-        delimiter = "\x1f"  # one column: whatever its cells contain is no delimiter
-        found[delimiter] = _parse(sample, delimiter)
-    rows = found[delimiter]
-    if not any(cell.strip() for row in rows for cell in row):
-        raise DataError(f"'{name}' has no text but spaces: there is nothing to learn from.")
-    first = [cell.strip(_SPACES) for cell in rows[0]]
-    if _has_header(first, rows[1:], wanted):
-        names, notes = unique_names(first)
-        return Dialect(delimiter, True, names), notes
-    names, notes = unique_names([""] * len(first))
-    notes.append(f"No header line was found; the columns are called {names[0]} to {names[-1]}.")
-    return Dialect(delimiter, False, names), notes
-
-
-def _parse(sample: str, delimiter: str) -> list[list[str]]:
-    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, skipinitialspace=True)
-    rows: list[list[str]] = []
-    try:
-        for row in reader:
-            if row:
-                rows.append(row)
-            if len(rows) > _SAMPLE_ROWS:
-                break
-    except csv.Error:  # a cell of more than 128 KB, as in text with a stray quote
-        pass
-    return rows
-
-
-def _fit(rows: list[list[str]]) -> tuple[float, int]:
-    """Return the share of rows as wide as the first, and its width; (0, 0) for one cell."""
-    if not rows or len(rows[0]) < 2:
-        return 0.0, 0
-    width = len(rows[0])
-    fitting = sum(len(r) == width or (len(r) == width + 1 and r[-1] == "") for r in rows)
-    return fitting / len(rows), width
-
-
-def _has_header(first: Sequence[str], body: Sequence[Sequence[str]], wanted: Sequence[str]) -> bool:
-    """Return whether the first line names columns: text above numbers, or the reverse, says so."""
-    if set(wanted) & set(first):
-        return True
-    above, repeated, numbers = False, False, False
-    for j, cell in enumerate(first):
-        below = [row[j].strip(_SPACES) for row in body if j < len(row)]
-        below = [value for value in below if value not in MISSING_MARKS]
-        if cell in MISSING_MARKS:
-            continue
-        numbers |= _is_number(cell)
-        repeated |= cell in below
-        above |= {not _is_number(cell)} == set(map(_is_number, below))
-    return above or not (numbers or repeated)
-
-
-def _is_number(cell: str) -> bool:
-    return bool(re.fullmatch(_POINT, cell) or re.fullmatch(_COMMA, cell))
-
-
 # -------------------------------------------------------------------------- the types of columns
 
 
-def _count(connection: DuckDBPyConnection, width: int) -> list[dict[str, int]]:
-    """Return the counts of `_COUNTS` for every column."""
-    counts = []
-    for j in range(width):  # not all in one query: its planning would take longer than its work
-        sql = ", ".join(count.format(c=f"c{j}") for count in _COUNTS.values())
-        values = connection.execute(f"SELECT {sql} FROM cells").fetchall()[0]
-        counts.append(dict(zip(_COUNTS, values, strict=True)))
-    return counts
+def _count(connection: DuckDBPyConnection, width: int, first: int) -> list[dict[str, int]]:
+    """Return the counts of `_COUNTS` for every column of `cells<first>`."""
+    # in one column below the other, since planning a query takes longer than its work for a column each
+    cells = ", ".join(f"c{j}" for j in range(first, first + width))
+    counted = ", ".join(count.format(c="cell") for count in _COUNTS.values())
+    rows = connection.execute(
+        f"SELECT place, {counted} FROM (SELECT unnest(range({width})) AS place, unnest([{cells}]) AS cell"
+        f" FROM cells{first}) GROUP BY place"
+    ).fetchall()
+    found = {place: dict(zip(_COUNTS, values, strict=True)) for place, *values in rows}
+    nothing = dict.fromkeys(_COUNTS, 0)  # without rows there is no place
+    return [found.get(place, nothing) for place in range(width)]
 
 
 def _columns(
@@ -299,15 +236,29 @@ def _columns(
     notes: list[str],
 ) -> dict[str, Column]:
     decimal_comma = _decimal_comma(counts, delimiter)
+    kinds = [_type_of(count, decimal_comma) for count in counts]
     columns: dict[str, Column] = {}
+    for first in range(0, len(names), _WIDTH):
+        selected = []
+        for j in range(first, min(first + _WIDTH, len(names))):
+            sql = _TYPES[kinds[j]].format(c=f"c{j}")
+            if kinds[j] == "date":
+                cells = counts[j]["cells"]
+                sql = _date(connection, f"cells{first}", f"c{j}", names[j], cells, delimiter, notes)
+            selected.append(f"{sql} AS c{j}")
+        values = connection.execute(f"SELECT {', '.join(selected)} FROM cells{first}").fetchnumpy()
+        columns |= {names[int(key[1:])]: normal_form(values.pop(key)) for key in list(values)}
+    notes += _said_of(names, kinds, counts)
+    return columns
+
+
+def _said_of(
+    names: Sequence[str], kinds: Sequence[str], counts: Sequence[dict[str, int]]
+) -> list[str]:
+    """Return notes on commas in numbers, and on columns that are nearly numbers."""
+    notes = []
     marked: dict[str, list[str]] = {"decimal comma": [], "decimal point": []}
-    for j, (name, count) in enumerate(zip(names, counts, strict=True)):
-        kind = _type_of(count, decimal_comma)
-        sql = _TYPES[kind].format(c=f"c{j}")
-        if kind == "date":
-            sql = _date(connection, f"c{j}", name, count["cells"], delimiter, notes)
-        values = connection.execute(f"SELECT {sql} AS value FROM cells").fetchnumpy()["value"]
-        columns[name] = normal_form(values)
+    for name, kind, count in zip(names, kinds, counts, strict=True):
         if kind in marked and count["commas"]:
             marked[kind].append(name)
         numbers = max(count["point"], count["comma"])
@@ -319,7 +270,7 @@ def _columns(
     for mark, those in zip(("decimal", "thousands"), marked.values(), strict=True):
         if those:
             notes.append(f"Commas were read as {mark} marks in: {', '.join(those[:20])}.")
-    return columns
+    return notes
 
 
 def _decimal_comma(counts: Iterable[dict[str, int]], delimiter: str) -> bool:
@@ -364,6 +315,7 @@ def _type_of(count: dict[str, int], decimal_comma: bool) -> str:
 
 def _date(
     connection: DuckDBPyConnection,
+    table: str,
     c: str,
     name: str,
     cells: int,
@@ -375,7 +327,7 @@ def _date(
     for order, formats in {"day": _DAY_FIRST, "month": _MONTH_FIRST}.items():
         texts = ", ".join(f"'{day}{clock}'" for day in formats for clock in _CLOCKS)
         parsed = f"try_strptime({c}, [{texts}])"
-        if connection.execute(f"SELECT count({parsed}) FROM cells").fetchall()[0][0] == cells:
+        if connection.execute(f"SELECT count({parsed}) FROM {table}").fetchall()[0][0] == cells:
             fitting.append((order, parsed))
     if not fitting:
         return c

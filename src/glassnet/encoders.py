@@ -204,10 +204,13 @@ class NumericEncoder:
         """Return the encoder that `to_spec` described; raises `ModelFormatError`."""
         fields = Fields.of(spec, "numeric", ("names", "center", "scale", "missing", "clip"))
         names = fields.texts("names")
+        scale = fields.numbers("scale", len(names), at_least=0.0)
+        if any(0 < one < SMALLEST * 2 for one in scale):
+            fields.refuse("scale", f"a list of numbers, each 0 or at least {SMALLEST * 2:g}")
         return cls(
             names,
             fields.numbers("center", len(names)),
-            fields.numbers("scale", len(names), at_least=0.0),
+            scale,
             fields.flags("missing", len(names)),
             fields.flag("clip"),
         )

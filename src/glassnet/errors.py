@@ -60,6 +60,8 @@ class DivergenceError(GlassnetError, ValueError):
     model: the last good one: of the best epoch where rows were watched, else that from which the epoch of the
         lowest loss began.
     state, history: of that model's run; `gn.train(..., state=error.state, history=error.history)` goes on.
+    blueprint, finished: the model without parameters, and the end of each network, for `diagnose`.
+    diagnosis: what `train(..., diagnose=True)` found.
     """
 
     step: int = 0
@@ -69,6 +71,9 @@ class DivergenceError(GlassnetError, ValueError):
     model: Any = None
     state: Any = None
     history: Any = None
+    blueprint: Any = None
+    finished: tuple[Any, ...] = ()
+    diagnosis: Any = None
 
 
 class GlassnetWarning(UserWarning):

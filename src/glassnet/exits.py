@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from glassnet.console import plain, warn
+from glassnet.console import one_line, warn
 from glassnet.errors import (
     ConfigurationError,
     DataError,
@@ -91,5 +91,5 @@ def silence() -> None:
 
 def fail(message: str, code: int) -> None:
     """Say what is wrong and end with a code."""
-    typer.echo(f"Error: {plain(message)}", err=True)
+    typer.echo(f"Error: {one_line(message)}", err=True)
     raise typer.Exit(code)

@@ -45,7 +45,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What came out. `rows` counts training, validation and test rows; `status` is the run's end."""
+    """What came out. `rows` counts training, validation and test rows; `status` is the run's end.
+
+    `estimator` has the histories and last weights of all members, by which a diagnosis is made.
+    """
 
     model: Model
     history: History
@@ -55,6 +58,7 @@ class Experiment:
     seconds: float
     status: str
     test_rows: np.ndarray | None
+    estimator: Any = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,7 @@ def run_experiment(
         seconds,
         estimator.status_,
         prepared.test_rows,
+        estimator,
     )
 
 

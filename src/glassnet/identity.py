@@ -51,9 +51,9 @@ def identity(
         "the metrics": ", ".join(plan.metrics) or "none",
         "dtype": dtype,
         "the number of networks": str(len(optimizers)),
-        "the start (seed, first weights, or the state to go on from)": digest(state),
         "the training rows": digest(data),
         "the validation rows": "none" if validation is None else digest(validation),
+        "the start (seed, first weights, or the state to go on from)": digest(state),
     }
     return found
 

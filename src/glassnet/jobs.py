@@ -53,12 +53,32 @@ class Job(NamedTuple):
     on_divergence: Any = "raise"  # or "stop", or a Rollback
 
 
+class Settings(NamedTuple):
+    """What one network was trained with, as far as its state and history do not tell."""
+
+    optimizer: Any
+    batch_size: int
+    epochs: int
+    penalty: Penalty
+    key: Key
+    weighted: bool  # whether its rows had weights
+
+    @classmethod
+    def of(cls, job: Job, place: int) -> Settings:
+        """Return the settings of one network of a job."""
+        return cls(
+            job.optimizers[place], job.plan.batch_size, job.epochs, job.penalties[place],
+            job.keys[place], job.data[place].weight is not None,
+        )  # fmt: skip
+
+
 class Finished(NamedTuple):
     """The end of one network's training; of one that diverged, with its last good state."""
 
     state: TrainState
     history: History
     status: str
+    settings: Settings
     trouble: Trouble | None = None
 
 
@@ -156,16 +176,19 @@ def _run_together(
             checkpoints=folder and folder.part(number, _identity(lanes), job.on_divergence),
         )
     if len(lanes) == 1:
-        return [Finished(ended.state, ended.histories[0], ended.statuses[0], ended.troubles[0])]
+        settings = Settings.of(job, place)
+        ends = ended.histories[0], ended.statuses[0], settings, ended.troubles[0]
+        return [Finished(ended.state, *ends)]
     arrays = jax.tree.map(np.asarray, ended.state)
     each = [
         jax.tree.map(lambda leaf, k=k: leaf[k], arrays._replace(order=()))
         for k in range(len(lanes))
     ]
-    rest = zip(ended.histories, ended.statuses, ended.troubles, strict=True)
     return [
-        Finished(state._replace(order=arrays.order), *others)
-        for state, others in zip(each, rest, strict=True)
+        Finished(state._replace(order=arrays.order), history, status, Settings.of(*lane), trouble)
+        for state, history, status, trouble, lane in zip(
+            each, ended.histories, ended.statuses, ended.troubles, lanes, strict=True
+        )
     ]
 
 
@@ -196,7 +219,7 @@ def finished_model(
 
     Raises
     ------
-    DivergenceError: all of them diverged.
+    DivergenceError: all of them diverged; its `blueprint` and `finished` tell `diagnose` of what.
     """
     healthy = [end for end in finished if end.status != "diverged"]
     lost = next((end.trouble for end in finished if end.trouble is not None), None)
@@ -211,6 +234,7 @@ def finished_model(
         if on_divergence != "stop":
             error = lost.error()
             error.model, error.state, error.history = model, finished[0].state, finished[0].history
+            error.blueprint, error.finished = blueprint, tuple(finished)
             raise error
         warnings.warn(f"{lost} The model is the last good one.", TrainingWarning, stacklevel=2)
     return model

@@ -165,8 +165,8 @@ class CrossEntropy(Loss):
     def __post_init__(self) -> None:
         check_range("label_smoothing", self.label_smoothing, 0, 1)
 
-    def _probabilities(self, logits: Array, target: Array) -> Array:
-        """Return the target as probabilities, smoothed."""
+    def probabilities(self, logits: Array, target: Array) -> Array:
+        """Return the target as probabilities t, smoothed."""
         t = target
         if t.ndim == 1:
             t = jax.nn.one_hot(t, logits.shape[1], dtype=logits.dtype)
@@ -176,11 +176,11 @@ class CrossEntropy(Loss):
 
     def terms(self, logits: Array, target: Array) -> Array:
         """l = -sum_k t_k ln softmax(z)_k."""
-        return -jnp.sum(self._probabilities(logits, target) * jax.nn.log_softmax(logits), axis=1)
+        return -jnp.sum(self.probabilities(logits, target) * jax.nn.log_softmax(logits), axis=1)
 
     def slopes(self, logits: Array, target: Array) -> Array:
         """dl/dz = softmax(z) sum_k t_k - t, which is p - t for targets that sum to 1."""
-        t = self._probabilities(logits, target)
+        t = self.probabilities(logits, target)
         return jax.nn.softmax(logits) * jnp.sum(t, axis=1, keepdims=True) - t
 
     def output(self, logits: Array) -> Array:
@@ -208,18 +208,18 @@ class BinaryCrossEntropy(Loss):
     def __post_init__(self) -> None:
         check_range("label_smoothing", self.label_smoothing, 0, 1)
 
-    def _probabilities(self, logits: Array, target: Array) -> Array:
+    def probabilities(self, logits: Array, target: Array) -> Array:
         """Return the target in the shape of the logits, smoothed."""
         t = target.reshape(logits.shape).astype(logits.dtype)
         return (1 - self.label_smoothing) * t + self.label_smoothing / 2
 
     def terms(self, logits: Array, target: Array) -> Array:
         """l = ln(1 + exp(z)) - t z: the same, without overflow."""
-        return jax.nn.softplus(logits) - self._probabilities(logits, target) * logits
+        return jax.nn.softplus(logits) - self.probabilities(logits, target) * logits
 
     def slopes(self, logits: Array, target: Array) -> Array:
         """dl/dz = σ(z) - t."""
-        return jax.nn.sigmoid(logits) - self._probabilities(logits, target)
+        return jax.nn.sigmoid(logits) - self.probabilities(logits, target)
 
     def output(self, logits: Array) -> Array:
         """p = σ(z)."""

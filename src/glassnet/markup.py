@@ -140,8 +140,8 @@ def bullets(items: Iterable[str], kind: str = "") -> str:
     return f"<ul{_class(kind)}>\n{lines}</ul>\n" if lines else ""
 
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser may load for the page: nothing but the styles and pictures inside it."""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src {images}"
+"""What a browser may load for the page: nothing but the styles and pictures inside it, or beside it."""
 
 
 def code(text: str) -> str:
@@ -154,10 +154,13 @@ def code(text: str) -> str:
     return f'<pre tabindex="0"><code>{lines}</code></pre>\n'
 
 
-def page(title: str, header: str, sections: Sequence[tuple[str, str, str]]) -> str:
+def page(
+    title: str, header: str, sections: Sequence[tuple[str, str, str]], images: str = "data:"
+) -> str:
     """Return the whole page: title (text), header (HTML), and sections (id, heading text, HTML).
 
-    The page may load nothing from anywhere: its own security policy forbids it.
+    The page may load nothing from anywhere: its own security policy forbids it, but for pictures from
+    `images`. Default: those inside it.
     """
     style = (files("glassnet") / "report.css").read_text("utf-8")
     links = "".join(f'<li><a href="#{key}">{escape(head)}</a></li>' for key, head, _ in sections)
@@ -170,7 +173,7 @@ def page(title: str, header: str, sections: Sequence[tuple[str, str, str]]) -> s
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{POLICY.format(images=images)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title>

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from glassnet.evaluation import Evaluation
 from glassnet.losses import Task
 from glassnet.markup import Cell, bullets, counted, escape, name, number, paragraph, percent, table
 from glassnet.tables import Table, as_table, is_table
+from glassnet.thumbnails import thumbnail
 
 MOST_CLASSES = 30
 """A confusion matrix of more classes cannot be read."""
@@ -22,7 +21,6 @@ MOST_ROWS = 15
 WORST = 10
 MOST_COLUMNS = 12
 MOST_TARGETS = 3
-PICTURE_SIZE = 128
 
 
 # ------------------------------------------------------------------------------------------ errors
@@ -204,25 +202,50 @@ def figure(drawing: str, caption: str) -> str:
 # ---------------------------------------------------------------------------------- the worst rows
 
 
-def examples(evaluation: Evaluation, row_numbers: NDArray[Any] | None) -> str:
-    """Return the test rows that were predicted worst: as pictures, or with their columns."""
+def examples(
+    evaluation: Evaluation,
+    row_numbers: NDArray[Any] | None,
+    spoke_for: Callable[[NDArray[np.intp]], list[str] | None] = lambda places: None,
+) -> str:
+    """Return the test rows that were predicted worst: as pictures, or with their columns.
+
+    `spoke_for` tells in HTML what spoke for the prediction of each of some rows, if that is known.
+    """
     badness, describe = EXAMPLES[evaluation.task](evaluation)
     worst = np.argsort(-np.nan_to_num(badness, nan=np.inf), kind="stable")[:WORST]
     numbers = np.arange(len(badness)) if row_numbers is None else row_numbers
     where = "test set" if row_numbers is None else "data as they were read"
     note = paragraph(f"Row numbers count from 0 in the {where}.", "note")
     lines = [(str(int(numbers[place])), describe(int(place))) for place in worst]
+    reasons = spoke_for(worst)
     X = evaluation.X
     if isinstance(X, np.ndarray) and X.ndim in (3, 4):
-        return _gallery(X, worst, lines) + note
+        return _gallery(X, worst, lines, reasons) + note
     names, values = _cells(X, worst)
-    head = ["Row", *(label for label, _ in lines[0][1]), *map(name, names)]
-    rows = [
-        [row, *(text for _, text in facts), *cells]
-        for (row, facts), cells in zip(lines, values, strict=True)
+    why = (
+        [[]] * len(worst)
+        if reasons is None
+        else [[Cell(reason, ' class="why"')] for reason in reasons]
+    )
+    head = ["Row", *(label for label, _ in lines[0][1]), *([WHY] if reasons else [])]
+    rows: list[list[str | Cell]] = [
+        [row, *(text for _, text in facts), *reason, *cells]
+        for (row, facts), reason, cells in zip(lines, why, values, strict=True)
     ]
     caption = f"The {counted(len(rows), 'test row')} with the largest error, worst first"
-    return table(caption, head, rows, kind="wide") + note
+    if reasons:
+        note += paragraph(WHY_NOTE[evaluation.task == "regression"], "note")
+    return table(caption, [*head, *map(name, names)], rows, kind="wide") + note
+
+
+WHY = "What moved it"
+WHY_NOTE = (
+    "What moved it: the three columns that moved the log-odds of the prediction against the truth most"
+    " (where the prediction is right: against the next class), and by how much (integrated gradients, away"
+    " from the medians).",
+    "What moved it: the three columns that moved the prediction most, and by how much (integrated gradients,"
+    " away from the prediction for the medians).",
+)
 
 
 Described = Callable[[int], list[tuple[str, str]]]
@@ -301,34 +324,28 @@ def _cells(X: Any, rows: NDArray[np.intp]) -> tuple[list[str], Iterable[list[str
 def _value(value: object) -> str:
     if value is None or value != value:
         return "missing"
-    return number(value) if isinstance(value, float) else escape(value, 60)
+    if isinstance(value, float):
+        return number(value)
+    return escape(value, 60).removesuffix(" 00:00:00")  # a date without its time
 
 
-def _gallery(X: NDArray[Any], worst: NDArray[np.intp], lines: Sequence[Any]) -> str:
-    high = 255.0 if X.dtype == np.uint8 and X.max() > 127 else float(X.max())
-    low = min(0.0, float(X.min()))
+def _gallery(
+    X: NDArray[Any], worst: NDArray[np.intp], lines: Sequence[Any], maps: Sequence[str] | None
+) -> str:
     items = []
-    for place, (row, facts) in zip(worst, lines, strict=True):
+    for i, (place, (row, facts)) in enumerate(zip(worst, lines, strict=True)):
         said = "<br>".join(f"{label}: {text}" for label, text in facts)
-        source = _data_uri(X[place], low, high)
-        picture = f'<img src="{source}" alt="Test picture, row {row}" width="128" height="128">'
-        items.append(figure(picture, f"Row {row}<br>{said}"))
-    return bullets(items, "gallery")
-
-
-def _data_uri(picture: NDArray[Any], low: float, high: float) -> str:
-    """Return a picture (h, w) or (h, w, c) as a PNG inside a URI."""
-    from PIL import Image  # lazily: only reports on pictures need it
-
-    scaled = (picture.astype(np.float64) - low) / ((high - low) or 1.0) * 255
-    pixels = np.clip(scaled, 0, 255).astype(np.uint8)
-    if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
-        pixels = pixels.mean(axis=2).astype(np.uint8)
-    image = Image.fromarray(pixels)
-    image.thumbnail((PICTURE_SIZE, PICTURE_SIZE))
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")
+        shown = thumbnail(X[place], X, f"Test picture, row {row}")
+        if maps is not None:
+            shown = f'<div class="pair">{shown}{maps[i]}</div>'
+        items.append(figure(shown, f"Row {row}<br>{said}"))
+    note = (
+        "Beside each picture: which pixels spoke, light ones for what was predicted and against the truth"
+        " (where the prediction is right: against the next class), dark ones the other way. Integrated"
+        " gradients."
+    )
+    gallery = bullets(items, "gallery pairs" if maps is not None else "gallery")
+    return gallery + paragraph(note if maps is not None else "", "note")
 
 
 def _label_names(evaluation: Evaluation) -> list[str]:

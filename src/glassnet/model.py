@@ -139,6 +139,10 @@ class Model:
         """Return the `outputs` of rows as the network takes them."""
         return self._computed(x, "mean", self.loss)
 
+    def logits_encoded(self, x: np.ndarray) -> np.ndarray:
+        """Return the `logits` of rows as the network takes them."""
+        return self._computed(x, "mean", None)
+
     def outputs_apart(self, x: np.ndarray) -> np.ndarray:
         """Return each member's outputs, (members, n, outputs), of rows of its own, x (members, n, ...)."""
         with precision(self.dtype):

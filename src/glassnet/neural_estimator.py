@@ -18,12 +18,13 @@ from glassnet._types import Key, precision
 from glassnet.batches import Data
 from glassnet.checkpoints import as_checkpoint
 from glassnet.choices import as_array, seed_of, targets_of
-from glassnet.class_weights import class_weights
+from glassnet.class_weights import balanced
 from glassnet.divergence import as_policy
 from glassnet.errors import ConfigurationError, DataError
+from glassnet.exporting import export
 from glassnet.fitting import TimeLimit, start
 from glassnet.history import History
-from glassnet.jobs import Finished, Job, finished_model, run_jobs, with_errors
+from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs, with_errors
 from glassnet.losses import Loss
 from glassnet.model import Model, check_array
 from glassnet.network import Network
@@ -49,7 +50,7 @@ from glassnet.recipes import (
 from glassnet.run import as_callbacks, check_weights, make_plan
 from glassnet.splits import alike, folds, split
 from glassnet.tables import Table, as_table, is_table
-from glassnet.targets import ClassEncoder, LabelsEncoder, Target
+from glassnet.targets import Target
 from glassnet.training_state import Plan, TrainState, continued
 from glassnet.variations import member_keys
 from glassnet.wrappers import as_optimizer
@@ -122,6 +123,11 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         check_is_fitted(self)
         save(self.model_, path)
 
+    def export(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model as ONNX (.onnx) or as one file of NumPy (.py); see `gn.export`."""
+        check_is_fitted(self)
+        export(self.model_, path)
+
     def _train(
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
     ) -> Self:
@@ -147,7 +153,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         )
         optimizer = as_optimizer(recipe.optimizer)
         with precision(model.dtype):
-            whole = self._encoded(model, rows, self._balanced(rows, model))
+            whole = self._encoded(
+                model, rows, balanced(self.class_weight, rows.y, rows.weight, model.target)
+            )
             same = None if held is None else self._encoded(model, held, held.weight)
             data, watched = (whole,) * recipe.members, (same,) * recipe.members
             if dealt:
@@ -199,6 +207,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             jax.tree.map(np.asarray, end.state) for end in finished
         )
         self.histories_: tuple[History, ...] = tuple(end.history for end in finished)
+        self.settings_: tuple[Settings, ...] = tuple(end.settings for end in finished)
         self.history_: History = History.mean(self.histories_)
         self.n_iter_ = max(int(history["epoch"][-1]) for history in self.histories_)
         watched = job.validation[0]
@@ -291,28 +300,6 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     def _encoded_weight(weight: np.ndarray | None, dtype: str) -> np.ndarray | None:
         return None if weight is None else weight.astype(dtype)
 
-    def _balanced(self, rows: _Rows, model: Model) -> np.ndarray | None:
-        """Return sample weights times class weights; of shape (n, labels) for several labels."""
-        if self.class_weight is None:
-            return rows.weight
-        if isinstance(model.target, LabelsEncoder):
-            each = self.class_weight
-            each = each if isinstance(each, list | tuple) else [each] * len(model.target.names)
-            if len(each) != len(model.target.names):
-                raise ConfigurationError(
-                    f"class_weight lists {len(each)} entries for {len(model.target.names)} labels:"
-                    " give one each."
-                )
-            columns = zip(each, model.target.transform(rows.y, np.int64).T, strict=True)
-            weights = [class_weights(w, codes, (0, 1), rows.weight) for w, codes in columns]
-            return np.stack(weights, axis=1)
-        if not isinstance(model.target, ClassEncoder):
-            raise ConfigurationError(
-                "class_weight needs one class a row, but y holds probabilities: leave it out."
-            )
-        codes = model.target.transform(rows.y)
-        return class_weights(self.class_weight, codes, model.target.labels, rows.weight)
-
     def _dtype(self, X: Table | np.ndarray) -> str:
         if self.dtype != "auto":
             if self.dtype not in ("float32", "float64"):
@@ -374,9 +361,17 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     def _validated(self, X: Any, **options: Any) -> Any:
         """Return X as scikit-learn checks it, its ValueErrors as DataErrors, which the command tells."""
         try:
-            return validate_data(self, X, **options)
+            with np.errstate(all="ignore"):  # it looks for what is not finite by adding all up
+                return validate_data(self, X, **options)
         except ValueError as error:
             raise DataError(str(error)) from error
+        except TypeError as error:
+            if "eature names" not in str(error):
+                raise
+            raise DataError(
+                "Some columns of X have names that are texts and some have others, so that columns cannot be"
+                " told by name: use X.columns = X.columns.astype(str)."
+            ) from error
 
     def _loss(self, y: np.ndarray) -> Loss:
         raise NotImplementedError

@@ -4,45 +4,42 @@
     metadata   {"glassnet": JSON}: format, architecture, loss, preprocessing, classes or units, versions
 
 Reading believes nothing: names come from closed tables, every field and every shape is checked against
-the architecture before it is used, and whatever is off is a `ModelFormatError` and no other exception.
+the architecture before an array is made, and whatever is off is a `ModelFormatError` and no other
+exception. Nothing in the file names code, another file, or a second format.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from glassnet import keys
-from glassnet._types import precision
+from glassnet._types import Shape
 from glassnet.atomic import write_atomically
-from glassnet.embeddings import Embedding, Periodic
-from glassnet.errors import (
-    ConfigurationError,
-    DataError,
-    GlassnetError,
-    ModelFormatError,
-    did_you_mean,
-)
+from glassnet.errors import ConfigurationError, GlassnetError, ModelFormatError
 from glassnet.initializers import INITIALIZERS
-from glassnet.layers import Dense, Layer
+from glassnet.layers import Layer
 from glassnet.losses import LOSSES, Loss
 from glassnet.model import Model
 from glassnet.network import LAYER_TYPES, Network
 from glassnet.preprocessing import TableEncoder
 from glassnet.records import Fields, is_finite_number, is_integer
+from glassnet.shapes import Shapes, shapes_of
 from glassnet.targets import ClassEncoder, LabelsEncoder, TargetScaler
+from glassnet.tensorfile import MOST_AXES, Entry, TensorFile, open_tensors, refuse, strict_json
 
 FORMAT = 1
-DEEPEST = 64  # how deep networks may nest, and JSON with them
-LARGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
+DEEPEST = 64  # how deep networks may nest
+MOST_LAYERS = 1000  # what predicts is compiled whole, and more would take minutes
+LEAST = 1 << 20  # inputs that any file may ask for, however small it is
 
 LOSS_TYPES: dict[str, type[Loss]] = {type(loss).__name__: type(loss) for loss in LOSSES.values()}
 INITIALIZER_TYPES: dict[str, type[Any]] = {type(i).__name__: type(i) for i in INITIALIZERS.values()}
@@ -58,9 +55,14 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    ConfigurationError: the network or its loss is of a class of your own.
+    ConfigurationError: the network or its loss is of a class of your own, or `load` would refuse the file.
     DataError: the folder does not exist or cannot be written.
     """
+    write_atomically(Path(path), packed(model))
+
+
+def packed(model: Model) -> bytes:
+    """Return the bytes of a model's file; raises `ConfigurationError` as `save` does."""
     from safetensors.numpy import save as to_bytes  # lazily: `glassnet --help` needs no files
 
     tensors = {
@@ -77,7 +79,20 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
             f"This model cannot go into a file: {error}. Give its layers, loss and info plain, finite"
             " numbers and texts."
         ) from None
-    write_atomically(Path(path), to_bytes(tensors, metadata={"glassnet": record}))
+    unusable = [name for name, array in tensors.items() if not np.isfinite(array).all()]
+    if unusable:
+        raise ConfigurationError(
+            f"This model cannot go into a file: {unusable[0]} holds infinite or undefined numbers, with which"
+            " nothing can be predicted. Train it again with a smaller learning rate."
+        )
+    data = to_bytes(tensors, metadata={"glassnet": record})
+    try:
+        _believed(TensorFile.of(io.BytesIO(data), len(data)), arrays=False)
+    except ModelFormatError as error:
+        raise ConfigurationError(
+            f"This model cannot go into a file, since none like it would be read again: {error}"
+        ) from None
+    return data
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -88,11 +103,19 @@ def load(path: str | os.PathLike[str]) -> Model:
     DataError: there is no such file, or it cannot be read.
     ModelFormatError: the file is damaged, cut short, of a later format, or no model file.
     """
-    data = _read(Path(path))
     try:
-        return _model_of(data)
+        with open_tensors(Path(path)) as tensors:
+            return _believed(tensors)
     except ModelFormatError as error:
         raise ModelFormatError(f"{path}: {error}") from None
+
+
+def _believed(tensors: TensorFile, *, arrays: bool = True) -> Model:
+    """Return the model in a file, with whatever is off as `ModelFormatError`."""
+    try:
+        return _model_of(tensors, arrays=arrays)
+    except ModelFormatError:
+        raise
     except (
         GlassnetError,
         ValueError,
@@ -102,8 +125,7 @@ def load(path: str | os.PathLike[str]) -> Model:
         MemoryError,
         RecursionError,
     ) as error:
-        what = f"{type(error).__name__}: {str(error)[:200]}"
-        raise ModelFormatError(f"{path}: {_unusable(what)}") from None
+        refuse(f"{type(error).__name__}: {str(error)[:200]}")
 
 
 def _flatten(name: str, tree: Any) -> Iterator[tuple[str, Any]]:
@@ -142,6 +164,7 @@ def describe(model: Model) -> dict[str, Any]:
 def describe_layer(layer: Layer) -> dict[str, Any]:
     """Return a layer as strict JSON values; a network with its layers inside.
 
+    >>> from glassnet.layers import Dense
     >>> describe_layer(Dense(4))
     {'type': 'Dense', 'units': 4, 'initializer': 'he', 'bias': True}
     """
@@ -168,158 +191,91 @@ def _describe_object(thing: Any, types: Mapping[str, type[Any]], what: str) -> d
     return {"type": name} | fields | nested
 
 
-def _read(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            near = did_you_mean(path.name, os.listdir(path.parent)) if path.parent.is_dir() else ""
-            seen = "is a folder or no regular file" if path.exists() else "does not exist"
-            raise DataError(f"The model file {path} {seen}.{near}")
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"Cannot read the model file {path}: {error.strerror}.") from None
+NAMES = (
+    "format", "network", "loss", "in_shape", "members", "temperature", "dtype", "encoder", "target", "info",
+    "versions",
+)  # fmt: skip
 
 
-def _damaged(what: str) -> NoReturn:
-    raise ModelFormatError(_unusable(what))
-
-
-def _unusable(what: str) -> str:
-    return (
-        f"This is no usable glassnet model file ({what}). Use another copy of it, or train the model"
-        " again."
-    )
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; one with a name twice is refused, since readers differ in which they take."""
-    if len({name for name, _ in pairs}) < len(pairs):
-        _damaged("a name stands twice")
-    return dict(pairs)
-
-
-def _no_constant(text: str) -> NoReturn:
-    _damaged(f"{text} in the record")
-
-
-def _strict_json(text: str | bytes) -> Any:
-    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-
-
-def _model_of(data: bytes) -> Model:
-    """Return the model in the bytes of a file."""
-    tensors, record = arrays_and_record(data, "glassnet")
-    return _build(record, tensors, len(data))
-
-
-def arrays_and_record(data: bytes, key: str) -> tuple[dict[str, np.ndarray], Any]:
-    """Return the arrays in a safetensors file's bytes, and the strict JSON under a key of its metadata."""
-    from safetensors import SafetensorError  # lazily: `glassnet --help` needs no files
-    from safetensors.numpy import load as from_bytes
-
-    if len(data) < 10 or data[8:9] != b"{":
-        _damaged("it does not start like one")
-    size = int.from_bytes(data[:8], "little")
-    if size > min(LARGEST_HEADER, len(data) - 8):
-        _damaged("it is cut short")
-    header = _strict_json(data[8 : 8 + size])
-    metadata = header.get("__metadata__") if isinstance(header, dict) else None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get(key), str):
-        _damaged("a safetensors file of something else")
-    try:
-        tensors = from_bytes(data)
-    except (SafetensorError, AttributeError) as error:
-        _damaged(str(error)[:200])
-    return tensors, _strict_json(metadata[key])
-
-
-def _build(record: Any, tensors: dict[str, np.ndarray], file_size: int) -> Model:
-    """Return the model of a record and its arrays, each checked."""
-    if isinstance(record, dict) and record.get("format") != FORMAT:
-        _damaged(
-            f"format {str(record.get('format'))[:20]}, but this version of glassnet reads format {FORMAT}"
-        )
-    names = (
-        "format",
-        "network",
-        "loss",
-        "in_shape",
-        "members",
-        "temperature",
-        "dtype",
-        "encoder",
-        "target",
-        "info",
-        "versions",
-    )
-    fields = Fields.of(record, "model", names)
-    in_shape = fields.items("in_shape")
-    sized = all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in in_shape)
-    if not in_shape or not sized or math.prod(in_shape) > file_size:
-        fields.refuse("in_shape", "a list of sizes")
-    network = _layer_of(record["network"], file_size, 0)
+def _model_of(tensors: TensorFile, *, arrays: bool = True) -> Model:
+    """Return the model in a file, each part checked; without its arrays only what they must be is checked."""
+    if "glassnet" not in tensors.metadata:
+        refuse("a safetensors file of something else")
+    record = strict_json(tensors.metadata["glassnet"])
+    _check_format(record)
+    fields = Fields.of(record, "model", NAMES)
+    in_shape = _in_shape(fields, tensors.size)
+    network = _layer_of(record["network"], 0)
     if not isinstance(network, Network):
         fields.refuse("network", "a network")
+    if _count(network) > MOST_LAYERS:
+        refuse(f"{_count(network)} layers, where {MOST_LAYERS} are the most")
     dtype = fields.text("dtype", ("float32", "float64"))
     members = record["members"]
-    if not isinstance(members, int) or isinstance(members, bool) or not 0 < members <= file_size:
+    if not is_integer(members) or not 0 < members <= tensors.size:
         fields.refuse("members", "the number of networks")
     temperature = record["temperature"]
     if not is_finite_number(temperature) or temperature <= 0:
         fields.refuse("temperature", "a positive number")
-    errors = tensors.pop("errors", None)
-    params, state, out_shape = _arrays_of(network, tuple(in_shape), dtype, members, tensors)
+    shapes = shapes_of(network, in_shape)
+    own = {name: entry for name, entry in tensors.entries.items() if name != "errors"}
+    _check_entries(shapes, np.dtype(dtype), members, own)
     loss = _object_of(record["loss"], LOSS_TYPES, "loss")
     encoder = None if record["encoder"] is None else TableEncoder.from_spec(record["encoder"])
-    if encoder is not None and (encoder.n_features,) != tuple(in_shape):
-        _damaged(f"{encoder.n_features} features for a network of inputs {in_shape}")
-    target = _target_of(record["target"], out_shape, loss)
-    _check_errors(errors, out_shape)
-    if not isinstance(record["info"], dict):
-        fields.refuse("info", "a record")
-    return Model(
-        network,
-        params,
-        state,
-        loss,
-        tuple(in_shape),
-        dtype,
-        encoder,
-        target,
-        record["info"],
-        members,
-        float(temperature),
-        errors,
+    if encoder is not None and (encoder.n_features,) != in_shape:
+        refuse(f"{encoder.n_features} features for a network of inputs {in_shape}")
+    target = _target_of(record["target"], shapes.out, loss)
+    for name in ("info", "versions"):
+        if not isinstance(record[name], dict):
+            fields.refuse(name, "a record")
+    params, state = (
+        _filled(part, tree, tensors) if arrays else ()
+        for part, tree in (("params", shapes.params), ("state", shapes.state))
     )
+    return Model(
+        network, params, state, loss, in_shape, dtype, encoder, target, record["info"], members,
+        float(temperature), _errors(tensors, math.prod(shapes.out)) if arrays else None,
+    )  # fmt: skip
 
 
-def _layer_of(record: Any, most: int, depth: int) -> Layer:
-    """Return a layer of the closed table of layers; `most` bounds its sizes, before anything is made."""
+def _check_format(record: Any) -> None:
+    if isinstance(record, dict) and "format" in record:
+        seen = record["format"]
+        if not is_integer(seen) or seen != FORMAT:
+            refuse(
+                f"format {str(seen)[:20]}, but this version of glassnet reads format {FORMAT}, a number"
+            )
+
+
+def _in_shape(fields: Fields, file_size: int) -> Shape:
+    """Return the shape of a row, no larger than the file has numbers: each input has a weight."""
+    sizes, most = fields.items("in_shape"), max(file_size // 4, LEAST)
+    if not 0 < len(sizes) <= MOST_AXES or not all(is_integer(n) and 0 < n <= most for n in sizes):
+        fields.refuse("in_shape", "a list of sizes")
+    if math.prod(sizes) > most:
+        fields.refuse("in_shape", f"at most {most} numbers")
+    return tuple(sizes)
+
+
+def _layer_of(record: Any, depth: int) -> Layer:
+    """Return a layer of the closed table of layers."""
     if depth > DEEPEST:
-        _damaged("networks nested too deep")
+        refuse("networks nested too deep")
     if isinstance(record, dict) and record.get("type") == "Network":
         parts = Fields.of(record, "network", ("type", "layers")).items("layers")
-        return Network([_layer_of(part, most, depth + 1) for part in parts])
+        return Network([_layer_of(part, depth + 1) for part in parts])
     layer: Layer = _object_of(record, LAYER_TYPES, "layer")
-    for what, count in _sizes(layer):
-        if count > most:
-            _damaged(f"a layer of {count} {what} in so small a file")
     return layer
 
 
-def _sizes(layer: Layer) -> Iterator[tuple[str, int]]:
-    """Yield what the record of a layer says of its size; the file holds at least as many numbers."""
-    if isinstance(layer, Dense):
-        yield "units", layer.units
-    if isinstance(layer, Embedding):
-        yield "numbers", sum(layer.places) * layer.size
-    if isinstance(layer, Periodic):
-        yield "waves", layer.columns * layer.waves * layer.outputs
+def _count(network: Network) -> int:
+    return sum(_count(layer) if isinstance(layer, Network) else 1 for layer in network)
 
 
 def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
     """Return an object of one of the known types, its fields checked by its own constructor."""
     if not isinstance(record, dict) or record.get("type") not in types:
-        _damaged(f"an unknown {what}")
+        refuse(f"an unknown {what}")
     cls = types[record["type"]]
     expected = {f.name: f for f in dataclasses.fields(cls)}
     Fields.of(record, what, ("type", *expected))
@@ -328,7 +284,7 @@ def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
         if str(expected[name].type) == "tuple[int, ...]":
             sizes = Fields(record, what).items(name)
             if not all(is_integer(size) and size > 0 for size in sizes):
-                _damaged(f"{what}.{name}")
+                refuse(f"{what}.{name}")
             values[name] = tuple(sizes)
         elif isinstance(value, dict) and "Initializer" in str(expected[name].type):
             values[name] = _object_of(value, INITIALIZER_TYPES, "initializer")
@@ -339,55 +295,66 @@ def _object_of(record: Any, types: Mapping[str, type[Any]], what: str) -> Any:
             or (str(expected[name].type) == "bool") != isinstance(value, bool)
             or not (isinstance(value, str | bool) or is_finite_number(value))
         ):
-            _damaged(f"{what}.{name}")
+            refuse(f"{what}.{name}")
+        elif str(expected[name].type) == "float":
+            values[name] = float(value)  # a whole number may be too large to compute with
     return cls(**values)
 
 
-def _arrays_of(
-    network: Network,
-    in_shape: tuple[int, ...],
-    dtype: str,
-    members: int,
-    tensors: dict[str, np.ndarray],
-) -> tuple[Any, Any, tuple[int, ...]]:
-    """Return the parameters and the layers' state, each array of the shape that the architecture asks for."""
-    with precision(dtype):
-        params, state, out_shape = network.blank().init(keys.key(0), in_shape)
-    wanted = dict([*_flatten("params", params), *_flatten("state", state)])
-    if set(wanted) != set(tensors):
-        odd = sorted(set(wanted) ^ set(tensors))[0]
-        _damaged(f"the array {odd[:50]!r} is {'missing' if odd in wanted else 'one too many'}")
-    for name, array in wanted.items():
-        found = tensors[name]
-        shape = (members, *array.shape) if members > 1 else array.shape
-        if found.shape != shape or found.dtype != np.dtype(dtype):
-            _damaged(f"{name} is {found.dtype}{found.shape}, but should be {dtype}{shape}")
-        if not np.isfinite(found).all():
-            _damaged(f"{name} holds infinite or undefined numbers")
-        if name.endswith("/variance") and (found < 0).any():
-            _damaged(f"{name} is negative")
-        if name.endswith("/rate") and not ((found >= 0) & (found < 1)).all():
-            _damaged(f"{name} is no share")
-    return _filled("params", params, tensors), _filled("state", state, tensors), out_shape
+def _named(part: str, shapes: Any) -> Iterator[tuple[str, Shape]]:
+    """Yield the arrays of a tree of shapes with their names, "params/0/W"."""
+    if isinstance(shapes, dict):
+        yield from ((f"{part}/{name}", shape) for name, shape in shapes.items())
+    else:
+        for place, branch in enumerate(shapes):
+            yield from _named(f"{part}/{place}", branch)
 
 
-def _check_errors(errors: np.ndarray | None, out_shape: tuple[int, ...]) -> None:
-    """Raise unless errors on held-out rows are what a model has of them."""
-    if errors is None:
-        return
-    if errors.ndim != 2 or errors.dtype != np.float64 or errors.shape[:1] != out_shape:
-        _damaged(f"errors are {errors.dtype}{errors.shape} for outputs of shape {out_shape}")
-    if not errors.size or not np.isfinite(errors).all() or (np.diff(errors) < 0).any():
-        _damaged("errors are none, infinite, undefined, or not in order")
+def _check_entries(
+    shapes: Shapes, dtype: np.dtype[Any], members: int, entries: Mapping[str, Entry]
+) -> None:
+    """Raise unless the file has exactly the arrays that the architecture asks for."""
+    wanted = dict([*_named("params", shapes.params), *_named("state", shapes.state)])
+    odd = sorted(set(wanted) ^ set(entries))
+    if odd:
+        refuse(f"the array {odd[0][:50]!r} is {'missing' if odd[0] in wanted else 'one too many'}")
+    for name, one in wanted.items():
+        found, shape = entries[name], (members, *one) if members > 1 else one
+        if found.shape != shape or found.dtype != dtype:
+            refuse(f"{name} is {found.dtype}{found.shape}, but should be {dtype}{shape}")
 
 
-def _filled(name: str, tree: Any, tensors: dict[str, np.ndarray]) -> Any:
-    """Return a tree of the same form with the file's arrays in it."""
-    if isinstance(tree, Mapping):
-        return {key: _filled(f"{name}/{key}", branch, tensors) for key, branch in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(_filled(f"{name}/{i}", branch, tensors) for i, branch in enumerate(tree))
-    return tensors[name]
+def _filled(part: str, shapes: Any, tensors: TensorFile) -> Any:
+    """Return a tree of shapes with the file's arrays in their places."""
+    if isinstance(shapes, dict):
+        return {name: _array(f"{part}/{name}", tensors) for name in shapes}
+    return tuple(_filled(f"{part}/{i}", branch, tensors) for i, branch in enumerate(shapes))
+
+
+def _array(name: str, tensors: TensorFile) -> np.ndarray:
+    """Return one array, its numbers in the range that they have in every model."""
+    found = tensors.read(name)
+    if not np.isfinite(found).all():
+        refuse(f"{name} holds infinite or undefined numbers")
+    if name.endswith("/variance") and (found < 0).any():
+        refuse(f"{name} is negative")
+    if name.endswith("/rate") and not ((found >= 0) & (found < 1)).all():
+        refuse(f"{name} is no share")
+    return found
+
+
+def _errors(tensors: TensorFile, outputs: int) -> np.ndarray | None:
+    """Return the errors on held-out rows, if there are any."""
+    if "errors" not in tensors.entries:
+        return None
+    entry = tensors.entries["errors"]
+    shape = entry.shape
+    if len(shape) != 2 or shape[0] != outputs or not shape[1] or entry.dtype != np.float64:
+        refuse(f"errors are {entry.dtype}{shape} for {outputs} outputs")
+    errors = _array("errors", tensors)
+    if (errors[:, 1:] < errors[:, :-1]).any():
+        refuse("errors are not in order")
+    return errors
 
 
 def _target_of(record: Any, out_shape: tuple[int, ...], loss: Loss) -> Any:

@@ -118,7 +118,7 @@ class TableEncoder:
     def feature_names(self) -> tuple[str, ...]:
         """The names of the features that `transform` returns."""
         names = self.numeric.feature_names
-        for encoder in self._in_order:
+        for encoder in self.in_order:
             names += encoder.feature_names
         return names or ("constant",)
 
@@ -128,12 +128,13 @@ class TableEncoder:
         numbers = self.numeric
         indicated = zip(numbers.names, numbers.missing, strict=True)
         names = numbers.names + tuple(name for name, missing in indicated if missing)
-        for encoder in self._in_order:
+        for encoder in self.in_order:
             names += (encoder.name,) * len(encoder.feature_names)
         return names or ("",)
 
     @property
-    def _in_order(self) -> list[CategoryEncoder | DateEncoder]:
+    def in_order(self) -> list[CategoryEncoder | DateEncoder]:
+        """The encoders of categories and dates in the order of their features."""
         return sorted(self.others, key=lambda encoder: getattr(encoder, "coded", False))
 
     @property
@@ -160,10 +161,21 @@ class TableEncoder:
         if not isinstance(X, Table) and self.kind == "array":
             self._check_width(X.shape[1])
             return self.numeric.transform(X, dtype)
-        table = self._named(X)
+        used = self.used_columns(X)
+        parts = [self.numeric.transform(_matrix(used, self.numeric.names, len(X)), dtype)]
+        parts += [encoder.transform(used[encoder.name], dtype) for encoder in self.in_order]
+        features = np.concatenate(parts, axis=1)
+        return features if features.shape[1] else np.zeros((len(X), 1), dtype)
+
+    def used_columns(self, X: Any) -> Table:
+        """Return the columns that features are made of, each of the kind that it had in training.
+
+        Raises `DataError` as `transform` does.
+        """
+        table = self._named(_table_or_matrix(X))
         encoders = {encoder.name: encoder for encoder in self.others}
         kinds = dict(zip(self.names, self.kinds, strict=True))
-        used = Table(
+        return Table(
             {
                 name: converted(
                     table[name], kinds[name], name, getattr(encoders.get(name), "levels", ())
@@ -171,10 +183,6 @@ class TableEncoder:
                 for name in (*self.numeric.names, *encoders)
             }
         )
-        parts = [self.numeric.transform(_matrix(used, self.numeric.names, len(X)), dtype)]
-        parts += [encoder.transform(used[encoder.name], dtype) for encoder in self._in_order]
-        features = np.concatenate(parts, axis=1)
-        return features if features.shape[1] else np.zeros((len(X), 1), dtype)
 
     def extra_columns(self, X: Any) -> tuple[str, ...]:
         """Return a table's columns that training did not have; `transform` ignores them."""

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
 from glassnet import charts, mistakes
-from glassnet.evaluation import Evaluation, verdict
+from glassnet.evaluation import Evaluation
 from glassnet.history import History
 from glassnet.inputs import described_inputs
 from glassnet.markup import (
-    Cell,
     bullets,
     clean,
     code,
@@ -31,53 +28,17 @@ from glassnet.markup import (
     number,
     page,
     paragraph,
-    percent,
     table,
     thousands,
 )
 from glassnet.model import Model
-from glassnet.suspicions import Suspicion
-from glassnet.targets import TargetScaler
+from glassnet.report_network import diagnosis, network
+from glassnet.report_reasons import relied_on, spoke_for
+from glassnet.report_scores import result
+from glassnet.report_source import Facts, Source
 
 MOST_METRICS = 2
 PACKAGES = ("glassnet", "jax", "numpy", "scikit-learn")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a report says beside model, history and test.
-
-    Parameters
-    ----------
-    title: what the data are called: a file, a folder.
-    target: the name of what is predicted; several with commas between.
-    rows: how many rows were for "training", "validation", "test".
-    seconds: how long training took.
-    command: what was typed; "" if nothing was.
-    notes: what reading the data decided or dropped, a sentence each.
-    suspicions: what in the data makes a good score mean little.
-    test_rows: the row number in the data of each test row; None: they are counted by themselves.
-    model_file: where the model was written; "" if that is not known.
-    """
-
-    title: str
-    target: str
-    rows: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-    command: str = ""
-    notes: tuple[str, ...] = ()
-    suspicions: tuple[Suspicion, ...] = ()
-    test_rows: NDArray[np.intp] | None = None
-    model_file: str = ""
-
-
-class Source(NamedTuple):
-    """What every section is made from."""
-
-    model: Model
-    history: History
-    evaluation: Evaluation
-    facts: Facts
 
 
 class Section(NamedTuple):
@@ -92,8 +53,9 @@ def report_html(model: Model, history: History, evaluation: Evaluation, facts: F
     """Return the report as one HTML page: no scripts, nothing loaded from anywhere, for any screen.
 
     It says what was learned from what, whether the network is better than the baselines, how
-    training went, where the test went wrong, what the data are and how to use the model. All text
-    from the data is escaped. The same arguments give the same text.
+    training went and what hindered it, where the test went wrong and why, what the network relies on and
+    looks like, what the data are and how to use the model; what is not known is left out. All text from
+    the data is escaped. The same arguments give the same text.
 
     >>> from sklearn.datasets import load_iris
     >>> from glassnet.estimators import NeuralClassifier
@@ -109,46 +71,11 @@ def report_html(model: Model, history: History, evaluation: Evaluation, facts: F
     written = [(key, heading, body(source)) for key, heading, body in SECTIONS]
     title = f"{facts.target or 'the target'} from {facts.title or 'data'}"
     header = (
-        paragraph("glassnet training report", "eyebrow")
+        paragraph("glassnet report", "eyebrow")
         + f"<h1>Predicting {name(facts.target or 'the target')} from {name(facts.title)}</h1>\n"
         + paragraph(_learned(source), "lede")
     )
     return page(f"Report: {title}", header, [part for part in written if part[2]])
-
-
-# ------------------------------------------------------------------------------------------ result
-
-
-class _Score(NamedTuple):
-    """How a score is called, written and explained."""
-
-    title: str
-    write: Callable[[float], str]
-    meaning: str
-
-
-SCORES = {
-    "accuracy": _Score("Accuracy", percent, "share of the rows predicted right"),
-    "balanced_accuracy": _Score("Balanced accuracy", percent, "mean of the classes' recalls"),
-    "subset_accuracy": _Score(
-        "Subset accuracy", percent, "share of the rows with all labels right"
-    ),
-    "macro_f1": _Score("Macro F1", number, "mean over classes of the F1 of precision and recall"),
-    "log_loss": _Score(
-        "Log-loss", number, "mean of −ln of the truth's probability; lower is better, 0 is best"
-    ),
-    "r2": _Score("R²", number, "share of the variance explained; 0 is the mean's, 1 is best"),
-    "rmse": _Score("RMSE", number, "root of the mean squared error; lower is better"),
-    "mae": _Score("MAE", number, "mean absolute error; lower is better"),
-}
-MODELS = {
-    "network": "Network",
-    "linear": "Linear model",
-    "boosting": "Gradient boosting",
-    "majority": "Always the most frequent",
-    "mean": "Always the mean",
-}
-SHARES = ("accuracy", "subset_accuracy")
 
 
 def _learned(source: Source) -> str:
@@ -160,6 +87,12 @@ def _learned(source: Source) -> str:
     if classes is not None:
         noun = "label" if source.evaluation.task == "labels" else "class"
         what += f" ({counted(len(classes), noun)})"
+    if not source.trained:
+        tested = counted(len(source.evaluation.y_true), "row")
+        return (
+            f"A feedforward network with {counted(parameters, 'parameter')} predicts {what}. It was read from"
+            f" {name(facts.model_file or 'a file')} and is tested here on {tested}."
+        )
     rows = facts.rows.get("training")
     basis = f" from {counted(rows, 'training row')}" if rows else ""
     took = f" in {number(round(facts.seconds, 1))} s" if facts.seconds else ""
@@ -167,84 +100,6 @@ def _learned(source: Source) -> str:
         f"A feedforward network with {counted(parameters, 'parameter')} learned to predict {what}"
         f"{basis} in {counted(source.history.n_epochs, 'epoch')}{took}."
     )
-
-
-def result(source: Source) -> str:
-    """Return the verdict, the headline score of each model as a card, and all scores."""
-    evaluation = source.evaluation
-    if not evaluation.scores:
-        return ""
-    models = {"network": evaluation.scores, **evaluation.baselines}
-    order = [key for key in MODELS if key in models] + [key for key in models if key not in MODELS]
-    headline = next(iter(evaluation.scores))
-    rows = len(evaluation.y_true)
-    cards = "".join(_card(key, models[key], headline, rows) for key in order)
-    return (
-        paragraph(escape(verdict(evaluation), 1000), "verdict")
-        + f'<dl class="cards">{cards}</dl>\n'
-        + _score_table({key: models[key] for key in order}, list(evaluation.scores))
-        + _doubts(source.facts.suspicions)
-    )
-
-
-def _doubts(suspicions: tuple[Suspicion, ...]) -> str:
-    """Return a pointer to what may make the score mean little."""
-    if not suspicions:
-        return ""
-    kinds = ", ".join(dict.fromkeys(escape(s.kind) for s in suspicions))
-    text = f'Before you believe this score, read what is <a href="#data">suspicious in the data</a>: {kinds}.'
-    return bullets([text], "warnings")
-
-
-def _card(key: str, scores: dict[str, float], headline: str, rows: int) -> str:
-    if headline not in scores:
-        return ""
-    score, value = _score(headline), scores[headline]
-    share = f"{min(max(value, 0.0), 1.0) * 100:.1f}%"
-    bar = (
-        f'<div class="bar"><i style="width:{share}"></i></div>'
-        if headline in (*SHARES, "r2")
-        else ""
-    )
-    note = score.title.lower() if score.title != "R²" else "R²"
-    if key == "network" and headline in SHARES:
-        low, high = interval(value, rows)
-        note += f"; 95 % interval {percent(low)} to {percent(high)}"
-    kind = ' class="main"' if key == "network" else ""
-    return (
-        f'<div{kind}><dt>{escape(MODELS.get(key, key))}</dt><dd><span class="value">'
-        f'{score.write(value)}</span>{bar}<span class="note">{note}</span></dd></div>'
-    )
-
-
-def interval(share: float, rows: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a share of so many rows (Wilson, 1927).
-
-    >>> [round(end, 3) for end in interval(0.8, 100)]
-    [0.711, 0.867]
-    """
-    z = 1.96
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * (share * (1 - share) / rows + z * z / (4 * rows * rows)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _score_table(models: dict[str, dict[str, float]], names: list[str]) -> str:
-    rows: list[list[str | Cell]] = []
-    for key, scores in models.items():
-        cells = [_score(n).write(scores[n]) if n in scores else "not defined" for n in names]
-        fitted = scores.get("fitted_on")
-        label = escape(MODELS.get(key, key))
-        label += f" (fitted on {thousands(fitted)} rows)" if fitted else ""
-        rows.append([Cell(f"<strong>{label}</strong>" if key == "network" else label), *cells])
-    meanings = "; ".join(f"{_score(n).title}: {_score(n).meaning}" for n in names)
-    head = ["Model", *(_score(n).title for n in names)]
-    caption = "Scores on the test rows, which no model has seen"
-    return table(caption, head, rows, numeric=range(1, len(head)), note=f"{meanings}.")
-
-
-def _score(key: str) -> _Score:
-    return SCORES.get(key) or _Score(escape(key), number, "as scikit-learn defines it")
 
 
 # ---------------------------------------------------------------------------------------- learning
@@ -268,7 +123,7 @@ def learning(source: Source) -> str:
 
 
 def _metrics(history: History) -> Iterator[str]:
-    known = ("epoch", "loss", "penalty", "learning_rate", "gradient_norm")
+    known = ("epoch", "loss", "penalty", "learning_rate", "gradient_norm", "temperature")
     return (c for c in history if c not in known and not c.startswith("validation_"))
 
 
@@ -297,19 +152,14 @@ def _curve(history: History, column: str) -> str:
 
 def errors(source: Source) -> str:
     """Return where the test went wrong, by task."""
-    return mistakes.errors(source.evaluation, _targets(source))
+    return mistakes.errors(source.evaluation, source.targets)
 
 
 def examples(source: Source) -> str:
     """Return the test rows that were predicted worst."""
-    return mistakes.examples(source.evaluation, source.facts.test_rows)
-
-
-def _targets(source: Source) -> list[str]:
-    target = source.model.target
-    if isinstance(target, TargetScaler) and len(target.names) > 1:
-        return list(target.names)
-    return [source.facts.target or "the target"]
+    return mistakes.examples(
+        source.evaluation, source.facts.test_rows, lambda places: spoke_for(source, places)
+    )
 
 
 # -------------------------------------------------------------------------------------------- data
@@ -329,26 +179,6 @@ def data(source: Source) -> str:
     parts.append("<h3>Inputs of the network</h3>\n")
     parts.append(described_inputs(source.model))
     return "".join(parts)
-
-
-# ----------------------------------------------------------------------------------------- network
-
-
-def network(source: Source) -> str:
-    """Return the layers with their shapes and parameters, and what was trained on what."""
-    model, history = source.model, source.history
-    head, *lines, total = model.network.summary(model.in_shape).split("\n")
-    starts = [head.index(column) for column in head.split()]
-    ends = [*starts[1:], None]
-    rows = [[escape(line[a:b]) for a, b in zip(starts, ends, strict=True)] for line in lines]
-    shape = "×".join(map(str, model.in_shape))
-    caption = f"Layers from input (shape {shape}) to output: {escape(total)}"
-    facts = [["Loss", escape(model.loss)], ["Numbers", escape(model.dtype)]]
-    if "learning_rate" in history and history.n_epochs:
-        rates = [number(float(rate)) for rate in history["learning_rate"][[0, -1]]]
-        facts.append(["Learning rate", f"{rates[0]} in the first epoch, {rates[1]} in the last"])
-    heads = ["Layer", "Name", "Output", "Parameters"]
-    return table(caption, heads, rows) + table("Training", ["What", "Value"], facts)
 
 
 # ------------------------------------------------------------------------------------ use, versions
@@ -389,8 +219,10 @@ def versions(source: Source) -> str:
 SECTIONS: tuple[Section, ...] = (
     Section("result", "Result", result),
     Section("learning", "Learning curves", learning),
+    Section("diagnosis", "Diagnosis", diagnosis),
     Section("errors", "Errors on the test rows", errors),
     Section("examples", "Worst-predicted test rows", examples),
+    Section("reasons", "What the network relies on", relied_on),
     Section("data", "Data", data),
     Section("network", "Network", network),
     Section("use", "How to use the model", use),

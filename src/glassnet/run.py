@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -12,13 +12,15 @@ import numpy as np
 from glassnet import keys
 from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import precision
-from glassnet.batches import Data
+from glassnet.batches import Data, batch_count
 from glassnet.checkpoints import as_checkpoint
+from glassnet.diagnosis import check_loss, diagnose_job
 from glassnet.divergence import as_policy
-from glassnet.errors import ConfigurationError, DataError
+from glassnet.errors import ConfigurationError, DataError, DivergenceError
+from glassnet.findings import Diagnosis
 from glassnet.fitting import Callback, EarlyStopping, start
 from glassnet.history import History
-from glassnet.jobs import Finished, Job, finished_model, run_jobs
+from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs
 from glassnet.losses import CustomLoss, Loss
 from glassnet.metrics import METRICS
 from glassnet.model import Model, check_array
@@ -35,6 +37,9 @@ from glassnet.progress import ProgressBar
 from glassnet.splits import split
 from glassnet.targets import Target
 from glassnet.training_state import DIVERGED, Plan, TrainState
+from glassnet.wrappers import as_optimizer, bind_schedules
+
+NO_PENALTY = Penalty()
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,19 @@ class Run:
     state: everything the run is made of; `train(..., state=run.state)` goes on from there.
     status: "finished" (all epochs), "converged", "stopped early", "interrupted" or, with
         on_divergence="stop", "diverged": the model is then the last good one.
+    optimizer: as it was used, schedules with the run's length. penalty: L1 and L2.
+    settings: what it was trained with, for `diagnose`.
+    diagnosis: what `train(..., diagnose=True)` found, else None.
     """
 
     model: Model
     history: History
     state: TrainState
     status: str
+    optimizer: Any = None
+    penalty: Penalty = NO_PENALTY
+    settings: Settings | None = None
+    diagnosis: Diagnosis | None = None
 
 
 def train(
@@ -76,6 +88,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     chunk: int | None = None,
     progress: bool = False,
+    diagnose: bool = False,
     on_divergence: Any = "raise",
     checkpoint: Any = None,
     every: int | None = None,
@@ -110,6 +123,7 @@ def train(
     callbacks: each is called with an `Event` between calls of the program; one that returns true stops.
     chunk: epochs a call of the program. Default: 1 with callbacks, else about a fifth of a second.
     progress: show a bar with loss, validation loss and time left, if the output is a terminal.
+    diagnose: look for what kept it from learning: `run.diagnosis`, or `error.diagnosis` if it diverged.
     on_divergence: "raise"; "stop": warn and return the last finite model; "rollback" or gn.Rollback(times=5):
         go back to the last good state and on with half the learning rate.
     checkpoint: a folder for checkpoints, from which a run that was cut off goes on to the same bits; see
@@ -133,9 +147,19 @@ def train(
         metrics=metrics, seed=seed, dtype=dtype, state=state, history=history,
         on_divergence=on_divergence,
     )  # fmt: skip
+    if diagnose:
+        check_loss(job.plan.loss)
     bar: list[Callback] = [ProgressBar()] if progress else []
     saved = as_checkpoint(checkpoint, every, resume)
-    return finished_run(job, run_jobs([job], [*as_callbacks(callbacks), *bar], chunk, saved)[0][0])
+    ended = run_jobs([job], [*as_callbacks(callbacks), *bar], chunk, saved)[0][0]
+    if not diagnose:
+        return finished_run(job, ended)
+    try:
+        run = finished_run(job, ended)
+    except DivergenceError as error:
+        error.diagnosis = diagnose_job(job, ended, None)
+        raise
+    return replace(run, diagnosis=diagnose_job(job, ended, run.model))
 
 
 def network_job(
@@ -197,7 +221,11 @@ def finished_run(job: Job, ended: Finished) -> Run:
     DivergenceError: it diverged, and that was not to be the end.
     """
     model = finished_model(job.blueprint, [ended], job.on_divergence)
-    return Run(model, ended.history, ended.state, ended.status)
+    steps = float(max(job.epochs, 1) * batch_count(len(job.data[0].x), job.plan.batch_size))
+    optimizer = bind_schedules(as_optimizer(job.optimizers[0]), steps)
+    return Run(
+        model, ended.history, ended.state, ended.status, optimizer, job.penalties[0], ended.settings
+    )
 
 
 def check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
@@ -243,6 +271,9 @@ def as_callbacks(callbacks: Any) -> list[Callback]:
     return listed
 
 
+SMALLEST_WEIGHT = 1e-30  # a million times smaller it would be 0 in float32
+
+
 def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
     """Return sample weights as an array, or None.
 
@@ -271,6 +302,12 @@ def check_weights(weight: Any, n_rows: int, dtype: str) -> np.ndarray | None:
         )
     if not (w > 0).any():
         raise DataError("All sample weights are zero: at least one row must count.")
+    low, high = w[w > 0].min(), w.max()
+    if low < SMALLEST_WEIGHT or high > 1 / SMALLEST_WEIGHT:
+        raise DataError(
+            f"sample_weight reaches from {low:.3g} to {high:.3g}, which cannot be added up in float32. Only"
+            " their ratios count: divide them by their mean."
+        )
     return w
 
 

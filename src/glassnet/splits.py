@@ -17,7 +17,8 @@ def folds(
     All folds set aside equally many rows, so that networks of all of them fit into one program: a row is set
     aside once, or, of the few that are left over, never. With `stratify` each class of y (rows,) has about
     the same share in every fold. Rows with the same number in `alike` (rows,) fall into one fold, but where a
-    fold is full. Raises `DataError` for fewer rows than folds.
+    fold is full or their class has fewer rows than there are folds. Raises `DataError` for fewer rows than
+    folds.
 
     >>> [held.tolist() for _, held in folds([0, 1, 0, 1, 0], 2, seed=0, stratify=True)]
     [[0, 2], [3, 4]]
@@ -45,6 +46,10 @@ def folds(
         sizes = np.bincount(kind)
         place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         fold = place * count // np.repeat(sizes, sizes)
+        rare = (
+            np.repeat(sizes, sizes) < count
+        )  # these would all fall into the first folds: dealt out
+        fold[rare] = np.arange(rare.sum()) % count
         held = [order[fold == number] for number in range(count)]
         size = min(map(len, held))
         held = [rows[:size] for rows in held]

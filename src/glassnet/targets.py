@@ -104,6 +104,10 @@ class ClassEncoder:
             fields.refuse("classes", f"a list of labels of type {dtype}")
         if dtype in _FLOATS:
             labels = [float(label) for label in labels]
+            with np.errstate(over="ignore"):  # what became infinite is no label
+                held = np.array(labels, np.float64).astype(dtype).tolist()
+            if held != labels:
+                fields.refuse("classes", f"a list of numbers that {dtype} can hold")
         if not all(low < high for low, high in pairwise(labels)):
             fields.refuse("classes", "a list of different labels in ascending order")
         return cls(tuple(labels), dtype)

@@ -1,0 +1,74 @@
+"""Pages that are written nowhere else: the documents of the repository's root, and one a public module."""
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+DOCS = Path(__file__).parent.parent
+ROOT = DOCS.parent
+ABOUT = ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG")
+
+
+def relinked(text: str) -> str:
+    """Return a document of the root with its links as they are from docs/about."""
+
+    def link(match: re.Match[str]) -> str:
+        words, path = match[1], match[2]
+        if path.startswith("docs/"):
+            return f"[{words}](../{path.removeprefix('docs/')})"
+        if path.startswith("src/glassnet/"):
+            return f"[{words}](source:{Path(path).stem})"
+        if path.removesuffix(".md") in ABOUT:
+            return f"[{words}]({path.lower()})"
+        return f"`{path}`" if words == path else f"{words} (`{path}`)"
+
+    return re.sub(r"\[([^\]]+)\]\(((?!https?:)[^)#]+)\)", link, text)
+
+
+def api_page(module: str, names: list[str]) -> str:
+    """Return the page of one module: its docstring, then its public names."""
+    lines = [f"# {module}", "", "```{eval-rst}", f".. automodule:: glassnet.{module}", ""]
+    for name in names:
+        directive = "autoclass" if name[0].isupper() else "autofunction"
+        lines += [f".. {directive}:: glassnet.{module}.{name}"]
+        lines += ["   :members:", ""] if directive == "autoclass" else [""]
+    return "\n".join([*lines, "```", ""])
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page, and leave its date alone where nothing changed."""
+    path.parent.mkdir(exist_ok=True)
+    if not path.exists() or path.read_text("utf-8") != text:
+        path.write_text(text, "utf-8")
+
+
+def write_pages(app: Sphinx, config: Config) -> None:
+    """Write docs/about and docs/api."""
+    del app, config
+    from glassnet import _HOMES
+
+    for name in ABOUT:
+        write(
+            DOCS / "about" / f"{name.lower()}.md",
+            relinked((ROOT / f"{name}.md").read_text("utf-8")),
+        )
+    for module, names in _HOMES.items():
+        write(DOCS / "api" / f"{module}.md", api_page(module, sorted(names.split(), key=str.lower)))
+    index = [
+        "# Reference",
+        "",
+        "Every public name, by the file it lives in.",
+        "",
+        "```{toctree}",
+        ":maxdepth: 1",
+        "",
+    ]
+    write(DOCS / "api" / "index.md", "\n".join([*index, *sorted(_HOMES), "```", ""]))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the pages before Sphinx looks for them."""
+    app.connect("config-inited", write_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

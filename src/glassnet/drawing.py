@@ -1,0 +1,220 @@
+"""Drawing: what the figures share: colours for light and dark, a look for each line, titles that fit.
+
+Nothing is told by colour alone. Lines differ by dashes and markers, areas by hatches, signs by solid and
+dashed lines; the colours, after Okabe and Ito ("Color Universal Design", 2008), differ for colour-blind eyes
+too, and stand out from their background by at least 3 : 1.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+Axes: TypeAlias = Any  # matplotlib's, which is imported when the first figure is drawn
+
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (9, 3)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+HATCHES = ("", "//", "..", "\\\\", "xx", "++", "--", "oo", "||", "**")
+
+
+class Palette(NamedTuple):
+    """The colours on one background.
+
+    ink: text and outlines. muted: what stands back. line: grids. face: the background.
+    series: of lines and areas, one after the other. plus, minus: of signs.
+    """
+
+    ink: str
+    muted: str
+    line: str
+    face: str
+    series: tuple[str, ...]
+
+    @property
+    def plus(self) -> str:
+        """The colour of what is above 0."""
+        return self.series[0]
+
+    @property
+    def minus(self) -> str:
+        """The colour of what is below 0."""
+        return self.series[1]
+
+    def look(self, place: int, every: int | None = None) -> dict[str, Any]:
+        """Return how the line in this place is drawn; with a marker at each `every`-th point."""
+        look: dict[str, Any] = {
+            "color": self.series[place % len(self.series)],
+            "linestyle": DASHES[place % len(DASHES)],
+        }
+        if every is not None:
+            look |= {"marker": MARKERS[place % len(MARKERS)], "markevery": max(1, every)}
+        return look
+
+
+LIGHT = Palette(
+    "#1b2430", "#5a6675", "#d8dee6", "#ffffff",
+    ("#0067a8", "#c04e00", "#00805c", "#a3427f", "#7a6500", "#4b4fae"),
+)  # fmt: skip
+DARK = Palette(
+    "#e4e9ef", "#9eabba", "#37424f", "#12171d",
+    ("#62b5f0", "#f0933a", "#3ccf9e", "#e79ac6", "#e8d44d", "#a9abf5"),
+)  # fmt: skip
+
+
+@contextmanager
+def style(dark: bool = False, transparent: bool = False) -> Iterator[None]:
+    """Draw figures in glassnet's style inside the block: calm axes, colours for a light or a dark page.
+
+    Parameters
+    ----------
+    dark: for a dark page. Default: for a light one.
+    transparent: let the page behind the figure show through. Default: the figure has a background.
+
+    >>> import matplotlib
+    >>> with style(dark=True):
+    ...     matplotlib.rcParams["figure.facecolor"]
+    '#12171d'
+    """
+    import matplotlib as mpl
+    from cycler import cycler
+
+    colors = DARK if dark else LIGHT
+    face = colors.face + ("00" if transparent else "")
+    settings: dict[Any, Any] = {
+        "figure.facecolor": face,
+        "axes.facecolor": face,
+        "savefig.facecolor": face,
+        "figure.figsize": (6.4, 4.4),
+        "figure.dpi": 110,
+        "font.size": 11,
+        "axes.titlesize": 12,
+        "axes.titlepad": 10,
+        "axes.titleweight": "bold",
+        "axes.edgecolor": colors.muted,
+        "axes.labelcolor": colors.ink,
+        "axes.axisbelow": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": cycler(color=colors.series),
+        "grid.color": colors.line,
+        "grid.linewidth": 0.7,
+        "hatch.color": colors.muted,
+        "hatch.linewidth": 0.6,
+        "legend.frameon": True,
+        "legend.framealpha": 0.85,
+        "legend.facecolor": colors.face,
+        "legend.edgecolor": colors.line,
+        "legend.fontsize": 10,
+        "lines.linewidth": 1.8,
+        "text.color": colors.ink,
+        "xtick.color": colors.muted,
+        "ytick.color": colors.muted,
+        "xtick.labelcolor": colors.ink,
+        "ytick.labelcolor": colors.ink,
+        "xtick.labelsize": 10,
+        "ytick.labelsize": 10,
+    }
+    with mpl.rc_context(settings):
+        yield
+
+
+def palette(ax: Axes) -> Palette:
+    """Return the colours for the background that an axes has, whoever chose it."""
+    from matplotlib.colors import to_rgba
+
+    face = to_rgba(ax.get_facecolor())
+    if face[3] < 0.5:
+        face = to_rgba(ax.figure.get_facecolor())
+    red, green, blue = face[:3]
+    return DARK if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.5 else LIGHT
+
+
+def signed_colors() -> Any:
+    """Return a scale for numbers around 0, lighter from below to above, so that grey shows signs."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    stops = ["#0b2a4a", "#245f93", "#8a9099", "#e0a04c", "#fff0c2"]
+    return LinearSegmentedColormap.from_list("signed", stops)
+
+
+def axes_for(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4), **options: Any) -> Axes:
+    """Return the axes given, or those of a new figure of this size in inches."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=size, layout="constrained")
+    return figure.add_subplot(**options)
+
+
+def panels(ax: Axes | None, rows: int, columns: int, size: tuple[float, float]) -> np.ndarray:
+    """Return axes in rows and columns in the place of the axes given, or of a new figure."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=size, layout="constrained")
+        return np.asarray(figure.subplots(rows, columns, squeeze=False))
+    figure, place = ax.figure, ax.get_subplotspec()
+    if place is None:
+        box = ax.get_position()
+        grid = figure.add_gridspec(
+            rows, columns, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1
+        )
+    else:
+        grid = place.subgridspec(rows, columns)
+    ax.remove()
+    return np.asarray(grid.subplots(squeeze=False))
+
+
+def title(ax: Axes, text: str, size: float | None = None) -> None:
+    """Say the finding above an axes, from its left edge, in lines that fit it."""
+    share = ax.get_position().width / 0.775  # the layout to come takes the margins of 22.5 % away
+    width = share * ax.figure.get_size_inches()[0] * 72
+    shown = ax.set_title("", x=0, ha="left", loc="center")
+    if size is not None:
+        shown.set_fontsize(size)
+    # an average letter is some 0.62 of the size wide
+    letters = max(20, int(width / (0.64 * shown.get_fontsize())))
+    shown.set_text("\n".join(textwrap.wrap(text, letters, break_on_hyphens=False)))
+
+
+def bare(ax: Axes) -> None:
+    """Take frame, ticks and grid off an axes that holds a diagram."""
+    ax.grid(False)
+    ax.set_axis_off()
+
+
+def literal(text: object, longest: int = 24) -> str:
+    """Return a name from the data as it is, no part of it read as a formula.
+
+    >>> literal("cost in $")
+    'cost in \\\\$'
+    """
+    shown = str(text)
+    shown = shown if len(shown) <= longest else shown[: longest - 1] + "…"
+    return shown.replace("$", "\\$")
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number in some significant digits with a true minus.
+
+    >>> number(-0.12345), number(12.0), number(0.0)
+    ('−0.123', '12', '0')
+    """
+    return f"{float(value):.{digits}g}".replace("-", "−")
+
+
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
+
+def subscript(place: int) -> str:
+    """Return a whole number as small figures below the line.
+
+    >>> "x" + subscript(12)
+    'x₁₂'
+    """
+    return str(place).translate(_SUBSCRIPTS)
