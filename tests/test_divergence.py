@@ -15,8 +15,10 @@ import optax
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from typer.testing import CliRunner
 
 import glassnet as gn
+from glassnet import cli
 from glassnet.divergence import Trouble, as_policy, where_it_began
 from glassnet.errors import (
     ConfigurationError,
@@ -398,6 +400,20 @@ def test_estimators_stop_roll_back_and_leave_a_search_alive():
         warnings.simplefilter("ignore")  # scikit-learn tells of fits that failed
         search = GridSearchCV(wild, rates, cv=2, error_score=np.nan).fit(X, VALUES)
     assert search.best_params_["optimizer"] == gn.SGD(0.01)
+
+
+def test_the_command_keeps_the_last_good_model_if_asked(tmp_path):
+    table, out = tmp_path / "d.csv", tmp_path / "m.glassnet"
+    table.write_text("\n".join(["a,b,value", *(f"{a},{b},{a - b}" for a, b in X[:, :2])]))
+    command = ["train", table, "-t", "value", "--optimizer", "sgd", "--learning-rate", "1e30", "--epochs", "2",
+               "--hidden", "4", "--members", "2", "--out", out]  # fmt: skip
+    raised = CliRunner().invoke(cli.app, [*map(str, command)])
+    assert (
+        raised.exit_code == 5 and "Error: Training diverged" in raised.stderr and not out.exists()
+    )
+    stopped = CliRunner().invoke(cli.app, [*map(str, command), "--on-divergence", "stop"])
+    assert stopped.exit_code == 5 and "Warning: Training diverged at step" in stopped.stderr
+    assert np.isfinite(gn.load(out).predict({"a": X[:, 0], "b": X[:, 1]})).all()
 
 
 def test_the_start_is_the_last_good_state_of_a_first_epoch_that_breaks():
