@@ -405,8 +405,8 @@ def test_estimators_stop_roll_back_and_leave_a_search_alive():
 def test_the_command_keeps_the_last_good_model_if_asked(tmp_path):
     table, out = tmp_path / "d.csv", tmp_path / "m.glassnet"
     table.write_text("\n".join(["a,b,value", *(f"{a},{b},{a - b}" for a, b in X[:, :2])]))
-    command = ["train", table, "-t", "value", "--optimizer", "sgd", "--learning-rate", "1e30", "--epochs", "2",
-               "--hidden", "4", "--members", "2", "--out", out]  # fmt: skip
+    command = ["train", table, "-t", "value", "--optimizer", "sgd", "--learning-rate", "1e30",
+               "--epochs", "2", "--hidden", "4", "--members", "2", "--out", out]  # fmt: skip
     raised = CliRunner().invoke(cli.app, [*map(str, command)])
     assert (
         raised.exit_code == 5 and "Error: Training diverged" in raised.stderr and not out.exists()
