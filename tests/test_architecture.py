@@ -21,8 +21,8 @@ ARROW = """
     databases dates layers pictures tasks
     activations comparison dialects embeddings penalties suspicions targets
     baselines class_weights curves delimited figures_functions network objectives preprocessing
-    contestants datasets layerwise model onnx_columns onnx_layers shapes training_state
-    divergence evaluation explaining identity inputs passes paths persistence remedies training
+    contestants datasets model onnx_columns onnx_layers remedies shapes training_state
+    divergence evaluation explaining identity inputs layerwise passes paths persistence training
     attribution exporting figures_network figures_neuron importance mistakes neurons recording
     report_source standing
     checkpoint_file comparison_page dependence examples report_network report_scores traced
@@ -37,7 +37,7 @@ ARROW = """
     cross_validation estimators race sweeps tracing
     comparing experiment figures_training skl2onnx_converter
     console figures
-    exits gallery
+    exits gallery known_rows
     command_compare command_diagnose command_explain command_export command_figures command_inspect
     command_trace command_train
     cli

@@ -31,12 +31,12 @@ from glassnet.explaining import (
     bar,
     draw_bars,
     draw_picture,
-    frame,
     model_of,
     text_table,
 )
 from glassnet.model import Model
 from glassnet.paths import METHODS, Path
+from glassnet.tables import frame_of
 from glassnet.targets import ClassEncoder, TargetScaler
 
 
@@ -128,7 +128,7 @@ class Attribution:
         parts = [list(part) for part in zip(*records, strict=True)]
         if not all(isinstance(value, (int, float)) for value in parts[3]):
             parts[3] = [as_text(value) for value in parts[3]]
-        return frame(dict(zip(heads, parts, strict=True)))
+        return frame_of(dict(zip(heads, parts, strict=True)))
 
     def __str__(self) -> str:
         if len(self) > 1:

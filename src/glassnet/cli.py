@@ -31,16 +31,16 @@ from glassnet.console import (
     print_json,
     print_scores,
     say,
-    target_names,
 )
-from glassnet.errors import DataError
 from glassnet.exits import told
+from glassnet.known_rows import columns_of, read_known, truth
 from glassnet.options import (
     AsJson,
     Data,
     ModelFile,
     Query,
     TableName,
+    TrueTarget,
     check_writable,
 )
 
@@ -121,30 +121,20 @@ def predict(
 def evaluate(
     model: ModelFile,
     data: Data,
-    target: Annotated[
-        Optional[str], typer.Option("--target", "-t", help="The true values; default: as trained.")
-    ] = None,
+    target: TrueTarget = None,
     query: Query = None,
     table: TableName = None,
     as_json: AsJson = False,
 ) -> None:
     """Test a model on the rows of DATA, whose target is known."""
     with told():
-        from glassnet.datasets import read
         from glassnet.evaluation import evaluate as test
-        from glassnet.experiment import target_values
         from glassnet.persistence import load
 
         found = load(model)
-        name = target or ",".join(target_names(found)) or None
-        rows = read(data, target=name, query=query, table=table, expected=columns_of(found))
+        rows = read_known(found, data, target, query, table)
         X, y = rows.test or (rows.X, rows.y)
-        if y is None:
-            raise DataError(
-                f"Nothing in '{data}' says what is true: name the column with --target COLUMN."
-            )
-        values = found.loss.task == "regression"
-        result = test(found, X, target_values(y, "regression" if values else "classification"))
+        result = test(found, X, truth(found, y, data))
         if as_json:
             print_json({"rows": len(result.y_true), "scores": result.scores})
         else:
@@ -155,11 +145,6 @@ app.command()(inspect)
 
 
 # --- between the command line and the library ---------------------------------------------------------
-
-
-def columns_of(model: Any) -> tuple[str, ...]:
-    """Return the names of the columns that a model was trained on."""
-    return model.encoder.names if model.encoder is not None else ()
 
 
 def inputs_of(found: Any) -> Any:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from glassnet.console import plain, print_json, target_names
+from glassnet.console import plain, print_json
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exits import told
-from glassnet.options import AsJson, Data, ModelFile, Query, TableName, check_seed
+from glassnet.known_rows import columns_of, read_known, truth
+from glassnet.options import AsJson, Data, ModelFile, Query, TableName, TrueTarget, check_seed
 
 
 def explain(
@@ -26,9 +27,7 @@ def explain(
             help="With --row: the class, label or value to explain; default: what is predicted."
         ),
     ] = None,
-    target: Annotated[
-        Optional[str], typer.Option("--target", "-t", help="The true values; default: as trained.")
-    ] = None,
+    target: TrueTarget = None,
     scoring: Annotated[
         Optional[str],
         typer.Option(help="scikit-learn's name of the score that falls; default: accuracy or R²."),
@@ -48,18 +47,15 @@ def explain(
         from glassnet.persistence import load
 
         found = load(model)
-        names = found.encoder.names if found.encoder is not None else ()
-        chosen = {"query": query, "table": table, "expected": names}
         result: Any
         if row is None:
-            name = target or ",".join(target_names(found)) or None
-            rows = read(data, target=name, **chosen)  # type: ignore[arg-type]  # of the types they have
+            rows = read_known(found, data, target, query, table)
             result = importance(
                 found, *(rows.test or (rows.X, rows.y)), data, scoring, repeats, seed
             )
         else:
             # no target is asked for: rows without one would be left out, and the numbers of others move
-            rows = read(data, **chosen)  # type: ignore[arg-type]  # as above
+            rows = read(data, query=query, table=table, expected=columns_of(found))
             result = attribution(found, rows.test[0] if rows.test else rows.X, row, of)
         print_json(result.to_dict()) if as_json else typer.echo(plain(str(result)))
 
@@ -73,12 +69,10 @@ def importance(
             f"Nothing in '{data}' says what is true, and a column is as important as the score falls without"
             " it: name the column with --target COLUMN, or explain one row with --row N."
         )
-    from glassnet.experiment import target_values
     from glassnet.importance import permutation_importance
 
-    task = "regression" if model.loss.task == "regression" else "classification"
-    truth = target_values(y, task)  # type: ignore[arg-type]  # one of the two
-    return permutation_importance(model, X, truth, scoring=scoring, repeats=repeats, seed=seed)
+    known = truth(model, y, data)
+    return permutation_importance(model, X, known, scoring=scoring, repeats=repeats, seed=seed)
 
 
 def attribution(model: Any, X: Any, row: int, of: str | None) -> Any:

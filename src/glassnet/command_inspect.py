@@ -6,14 +6,18 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from glassnet.console import print_json, print_model, say, target_names
-from glassnet.errors import ConfigurationError, DataError
+from glassnet.console import print_json, print_model, say
+from glassnet.errors import ConfigurationError
 from glassnet.exits import told
-from glassnet.options import AsJson, ModelFile, Query, TableName, check_writable
+from glassnet.known_rows import read_known, truth
+from glassnet.options import AsJson, ModelFile, Query, TableName, TrueTarget, check_writable
+
+if TYPE_CHECKING:
+    from glassnet.datasets import Dataset
 
 
 def inspect(
@@ -27,9 +31,7 @@ def inspect(
     report: Annotated[
         Optional[Path], typer.Option(help="Write a report here, one HTML file: needs DATA.")
     ] = None,
-    target: Annotated[
-        Optional[str], typer.Option("--target", "-t", help="The true values; default: as trained.")
-    ] = None,
+    target: TrueTarget = None,
     query: Query = None,
     table: TableName = None,
     as_json: AsJson = False,
@@ -55,34 +57,24 @@ def inspect(
             check_writable(report, str(model), ".html")
         found = load(model)
         if report is not None and data is not None:
-            name = target or ",".join(target_names(found)) or None
-            write_report(report, found, model, data, name, {"query": query, "table": table})
+            rows = read_known(found, data, target, query, table)
+            write_report(report, found, model, data, rows)
         print_json(describe(found)) if as_json else print_model(found)
         if report is not None:
             say(f"Wrote {report}")
 
 
-def write_report(
-    path: Path, model: Any, model_file: Path, data: str, target: str | None, where: dict[str, Any]
-) -> None:
+def write_report(path: Path, model: Any, model_file: Path, data: str, rows: Dataset) -> None:
     """Write the report of a model on rows whose target is known."""
     from glassnet.atomic import write_atomically
-    from glassnet.datasets import read
     from glassnet.evaluation import evaluate
-    from glassnet.experiment import names_of, target_values
+    from glassnet.experiment import names_of
     from glassnet.history import History
     from glassnet.report import report_html
     from glassnet.report_source import Facts
 
-    columns = model.encoder.names if model.encoder is not None else ()
-    rows = read(data, target=target, expected=columns, **where)
     X, y = rows.test or (rows.X, rows.y)
-    if y is None:
-        raise DataError(
-            f"Nothing in '{data}' says what is true: name the column with --target COLUMN."
-        )
-    task = "regression" if model.loss.task == "regression" else "classification"
-    tested = evaluate(model, X, target_values(y, task))  # type: ignore[arg-type]  # one of the two
+    tested = evaluate(model, X, truth(model, y, data))
     facts = Facts(
         title=Path(data).name,
         target=", ".join(names_of(rows.target)) or "class",

@@ -10,7 +10,8 @@ import typer
 from glassnet.console import plain, print_json, say, target_names
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exits import told
-from glassnet.options import AsJson, Data, ModelFile, Query, TableName
+from glassnet.known_rows import columns_of, truth
+from glassnet.options import AsJson, Data, ModelFile, Query, TableName, TrueTarget
 
 if TYPE_CHECKING:
     from glassnet.model import Model
@@ -34,9 +35,7 @@ def trace(
     prediction: Annotated[
         bool, typer.Option("--prediction", help="Dropout and batch norm as in prediction.")
     ] = False,
-    target: Annotated[
-        Optional[str], typer.Option("--target", "-t", help="The true values; default: as trained.")
-    ] = None,
+    target: TrueTarget = None,
     query: Query = None,
     table: TableName = None,
     as_json: AsJson = False,
@@ -79,10 +78,8 @@ def rows_of(
 ) -> tuple[Any, Any]:
     """Return the rows asked for with their target, or None for it where the data have none."""
     from glassnet.datasets import read
-    from glassnet.experiment import target_values
 
-    expected = model.encoder.names if model.encoder is not None else ()
-    found = read(data, query=query, table=table, expected=expected)
+    found = read(data, query=query, table=table, expected=columns_of(model))
     if row is not None and not 0 <= row < len(found.X):
         count = len(found.X)
         raise DataError(
@@ -92,10 +89,7 @@ def rows_of(
     X, y = some(found.X, chosen), some(found.y, chosen)
     if y is None:
         X, y = with_target(X, target, target_names(model), found.name)
-    if y is None:
-        return X, None
-    values = model.loss.task == "regression"
-    return X, target_values(y, "regression" if values else "classification")
+    return X, None if y is None else truth(model, y, data)
 
 
 def some(rows: Any, chosen: slice) -> Any:

@@ -12,9 +12,9 @@ from sklearn.base import RegressorMixin
 
 from glassnet._resolve import check_count
 from glassnet.errors import ConfigurationError, DataError, did_you_mean
-from glassnet.explaining import COLORS, Rows, as_plain, as_text, axes, frame, model_of, text_table
+from glassnet.explaining import COLORS, Rows, as_plain, as_text, axes, model_of, text_table
 from glassnet.importance import Gathered, grouped
-from glassnet.tables import Kind, Table, missing_in
+from glassnet.tables import Kind, Table, frame_of, missing_in
 
 ENDS = (0.05, 0.95)  # quantiles between which numbers are set, as scikit-learn's
 MOST_ROWS_SET = 1_000  # each of them is predicted for every value
@@ -57,7 +57,7 @@ class PartialDependence:
             for name, values, places in zip(self.columns, self.values, grid, strict=True)
         }
         means = zip(self.outputs, self.average.reshape(len(self.outputs), -1), strict=True)
-        return frame(columns | {f"mean {name}": mean for name, mean in means})
+        return frame_of(columns | {f"mean {name}": mean for name, mean in means})
 
     def __str__(self) -> str:
         head = f"mean {self.unit} over {self.rows} rows where {' and '.join(self.columns)} is set"

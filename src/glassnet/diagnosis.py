@@ -15,9 +15,9 @@ from glassnet.errors import ConfigurationError, DataError, DivergenceError
 from glassnet.evidence import Evidence, member_of, worst_member
 from glassnet.findings import SEVERITIES, Diagnosis, Finding
 from glassnet.jobs import Finished, Job
+from glassnet.layerwise import encoded_rows
 from glassnet.losses import CustomLoss, Loss
 from glassnet.model import Model
-from glassnet.objectives import as_target, encoded
 from glassnet.remedies import Door
 from glassnet.training_state import DIVERGED
 
@@ -158,22 +158,9 @@ def patient_of(what: Any) -> Patient:
 
 
 def last_model(blueprint: Model, end: Finished) -> Model:
-    """Return a network that diverged, with its last finite weights."""
+    """Return a network that diverged, with its last good weights."""
     params, state = jax.tree.map(np.asarray, (end.state.params, end.state.layer_state))
     return replace(blueprint, params=params, layer_state=state)
-
-
-def encoded_rows(model: Model, X: Any, y: Any) -> Data:
-    """Return rows as the training program takes them."""
-    x = model.inputs(X)
-    if y is None:
-        raise DataError("y is None, but a diagnosis needs the true targets: give y.")
-    t = as_target(encoded(y, model.target), model.loss, model.dtype)
-    if len(x) != len(t):
-        raise DataError(
-            f"X has {len(x)} rows and y has {len(t)}: each row needs exactly one target."
-        )
-    return Data(x, t)
 
 
 def examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:

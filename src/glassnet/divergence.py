@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from glassnet._types import default_float
 from glassnet.batches import Data
 from glassnet.errors import ConfigurationError, DivergenceError, did_you_mean
 from glassnet.layers import Layer
-from glassnet.network import Network, spread_traits
+from glassnet.network import Network, each_layer, spread_traits
 from glassnet.penalties import Penalty
 from glassnet.programs import compiled
 from glassnet.training_state import Plan, TrainState
@@ -199,17 +200,13 @@ def _examined(state: TrainState, batch: Data, penalty: Penalty, *, plan: Plan) -
 
 
 def _parts(
-    network: Network, params: Any = None, state: Any = None, key: Any = None, place: str = ""
+    network: Network, params: Any = None, state: Any = None, key: Any = None
 ) -> Iterator[_Part]:
     """Yield each layer in order, with its parameters, state and key where these are given."""
-    for i, layer in enumerate(network):
-        params_i, state_i = (None if tree is None else tree[i] for tree in (params, state))
-        own = None if key is None else keys.fold_in(key, i)
-        if isinstance(layer, Network):
-            yield from _parts(layer, params_i, state_i, own, f"{place}{i}.")
-        else:
-            name = f"layer {place}{i} ({type(layer).__name__})"
-            yield _Part(name, layer, params_i, state_i, own)
+    for place, layer, (own, kept) in each_layer(network, params, state):
+        name = f"layer {'.'.join(map(str, place))} ({type(layer).__name__})"
+        of_layer = None if key is None else reduce(keys.fold_in, place, key)
+        yield _Part(name, layer, own, kept, of_layer)
 
 
 def _code(tree: Any) -> Any:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from glassnet._resolve import check_count
 from glassnet.errors import ConfigurationError
 from glassnet.evaluation import Evaluation, evaluate
-from glassnet.explaining import COLORS, Rows, as_text, axes, described, frame, model_of, text_table
+from glassnet.explaining import COLORS, Rows, as_text, axes, described, model_of, text_table
 from glassnet.mistakes import confusion
 from glassnet.neurons import last_hidden_layer, neuron_outputs, up_to_layer
+from glassnet.tables import frame_of
 from glassnet.targets import ClassEncoder
 
 
@@ -53,7 +54,7 @@ class Examples:
         taken = {"row": self.rows.tolist(), **{name: list(v) for name, v in self.facts.items()}}
         for name in self.cells[0] if self.cells else ():
             taken[name if name not in taken else f"X: {name}"] = [row[name] for row in self.cells]
-        return frame(taken)
+        return frame_of(taken)
 
     def __str__(self) -> str:
         rows = [["row", *self.facts]]

@@ -234,25 +234,6 @@ def bar(share: float, width: int = 20) -> str:
     return ("+" if share > 0 else "-") * round(min(abs(share), 1.0) * width)
 
 
-def frame(columns: Mapping[str, Any]) -> Any:
-    """Return columns of equal length as a data frame: pandas', or polars' where that is what there is.
-
-    Raises
-    ------
-    ConfigurationError: neither is installed.
-    """
-    from importlib import import_module  # lazily: neither is needed for anything else
-
-    for package in ("pandas", "polars"):
-        try:
-            return import_module(package).DataFrame(dict(columns))
-        except ModuleNotFoundError:
-            continue
-    raise ConfigurationError(
-        "A data frame needs pandas or polars, and neither is installed: pip install pandas, or use to_dict()."
-    )
-
-
 def axes(ax: Any, size: tuple[float, float] | None = None) -> Any:
     """Return the axes given, or new ones, of a size in inches."""
     if ax is None:

@@ -19,10 +19,11 @@ from glassnet.drawing import Axes, axes_for, number, palette, title
 from glassnet.errors import ConfigurationError
 from glassnet.initializers import Normal
 from glassnet.layers import Dense
+from glassnet.layerwise import encoded_rows
 from glassnet.model import Model
 from glassnet.network import Network
 from glassnet.optimizers import SGD, Adam
-from glassnet.passes import encoded_rows, opened, untrained, without_dropout
+from glassnet.passes import opened, untrained, without_dropout
 from glassnet.run import train
 from glassnet.schedules import Cosine
 
@@ -99,7 +100,8 @@ def loss_landscape(
 def landscape(model: Model, X: Any, y: Any, steps: np.ndarray, seed: int) -> np.ndarray:
     """Return the losses L(θ + α d₁ + β d₂), one row a β, one column an α, both from `steps`."""
     with precision(model.dtype):
-        x, t = encoded_rows(model, X, y)
+        given = encoded_rows(model, X, y)
+        x, t = jnp.asarray(given.x), jnp.asarray(given.y)
         first, second = (directions(model.params, keys.key(seed), k) for k in (0, 1))
 
         def loss(along: Any, across: Any) -> Any:
@@ -166,7 +168,8 @@ def sgd_against_gd(
     """
     model = untrained(network, np.shape(X)[1:], y, loss=loss, seed=seed)
     params, state = model.params, model.layer_state
-    x, t = encoded_rows(model, X, y)
+    given = encoded_rows(model, X, y)
+    x, t = jnp.asarray(given.x), jnp.asarray(given.y)
     still, size = without_dropout(network), min(batch_size, len(x))
     flat, unravel = ravel_pytree(params)
     optimizer = SGD(learning_rate)

@@ -9,12 +9,14 @@ import numpy as np
 
 from glassnet import keys
 from glassnet._resolve import check_count
+from glassnet._types import precision
 from glassnet.activations import Activation, Identity, ReLU, Sigmoid, Tanh
 from glassnet.drawing import HATCHES, MARKERS, Axes, axes_for, literal, number, palette, title
 from glassnet.errors import ConfigurationError
 from glassnet.history import History
 from glassnet.layers import BatchNorm, Dense
-from glassnet.passes import columns, flat, gradients, opened, walk
+from glassnet.layerwise import encoded_rows, pass_through
+from glassnet.passes import columns, opened, walk
 from glassnet.sweeps import Sweep, find_learning_rate, sweep
 
 
@@ -180,14 +182,17 @@ def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: 
     colors, shares = palette(ax), {}
     most = 0
     for k, (name, given) in enumerate(named.items()):
-        found, _ = gradients(opened(given), X[:rows], y[:rows])
+        model = opened(given)
+        columns(model)  # says if there is no Dense
+        with precision(model.dtype):
+            some = encoded_rows(model, X[:rows], y[:rows])
+            arrays = (model.params, model.layer_state, some.x, some.y)
+            found = pass_through(model.network, *arrays, model.loss)
         sizes = [
-            float(np.sqrt(np.mean(np.square(np.asarray(own["W"])))))
-            for layer, own in flat(opened(given).network, found)
-            if isinstance(layer, Dense)
+            float(np.sqrt(np.mean(np.square(each.dparams["W"]))))
+            for each in found.layers
+            if isinstance(each.layer, Dense)
         ]
-        if not sizes:
-            columns(opened(given))  # says that there is no Dense
         ax.plot(
             range(1, len(sizes) + 1),
             sizes,

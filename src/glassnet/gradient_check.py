@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from glassnet.network import Network
-from glassnet.recording import spots
+from glassnet.network import Network, each_layer
 from glassnet.traced import LayerTrace, Traced
 
 
@@ -55,7 +54,7 @@ def compared(traced: Traced, network: Network, params: Any, outputs: Any, d_inpu
     tolerance = TOLERANCES[traced.dtype]
     found: list[_Difference] = []
     suspect, before, count = "", d_input, 0
-    for layer, (place, _, (own,)) in zip(traced.layers, spots(network, params), strict=True):
+    for layer, (place, _, (own,)) in zip(traced.layers, each_layer(network, params), strict=True):
         after = outputs[place]
         differences = _of_layer(layer, own, after, before)
         count += sum(each.size for each in differences)

@@ -24,12 +24,11 @@ from glassnet.explaining import (
     axes,
     bar,
     draw_bars,
-    frame,
     model_of,
     text_table,
 )
 from glassnet.model import Model
-from glassnet.tables import no_such_column
+from glassnet.tables import frame_of, no_such_column
 
 MOST_ROWS = 10_000  # more change the mean by less than its spread
 
@@ -81,7 +80,7 @@ class Importance:
     def to_frame(self) -> Any:
         """Return a data frame, one line a column, the most important first: column, mean, deviation."""
         order = self._order
-        return frame(
+        return frame_of(
             {"column": self.ranked(), "mean": self.mean[order], "deviation": self.deviation[order]}
         )
 

@@ -192,14 +192,19 @@ def _run_together(
     ]
 
 
+def bound_optimizer(job: Job, place: int) -> Any:
+    """Return the optimizer of one network of a job as it is used, schedules with the run's length."""
+    total = float(max(job.epochs, 1) * batch_count(len(job.data[place].x), job.plan.batch_size))
+    return bind_schedules(as_optimizer(job.optimizers[place]), total)
+
+
 def _identity(lanes: Sequence[tuple[Job, int]]) -> dict[str, str]:
     """Return what decides each bit of a part of a run."""
     job, place = lanes[0]
     own = _own_rows(lanes)
-    total = float(max(job.epochs, 1) * batch_count(len(job.data[place].x), job.plan.batch_size))
     return identity(
         job.plan,
-        optimizers=[bind_schedules(as_optimizer(j.optimizers[p]), total) for j, p in lanes],
+        optimizers=[bound_optimizer(j, p) for j, p in lanes],
         penalties=[j.penalties[p] for j, p in lanes],
         early_stopping=job.early_stopping,
         data=[j.data[p] for j, p in lanes] if own else job.data[place],

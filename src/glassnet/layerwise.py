@@ -1,8 +1,7 @@
-"""Passes: one forward and one backward pass of a network, layer by layer, with all that went through."""
+"""Layerwise: one forward and one backward pass of a network, layer by layer, with all that went through."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,9 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from glassnet._types import Array, Params, State, default_float
+from glassnet.batches import Data
+from glassnet.errors import DataError
 from glassnet.layers import Dropout, Layer
 from glassnet.losses import Loss
-from glassnet.network import Network
+from glassnet.model import Model
+from glassnet.network import Network, each_layer
+from glassnet.objectives import as_target, encoded
 
 
 class LayerPass(NamedTuple):
@@ -57,35 +60,33 @@ def pass_through(
     >>> [layer.name for layer in found.layers]
     ['layer 0 (Dense)', 'layer 1 (ReLU)', 'layer 2 (Dense)']
     """
-    named = list(flat(network))
-    places = [_part(params, path) for path, _ in named]
-    skeleton = tuple(layer.skeleton() for _, layer in named)
-    states = [_part(state, path) for path, _ in named]
-    through = _through(places, states, x, target, layers=skeleton, loss=loss)
+    paths, layers, parts = zip(*each_layer(network, params, state), strict=True)
+    own, kept = ([part[k] for part in parts] for k in (0, 1))
+    skeleton = tuple(layer.skeleton() for layer in layers)
+    through = _through(own, kept, x, target, layers=skeleton, loss=loss)
     ys, dxs, dparams = jax.tree.map(np.asarray, through)
     first = np.asarray(x, default_float())
-    layers = tuple(
-        LayerPass(".".join(map(str, path)), layer, p, before, y, dx, dp)
-        for (path, layer), p, before, y, dx, dp in zip(
-            named, places, [first, *ys], ys, dxs, dparams, strict=False
+    passed = zip(paths, layers, own, [first, *ys], ys, dxs, dparams, strict=False)
+    each = (LayerPass(".".join(map(str, path)), *parts) for path, *parts in passed)
+    return Pass(tuple(each), ys[-1], dxs[-1])
+
+
+def encoded_rows(model: Model, X: Any, y: Any) -> Data:
+    """Return rows and targets as the network and its loss take them.
+
+    Raises
+    ------
+    DataError: rows or targets that the model cannot take, not one target a row, or none at all.
+    """
+    x = model.inputs(X)
+    if y is None:
+        raise DataError("y is None, but what is asked for needs the true targets: give y.")
+    t = as_target(encoded(y, model.target), model.loss, model.dtype)
+    if len(x) != len(t):
+        raise DataError(
+            f"X has {len(x)} rows and y has {len(t)}: each row needs exactly one target."
         )
-    )
-    return Pass(layers, ys[-1], dxs[-1])
-
-
-def flat(network: Network, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Layer]]:
-    """Yield each layer with its path, those of nested networks one by one."""
-    for place, layer in enumerate(network.layers):
-        if isinstance(layer, Network):
-            yield from flat(layer, (*path, place))
-        else:
-            yield (*path, place), layer
-
-
-def _part(tree: Any, path: tuple[int, ...]) -> Any:
-    for place in path:
-        tree = tree[place]
-    return tree
+    return Data(x, t)
 
 
 @partial(jax.jit, static_argnames=("layers", "loss"))

@@ -153,6 +153,35 @@ def _name(path: Any) -> str:
     return str(getattr(path[-1], "key", getattr(path[-1], "idx", path[-1])))
 
 
+Place = tuple[int, ...]  # of a layer in a network, and in the networks inside it
+
+
+def is_plain(layer: Layer) -> bool:
+    """Return whether a layer is a network whose layers are seen one by one, with no ways of its own."""
+    cls = type(layer)
+    own = (cls.forward, cls.backward)
+    return isinstance(layer, Network) and own == (Network.forward, Network.backward)
+
+
+def each_layer(
+    network: Network, *trees: Any, at: Place = ()
+) -> Iterator[tuple[Place, Layer, list[Any]]]:
+    """Yield each layer's place, the layer, and its part of each tree (parameters, state, ...).
+
+    Those of networks inside come one by one, where these stand; the part of a tree that is None is None.
+
+    >>> [place for place, _, _ in each_layer(Network([Dense(2), Network([Dense(1), "relu"])]))]
+    [(0,), (1, 0), (1, 1)]
+    """
+    for i, layer in enumerate(network):
+        parts = [None if tree is None else tree[i] for tree in trees]
+        if is_plain(layer):
+            assert isinstance(layer, Network)
+            yield from each_layer(layer, *parts, at=(*at, i))
+        else:
+            yield (*at, i), layer, parts
+
+
 def spread_traits(layer: Layer, params: Params) -> Params:
     """Return a tree like `params` with the `Trait` of each parameter in its place."""
 

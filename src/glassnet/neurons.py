@@ -23,7 +23,6 @@ from glassnet.explaining import (
     axes,
     draw_bars,
     draw_picture,
-    frame,
     model_of,
     text_table,
 )
@@ -31,6 +30,7 @@ from glassnet.layers import Dense, Flatten
 from glassnet.losses import MeanSquaredError
 from glassnet.model import Model
 from glassnet.network import Network
+from glassnet.tables import frame_of
 
 STARTS = 4  # of the strongest rows: an ascent ends on the hill where it began
 ROUNDS = 3  # of choosing categories and ascending
@@ -130,7 +130,7 @@ class Excitation:
     def to_frame(self) -> Any:
         """Return a data frame, one line an input of the network: input, value."""
         names = self.input_names or [",".join(map(str, at)) for at in np.ndindex(self.input.shape)]
-        return frame({"input": list(names), "value": self.input.ravel()})
+        return frame_of({"input": list(names), "value": self.input.ravel()})
 
     def __str__(self) -> str:
         head = (

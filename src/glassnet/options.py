@@ -31,6 +31,11 @@ TableName = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
+TrueTarget = Annotated[
+    str | None, typer.Option("--target", "-t", help="The true values; default: as trained.")
+]
+
+
 def check_writable(path: Path | None, source: str, *suffixes: str) -> None:
     """Raise before the work begins if its result could not be written, or would replace what it reads."""
     if path is None:

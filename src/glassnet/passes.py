@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -12,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from glassnet import keys
-from glassnet._types import Key, Params, Shape, State, default_float, precision
+from glassnet._types import Key, Params, Shape, default_float, precision
 from glassnet.activations import Activation, Identity
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.layers import Dense, Dropout, Layer
-from glassnet.losses import Loss, MeanSquaredError
+from glassnet.losses import MeanSquaredError
 from glassnet.model import Model
-from glassnet.network import Network
-from glassnet.objectives import as_target, encode_target, encoded, resolve_loss
+from glassnet.network import Network, each_layer
+from glassnet.objectives import encode_target, resolve_loss
 
 
 def untrained(
@@ -94,24 +93,15 @@ class Passed(NamedTuple):
 
 def walk(model: Model, x: Any, *, key: Key | None = None, train: bool = False) -> list[Passed]:
     """Return each layer's part in a forward pass of encoded rows; nested networks layer by layer."""
+    found = []
     with precision(model.dtype):
         a = jnp.asarray(x, default_float())
-        return list(_steps(model.network, model.params, model.layer_state, a, key, train))
-
-
-def _steps(
-    network: Network, params: Params, state: State, x: Any, key: Key | None, train: bool
-) -> Iterator[Passed]:
-    for i, layer in enumerate(network):
-        own = None if key is None else keys.fold_in(key, i)
-        if isinstance(layer, Network):
-            inner = list(_steps(layer, params[i], state[i], x, own, train))
-            yield from inner
-            x = jnp.asarray(inner[-1].y)
-        else:
-            y, _, cache = layer.forward(params[i], state[i], x, key=own, train=train)
-            yield Passed(layer, params[i], np.asarray(x), np.asarray(y), cache)
-            x = y
+        for place, layer, (own, kept) in each_layer(model.network, model.params, model.layer_state):
+            of_layer = None if key is None else reduce(keys.fold_in, place, key)
+            y, _, cache = layer.forward(own, kept, a, key=of_layer, train=train)
+            found.append(Passed(layer, own, np.asarray(a), np.asarray(y), cache))
+            a = y
+    return found
 
 
 class Column(NamedTuple):
@@ -139,15 +129,6 @@ class Column(NamedTuple):
         return type(self.activation).__name__
 
 
-def flat(network: Network, params: Params) -> Iterator[tuple[Layer, Params]]:
-    """Yield each layer with its parameters, those of nested networks one by one."""
-    for layer, own in zip(network, params, strict=True):
-        if isinstance(layer, Network):
-            yield from flat(layer, own)
-        else:
-            yield layer, own
-
-
 def columns(model: Model) -> list[Column]:
     """Return the Dense layers of a model as they are drawn.
 
@@ -156,7 +137,7 @@ def columns(model: Model) -> list[Column]:
     ConfigurationError: there is none.
     """
     found: list[Column] = []
-    for place, (layer, params) in enumerate(flat(model.network, model.params)):
+    for place, (_, layer, (params,)) in enumerate(each_layer(model.network, model.params)):
         if isinstance(layer, Dense):
             W = np.asarray(params["W"])
             b = np.asarray(params.get("b", np.zeros(len(W))))
@@ -187,29 +168,6 @@ def column(model: Model, layer: int) -> Column:
         ) from None
 
 
-def gradients(model: Model, X: Any, y: Any) -> tuple[Params, float]:
-    """Return dL/dparams of the mean loss over rows, as training sees it at these weights, and the loss.
-
-    Dropout is off and batch normalisation uses the rows' own statistics.
-    """
-    with precision(model.dtype):
-        x, t = encoded_rows(model, X, y)
-        network = without_dropout(model.network)
-        found, loss = _gradients(
-            model.params, model.layer_state, x, t, network=network, loss=model.loss
-        )
-    return found, float(loss)
-
-
-@partial(jax.jit, static_argnames=("network", "loss"))
-def _gradients(
-    params: Params, state: State, x: Any, t: Any, *, network: Network, loss: Loss
-) -> tuple[Params, Any]:
-    logits, _, cache = network.forward(params, state, x, train=True)
-    _, found = network.backward(params, cache, loss.gradient(logits, t))
-    return found, loss.value(logits, t)
-
-
 def without_dropout(network: Network) -> Network:
     """Return a network of the same parameters that drops nothing."""
     return Network([_still(layer) for layer in network])
@@ -219,9 +177,3 @@ def _still(layer: Layer) -> Layer:
     if isinstance(layer, Network):
         return without_dropout(layer)
     return Identity() if isinstance(layer, Dropout) else layer
-
-
-def encoded_rows(model: Model, X: Any, y: Any) -> tuple[Any, Any]:
-    """Return rows and targets as the network and its loss take them."""
-    t = as_target(encoded(y, model.target), model.loss, model.dtype)
-    return jnp.asarray(model.inputs(X)), jnp.asarray(t)

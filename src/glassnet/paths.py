@@ -7,7 +7,7 @@ its numbers. Of many members, whose outputs' mean predicts, it is the mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from glassnet._types import Array, Params, State
 from glassnet.embeddings import Embedding
 from glassnet.errors import ConfigurationError
-from glassnet.layers import Layer
 from glassnet.model import Model
-from glassnet.network import Network
+from glassnet.network import Network, each_layer
 
 NODES = 8  # of each piece of the path, by Gauss and Legendre
 MOST_STEPS = 4096
@@ -93,7 +92,7 @@ def _slopes(
     """Return F and (x - b) ∂F/∂x at b + share (x - b), the mean over the members."""
 
     def one(params: Params, state: State) -> tuple[Array, Array]:
-        layers = _flattened(network.layers, params, state)
+        layers = [(layer, *parts) for _, layer, parts in each_layer(network, params, state)]
         end, start = jnp.asarray(x, seeds.dtype), jnp.asarray(base, seeds.dtype)
         embedding = layers.pop(0) if isinstance(layers[0][0], Embedding) else None
         if embedding is not None:
@@ -124,21 +123,10 @@ def _by_code(embedding: Any, slopes: Array) -> Array:
     return jnp.concatenate([slopes[:, :plain], of_codes], axis=1)
 
 
-def _flattened(layers: Iterable[Layer], params: Params, state: State) -> list[tuple[Any, Any, Any]]:
-    """Return (layer, params, state) of each layer in order, those of networks inside in their place."""
-    found: list[tuple[Any, Any, Any]] = []
-    for layer, p, s in zip(layers, params, state, strict=True):
-        if isinstance(layer, Network):
-            found += _flattened(layer.layers, p, s)
-        else:
-            found.append((layer, p, s))
-    return found
-
-
 def check_embeddings(model: Model) -> None:
     """Raise for an embedding whose codes have no path of their own."""
-    layers = _flattened(model.network.layers, model.params, model.layer_state)
-    if any(isinstance(layer, Embedding) for layer, _, _ in layers[1:]):
+    _, *later = (layer for _, layer, _ in each_layer(model.network))
+    if any(isinstance(layer, Embedding) for layer in later):
         raise ConfigurationError(
             "An Embedding behind the first layer hides which of its codes an output comes from: put"
             " gn.Embedding first, as the estimators do, to have it explained."

@@ -6,7 +6,7 @@ Each layer is wrapped in one that hands all on and writes down what passes. So w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Unpack
 
@@ -21,15 +21,13 @@ from glassnet.batches import Data
 from glassnet.embeddings import Periodic
 from glassnet.layers import BatchNorm, Context, Dropout, Layer
 from glassnet.losses import Loss
-from glassnet.network import Network, spread_traits
+from glassnet.network import Network, Place, is_plain, spread_traits
 from glassnet.packing import Layout
 from glassnet.penalties import Penalty
 from glassnet.programs import quickly_compiled
 from glassnet.training import train_step, update
 from glassnet.training_state import Plan, TrainState
 from glassnet.wrappers import Averaged
-
-Place = tuple[int, ...]  # of a layer in a network, and in the networks inside it
 
 
 class Passed(NamedTuple):
@@ -99,13 +97,6 @@ class Probe(Layer):
         return self.layer.traits()
 
 
-def is_plain(layer: Layer) -> bool:
-    """Return whether a layer is a network whose layers are seen one by one, with no ways of its own."""
-    cls = type(layer)
-    own = (cls.forward, cls.backward)
-    return isinstance(layer, Network) and own == (Network.forward, Network.backward)
-
-
 def wrapped(network: Network, wrap: Callable[[Layer, Place], Layer], at: Place = ()) -> Network:
     """Return the network with each layer wrapped, those of networks inside it too."""
 
@@ -116,19 +107,6 @@ def wrapped(network: Network, wrap: Callable[[Layer, Place], Layer], at: Place =
         return wrap(layer, place)
 
     return Network([of(layer, (*at, i)) for i, layer in enumerate(network)])
-
-
-def spots(
-    network: Network, *trees: Any, at: Place = ()
-) -> Iterator[tuple[Place, Layer, list[Any]]]:
-    """Yield each layer's place, the layer, and its part of each tree (parameters, state, ...)."""
-    for i, layer in enumerate(network):
-        parts = [None if tree is None else tree[i] for tree in trees]
-        if is_plain(layer):
-            assert isinstance(layer, Network)
-            yield from spots(layer, *parts, at=(*at, i))
-        else:
-            yield (*at, i), layer, parts
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from glassnet.activations import Activation, Identity, ReLU
 from glassnet.layers import BatchNorm, Dense, Dropout, Layer
-from glassnet.layerwise import flat
-from glassnet.network import Network
+from glassnet.network import Network, each_layer
 from glassnet.typed import arguments, flags
 from glassnet.wrappers import Averaged, ClipByNorm, as_optimizer
 
@@ -117,7 +116,7 @@ def with_widths(network: Network, widths: Sequence[int]) -> Network:
     'gn.Network([gn.Dense(8), gn.Tanh(), gn.Dense(1)])'
     """
     left = list(widths)
-    hidden = sum(isinstance(layer, Dense) for _, layer in flat(network)) - 1
+    hidden = sum(isinstance(layer, Dense) for _, layer, _ in each_layer(network)) - 1
 
     def sized(layer: Layer) -> list[Layer]:
         if not isinstance(layer, Dense) or not left:

@@ -12,7 +12,7 @@ import numpy as np
 from glassnet import keys
 from glassnet._resolve import check_count, check_range, resolve
 from glassnet._types import precision
-from glassnet.batches import Data, batch_count
+from glassnet.batches import Data
 from glassnet.checkpoints import as_checkpoint
 from glassnet.diagnosis import check_loss, diagnose_job
 from glassnet.divergence import as_policy
@@ -20,7 +20,7 @@ from glassnet.errors import ConfigurationError, DataError, DivergenceError
 from glassnet.findings import Diagnosis
 from glassnet.fitting import Callback, EarlyStopping, start
 from glassnet.history import History
-from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs
+from glassnet.jobs import Finished, Job, Settings, bound_optimizer, finished_model, run_jobs
 from glassnet.losses import CustomLoss, Loss
 from glassnet.metrics import METRICS
 from glassnet.model import Model, check_array
@@ -37,7 +37,6 @@ from glassnet.progress import ProgressBar
 from glassnet.splits import split
 from glassnet.targets import Target
 from glassnet.training_state import DIVERGED, Plan, TrainState
-from glassnet.wrappers import as_optimizer, bind_schedules
 
 NO_PENALTY = Penalty()
 
@@ -221,8 +220,7 @@ def finished_run(job: Job, ended: Finished) -> Run:
     DivergenceError: it diverged, and that was not to be the end.
     """
     model = finished_model(job.blueprint, [ended], job.on_divergence)
-    steps = float(max(job.epochs, 1) * batch_count(len(job.data[0].x), job.plan.batch_size))
-    optimizer = bind_schedules(as_optimizer(job.optimizers[0]), steps)
+    optimizer = bound_optimizer(job, 0)
     return Run(
         model, ended.history, ended.state, ended.status, optimizer, job.penalties[0], ended.settings
     )

@@ -16,7 +16,7 @@ from glassnet.evidence import Evidence
 from glassnet.findings import Finding
 from glassnet.fitting import EarlyStopping
 from glassnet.layers import Dropout
-from glassnet.layerwise import flat
+from glassnet.network import each_layer
 from glassnet.remedies import (
     LARGE_STEP,
     LEARNED,
@@ -209,7 +209,7 @@ def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
             if float(getattr(penalty, name)) > 0 and e.penalty > MARGIN * e.guess_loss:
                 said = f"{name}={float(getattr(penalty, name)):g} keeps the weights too small."
                 return {name: 0.0}, said, "no penalty"
-    rates = [layer.rate for _, layer in flat(network) if isinstance(layer, Dropout)]
+    rates = [layer.rate for _, layer, _ in each_layer(network) if isinstance(layer, Dropout)]
     if rates and max(rates) > 0.5:
         parameters: dict[str, Any] = (
             {"dropout": 0.1} if e.built else {"network": with_dropout(network, 0.1)}

@@ -15,6 +15,7 @@ are moved to UTC. Untyped values (a list, an array of objects) that are all miss
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from glassnet._resolve import resolve
 from glassnet.columns import KIND_OF_DTYPE, Column, Kind, column_of, missing_in
-from glassnet.errors import DataError, did_you_mean
+from glassnet.errors import ConfigurationError, DataError, did_you_mean
 
 __all__ = [
     "Column",
@@ -241,3 +243,27 @@ def _first(items: Iterable[str], most: int = 20) -> str:
 
 def _same(a: Column, b: Column) -> bool:
     return np.array_equal(a, b, equal_nan=a.dtype.kind != "O")
+
+
+FRAMES = ("pandas", "polars", "pyarrow")  # what makes data frames, the first that is installed
+
+
+def frame_of(columns: Mapping[str, Any], backend: str | None = None) -> Any:
+    """Return columns of equal length as a data frame of a library by name, or of the first that is installed.
+
+    Raises
+    ------
+    ConfigurationError: the library is not installed, or none is.
+    """
+    if backend is not None:
+        resolve("library for data frames", backend, dict.fromkeys(FRAMES))
+    wanted = FRAMES if backend is None else (backend,)
+    there: list[Any] = [name for name in wanted if importlib.util.find_spec(name) is not None]
+    if not there:
+        raise ConfigurationError(
+            f"{' or '.join(wanted)} is not installed, and a data frame needs it: pip install {wanted[0]},"
+            " or use to_dict(), which gives plain values."
+        )
+    import narwhals as nw  # lazily: it is needed for data frames only
+
+    return nw.to_native(nw.from_dict(dict(columns), backend=there[0]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,6 @@ from glassnet.errors import ConfigurationError
 from glassnet.traced import LayerTrace, Parameter, Traced
 
 Columns = dict[str, np.ndarray]
-BACKENDS = ("pandas", "polars", "pyarrow")
 
 
 def table_of(traced: Traced, what: str) -> Columns:
@@ -93,23 +91,6 @@ TABLES: dict[str, Callable[[Traced], Columns]] = {
 
 def _stacked(parts: list[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def frame_of(columns: Columns, backend: str | None) -> Any:
-    """Return columns as a data frame of a library by name, or of the first one that is installed."""
-    if backend is not None:
-        resolve("library for data frames", backend, dict.fromkeys(BACKENDS))
-    wanted = BACKENDS if backend is None else (backend,)
-    there: list[Any] = [name for name in wanted if importlib.util.find_spec(name) is not None]
-    if not there:
-        raise ConfigurationError(
-            f"{' or '.join(wanted)} is not installed, and a data frame needs it: pip install {wanted[0]},"
-            " or use trace.to_columns(), which gives NumPy's arrays by name."
-        )
-    import narwhals as nw  # lazily: it is needed for data frames only
-
-    frame = nw.from_dict(dict(columns), backend=there[0])
-    return nw.to_native(frame)
 
 
 def as_plain(traced: Traced) -> dict[str, Any]:

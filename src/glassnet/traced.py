@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from glassnet.activations import Activation
 from glassnet.layers import Layer
 from glassnet.losses import Loss
-from glassnet.network import Network
+from glassnet.network import Network, each_layer
 from glassnet.penalties import Penalty
-from glassnet.recording import Step, moments, spots
+from glassnet.recording import Step, moments
 from glassnet.training_state import TrainState
 
 Values = NDArray[Any]
@@ -179,7 +179,7 @@ def layer_traces(
         None if after is None else after.params, *kept.values(), *past.values(),
     )  # fmt: skip
     found = []
-    for place, layer, parts in spots(network, *trees):
+    for place, layer, parts in each_layer(network, *trees):
         params, layer_state, factor, extra, updates, new, *own = parts
         seen = step.passed[place]
         parameters = {}

@@ -32,9 +32,10 @@ from glassnet.penalties import Penalty
 from glassnet.recording import Form, automatic, record
 from glassnet.schedules import rate_at
 from glassnet.symbols import input_labels
+from glassnet.tables import frame_of
 from glassnet.trace_page import trace_html
 from glassnet.trace_start import batch_of, notes_on, source_of, start_of
-from glassnet.trace_tables import as_plain, frame_of, table_of
+from glassnet.trace_tables import as_plain, table_of
 from glassnet.trace_text import trace_text
 from glassnet.traced import Taken, Traced, layer_traces
 from glassnet.training_state import TrainState
