@@ -19,7 +19,7 @@ ARROW = """
     thumbnails weighted
     batches choices conversion encoders initializers intervals losses splits tables tensorfile wrappers
     databases dates layers pictures tasks
-    activations comparison dialects embeddings penalties suspicions targets
+    activations augmentation comparison dialects embeddings penalties suspicions targets
     baselines class_weights curves delimited figures_functions network objectives preprocessing
     contestants datasets model onnx_columns onnx_layers remedies shapes training_state
     divergence evaluation explaining identity inputs layerwise passes paths persistence training

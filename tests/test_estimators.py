@@ -22,7 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import glassnet as gn
+from glassnet.augmentation import RandomShift
 from glassnet.errors import ConfigurationError, DataError
+from glassnet.recipes import picture_front
 from helpers import assert_same_bits, blobs
 
 X, y = blobs(60)
@@ -247,6 +249,27 @@ def test_pictures(colours):
     assert fitted.model_.in_shape == (8, 8, *colours)
     with pytest.raises(DataError, match="rows of shape"):
         fitted.predict(images[:, :4])
+
+
+def test_pictures_are_moved_by_a_28th_of_their_side_while_training():
+    """The front's own layers, by size, number and the person's choice; a table's choices are refused."""
+
+    def moved(shape, embedding="auto"):
+        front = picture_front(np.zeros(shape, np.uint8), embedding)
+        return [layer.pixels for layer in front if isinstance(layer, RandomShift)]
+
+    assert [moved((50, side, 64)) for side in (8, 14, 15, 28, 64)] == [[], [], [1], [1], [2]]
+    assert moved((39, 28, 28)) == [] and moved((50, 28, 28, 3)) == [
+        1
+    ]  # of few, each counts as it is
+    assert moved((50, 28, 28), "none") == [] and moved((50, 8, 8), RandomShift(3)) == [3]
+    for wrong in ("periodic", "scale", None):
+        with pytest.raises(ConfigurationError, match="for pictures"):
+            moved((50, 28, 28), wrong)
+    images = np.random.default_rng(0).integers(0, 256, (40, 15, 15), np.uint8)
+    kinds = np.arange(40) % 2
+    network = classifier(epochs=1, embedding="auto").fit(images, kinds).model_.network
+    assert network.layers[1] == RandomShift(1)
 
 
 def table(rows: int = 60) -> dict[str, list[Any]]:

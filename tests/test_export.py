@@ -27,6 +27,7 @@ import glassnet as gn
 from glassnet import cli, exporting, numpy_predict, onnx_layers
 from glassnet._types import precision
 from glassnet.activations import ACTIVATIONS, Identity, LeakyReLU
+from glassnet.augmentation import RandomShift
 from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exporting import OUTPUTS, export, graph_of, onnx_inputs
@@ -191,7 +192,8 @@ def models(draw: Any, dtype: str) -> tuple[Model, Any]:
     loss, target, outputs = draw(st.sampled_from(TARGETS))
     if draw(st.integers(0, 3)) == 0:
         in_shape, X = (2, 3, 1), np.random.default_rng(1).integers(0, 256, (33, 2, 3, 1), np.uint8)
-        front = [Rescale(1 / 64, -2.0), *draw(st.sampled_from([[], [BatchNorm()]])), Flatten()]
+        between = draw(st.sampled_from([[], [BatchNorm()], [RandomShift()]]))
+        front = [Rescale(1 / 64, -2.0), *between, Flatten()]
     else:
         in_shape, X = (5,), np.random.default_rng(1).normal(0, 1.5, (33, 5))
         X[:, 3:] = np.random.default_rng(2).integers(-1, 4, (33, 2))

@@ -21,6 +21,7 @@ from scipy import special
 from glassnet import keys
 from glassnet._types import precision
 from glassnet.activations import ACTIVATIONS, LeakyReLU, Tanh
+from glassnet.augmentation import AUGMENTATIONS, RandomShift
 from glassnet.batches import Data
 from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
@@ -43,6 +44,7 @@ EXAMPLES: dict[str, list[Layer]] = {  # of layers that need arguments, or have o
     "Dropout": [Dropout(0.4), Dropout(0.0)],
     "BatchNorm": [BatchNorm(), BatchNorm(momentum=0.5, eps=0.1)],
     "Rescale": [Rescale(1 / 255, -0.5)],
+    "RandomShift": [RandomShift(), RandomShift(pixels=2)],
     "Scale": [Scale(), Scale(factor=1.0)],
     "Periodic": [
         Periodic(columns=4),
@@ -61,6 +63,11 @@ LAYER_CASES = [
     for name, cls in LAYER_TYPES.items()
     for i, layer in enumerate(EXAMPLES[name] if name in EXAMPLES else [cls()])
 ]
+
+
+def in_shape_of(layer: Layer) -> tuple[int, ...]:
+    """Return the shape of one row that a layer of the table can take."""
+    return (2, 3) if type(layer).__name__ in AUGMENTATIONS else (4,)
 
 
 def prepared(layer: Layer, in_shape: tuple[int, ...], dtype: str) -> tuple[Any, Any, Any, Any]:
@@ -120,12 +127,32 @@ def test_the_examples_cover_the_tables() -> None:
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("layer", LAYER_CASES)
 def test_backward_is_the_derivative_of_forward(layer: Layer, dtype: str) -> None:
-    check_layer(layer, (4,), dtype)
+    check_layer(layer, in_shape_of(layer), dtype)
 
 
-@pytest.mark.parametrize("layer", [Flatten(), BatchNorm(), Dropout(0.4), LeakyReLU()])
+@pytest.mark.parametrize(
+    "layer", [Flatten(), BatchNorm(), Dropout(0.4), LeakyReLU(), RandomShift()]
+)
 def test_backward_is_the_derivative_of_forward_on_pictures(layer: Layer) -> None:
     check_layer(layer, (2, 3, 1), "float64")
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (4, 7, 3)])
+@pytest.mark.parametrize("pixels", [1, 3])
+def test_random_shift_moves_each_picture_as_numpy_would(
+    shape: tuple[int, ...], pixels: int
+) -> None:
+    """Each picture is one of the (2 pixels + 1)² moves of itself, edges repeated, all moves equally often."""
+    x, layer = normal((2_000, *shape), 0, np.float32), RandomShift(pixels)
+    y = np.asarray(layer.forward({}, {}, jnp.asarray(x), key=keys.key(3), train=True)[0])
+    edges = [(0, 0), (pixels, pixels), (pixels, pixels), *[(0, 0)] * (len(shape) - 2)]
+    padded, (h, w), moves = np.pad(x, edges, mode="edge"), shape[:2], range(2 * pixels + 1)
+    moved = [np.all(y == padded[:, i : i + h, j : j + w], axis=(1, *range(2, y.ndim)))
+             for i in moves for j in moves]  # fmt: skip
+    assert (np.sum(moved, axis=0) == 1).all()
+    expected = len(x) / len(moved)
+    counts = np.sum(moved, axis=1)
+    assert ((counts - expected) ** 2 / expected).sum() < len(moved) + 5 * np.sqrt(2 * len(moved))
 
 
 @dataclass(frozen=True)
@@ -166,9 +193,9 @@ def test_activations_stay_finite_far_from_zero(name: str) -> None:
 @pytest.mark.parametrize("layer", LAYER_CASES)
 def test_rows_of_weight_0_change_nothing(layer: Layer) -> None:
     with precision("float64"):
-        params, state, x, dy = prepared(layer, (4,), "float64")
+        params, state, x, dy = prepared(layer, in_shape_of(layer), "float64")
         weight = jnp.asarray([1.0, 0.5, 2.0, 1.0, 1.5])
-        strange = jnp.full((3, 4), 1e3)  # what stands in the padding must not matter
+        strange = jnp.full((3, *x.shape[1:]), 1e3)  # what stands in the padding must not matter
         nothing = jnp.zeros((3, *dy.shape[1:]))
 
         def run(x: Any, dy: Any, weight: Any) -> Any:

@@ -19,6 +19,7 @@ from safetensors.numpy import save as to_bytes
 from glassnet import keys
 from glassnet._types import precision
 from glassnet.activations import ACTIVATIONS, LeakyReLU
+from glassnet.augmentation import RandomShift
 from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.errors import ConfigurationError, DataError, GlassnetError, ModelFormatError
 from glassnet.initializers import INITIALIZERS, Normal
@@ -34,6 +35,7 @@ from helpers import assert_same_bits, blobs
 X, Y = blobs(10)
 EVERYTHING = Network(
     [
+        RandomShift(2),
         Rescale(1 / 255, -0.5),
         Flatten(),
         Dense(3, Normal(0.3)),

@@ -475,6 +475,34 @@ def test_a_picture():
     assert found.check()
 
 
+def test_a_picture_that_was_moved():
+    pictures = np.random.default_rng(0).integers(0, 256, (6, 3, 4)).astype(np.uint8)
+    run = gn.train(
+        gn.Network([gn.RandomShift(), gn.Flatten(), gn.Dense(2)]),
+        pictures,
+        np.arange(6) % 2,
+        epochs=1,
+    )
+    found = gn.trace(run, pictures, np.arange(6) % 2)
+    edges = np.pad(pictures, [(0, 0), (1, 1), (1, 1)], mode="edge")
+    u, v = next(
+        (u, v)
+        for u in range(3)
+        for v in range(3)
+        if (found.layers[0].output[2] == edges[2, u : u + 3, v : v + 4]).all()
+    )
+    taken = (
+        min(max(u, 0), 2),
+        min(max(1 + v, 0), 3),
+    )  # what stands at (1, 2): (1 + u - 1, 2 + v - 1)
+    equation = found.neuron(0, (1, 2), row=2)["y₇"]
+    assert f"what stood at {taken}" in str(equation)
+    assert equation.value == pictures[(2, *taken)]
+    still = gn.trace(run, pictures, np.arange(6) % 2, train=False)
+    assert "nothing is moved" in str(still.neuron(0, (1, 2), row=2)["y₇"])
+    assert found.check()
+
+
 def test_batch_norm_of_a_single_row_is_explained():
     assert "of a single row nothing is left but beta" in str(eager(trained("sgd"), X[:1], Y[:1]))
 

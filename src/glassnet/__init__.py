@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from glassnet.activations import Softplus as Softplus
     from glassnet.activations import Tanh as Tanh
     from glassnet.attribution import attribute as attribute
+    from glassnet.augmentation import RandomShift as RandomShift
     from glassnet.checkpoints import Checkpoint as Checkpoint
     from glassnet.comparing import compare as compare
     from glassnet.comparison import Comparison as Comparison
@@ -112,6 +113,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "activations": "GELU SELU Identity LeakyReLU Mish ReLU Sigmoid SiLU Softplus Tanh",
     "attribution": "attribute",
+    "augmentation": "RandomShift",
     "checkpoints": "Checkpoint",
     "comparing": "compare",
     "comparison": "Comparison",

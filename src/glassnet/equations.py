@@ -17,6 +17,7 @@ import numpy as np
 
 from glassnet._types import precision
 from glassnet.activations import Activation
+from glassnet.augmentation import RandomShift
 from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.expressions import (
     Called,
@@ -167,6 +168,21 @@ def _flatten(pen: Pen, layer: LayerTrace, j: int, into: str, out: str) -> Iterat
     yield pen.write(out + sub(j), pen.of(layer.output, j), note=f"what stands at {place}")
 
 
+def _random_shift(pen: Pen, layer: LayerTrace, j: int, into: str, out: str) -> Iterator[Equation]:
+    symbol, value = out + sub(j), pen.of(layer.output, j)
+    if layer.cache is None:
+        yield pen.write(symbol, value, formula=into + sub(j), note="nothing is moved in prediction")
+        return
+    shape = layer.input.shape[1:]
+    (i, k, *channel) = (int(place) for place in np.unravel_index(j, shape))
+    _, rows, columns = layer.cache
+    taken = (int(rows[pen.row, i, 0]), int(columns[pen.row, 0, k]), *channel)
+    right = into + sub(int(np.ravel_multi_index(taken, shape)))
+    yield pen.write(
+        symbol, value, formula=right, note=f"what stood at {taken} moved to {(i, k, *channel)}"
+    )
+
+
 def _periodic(pen: Pen, layer: LayerTrace, j: int, into: str, out: str) -> Iterator[Equation]:
     waves_of, value = layer.layer, pen.of(layer.output, j)
     assert isinstance(waves_of, Periodic)
@@ -205,6 +221,7 @@ _FORWARD: tuple[tuple[type[Any], Callable[..., Iterator[Equation]]], ...] = (
     (Scale, _scale),
     (Rescale, _rescale),
     (Flatten, _flatten),
+    (RandomShift, _random_shift),
     (Periodic, _periodic),
     (Embedding, _embedding),
 )

@@ -23,7 +23,7 @@ from glassnet.layerwise import encoded_rows
 from glassnet.model import Model
 from glassnet.network import Network
 from glassnet.optimizers import SGD, Adam
-from glassnet.passes import opened, untrained, without_dropout
+from glassnet.passes import opened, untrained, without_chance
 from glassnet.run import train
 from glassnet.schedules import Cosine
 
@@ -170,7 +170,7 @@ def sgd_against_gd(
     params, state = model.params, model.layer_state
     given = encoded_rows(model, X, y)
     x, t = jnp.asarray(given.x), jnp.asarray(given.y)
-    still, size = without_dropout(network), min(batch_size, len(x))
+    still, size = without_chance(network), min(batch_size, len(x))
     flat, unravel = ravel_pytree(params)
     optimizer = SGD(learning_rate)
 

@@ -29,7 +29,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, ClassVar, NamedTuple, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +73,8 @@ class Layer(ABC):
     >>> Sine().backward({}, cache, jnp.ones((1, 2)))[0].tolist()
     [[1.0, 1.0]]
     """
+
+    random: ClassVar[bool] = False  # whether `forward` draws by its key while training
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -234,6 +236,7 @@ class Dropout(Layer):
     """
 
     rate: float
+    random = True
 
     def __post_init__(self) -> None:
         check_range("Dropout's rate, the share dropped,", self.rate, 0, 1)

@@ -12,7 +12,7 @@ import numpy as np
 from glassnet._types import Array, Params, State, default_float
 from glassnet.batches import Data
 from glassnet.errors import DataError
-from glassnet.layers import Dropout, Layer
+from glassnet.layers import Layer
 from glassnet.losses import Loss
 from glassnet.model import Model
 from glassnet.network import Network, each_layer
@@ -97,7 +97,7 @@ def _through(
     x = jnp.asarray(x, default_float())
     ys, caches = [], []
     for layer, p, s in zip(layers, params, state, strict=True):
-        x, _, cache = layer.forward(p, s, x, train=not isinstance(layer, Dropout))
+        x, _, cache = layer.forward(p, s, x, train=not layer.random)
         ys.append(x)
         caches.append(cache)
     dy = loss.gradient(x, target)

@@ -15,6 +15,7 @@ from glassnet import keys
 from glassnet._resolve import resolve
 from glassnet._types import Array, Cache, Key, Params, Shape, State, default_float
 from glassnet.activations import ACTIVATIONS, Activation
+from glassnet.augmentation import AUGMENTATIONS
 from glassnet.embeddings import EMBEDDINGS
 from glassnet.errors import ConfigurationError
 from glassnet.initializers import Zeros
@@ -218,6 +219,7 @@ def hidden_layers(
 
 LAYER_TYPES: dict[str, type[Layer]] = (
     LAYERS
+    | AUGMENTATIONS
     | EMBEDDINGS
     | {
         "Network": Network,

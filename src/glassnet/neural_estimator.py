@@ -272,7 +272,8 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         """Return the model before training: encodings, network and loss, but no parameters."""
         dtype, front = self._dtype(X), []
         if isinstance(X, np.ndarray) and is_pictures(X.shape):
-            encoder, in_shape, front = None, X.shape[1:], picture_front(X)
+            encoder, in_shape = None, X.shape[1:]
+            front = picture_front(X, self.embedding)
         else:
             codes = MOST_LEVELS_ONE_HOT if self.network is None else None
             encoder = TableEncoder.fit(X, weight, code_above=codes)

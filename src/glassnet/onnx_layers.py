@@ -203,6 +203,7 @@ WRITERS: dict[str, Callable[[Graph, Any, Arrays, str, Shape], str]] = {
     "Dropout": _activation(lambda g, z: z),
     "Flatten": _flatten,
     "Rescale": _rescale,
+    "RandomShift": _activation(lambda g, z: z),
     "Scale": _scale,
     "Periodic": _periodic,
     "Embedding": _embedding,

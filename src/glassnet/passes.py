@@ -14,7 +14,7 @@ from glassnet import keys
 from glassnet._types import Key, Params, Shape, default_float, precision
 from glassnet.activations import Activation, Identity
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.layers import Dense, Dropout, Layer
+from glassnet.layers import Dense, Layer
 from glassnet.losses import MeanSquaredError
 from glassnet.model import Model
 from glassnet.network import Network, each_layer
@@ -168,12 +168,12 @@ def column(model: Model, layer: int) -> Column:
         ) from None
 
 
-def without_dropout(network: Network) -> Network:
-    """Return a network of the same parameters that drops nothing."""
+def without_chance(network: Network) -> Network:
+    """Return a network of the same parameters that draws nothing while training."""
     return Network([_still(layer) for layer in network])
 
 
 def _still(layer: Layer) -> Layer:
     if isinstance(layer, Network):
-        return without_dropout(layer)
-    return Identity() if isinstance(layer, Dropout) else layer
+        return without_chance(layer)
+    return Identity() if layer.random else layer

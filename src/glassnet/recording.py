@@ -17,6 +17,7 @@ import numpy as np
 from glassnet import keys
 from glassnet._types import Array, Cache, Key, Params, State, default_float
 from glassnet.activations import ReLU
+from glassnet.augmentation import RandomShift
 from glassnet.batches import Data
 from glassnet.embeddings import Periodic
 from glassnet.layers import BatchNorm, Context, Dropout, Layer
@@ -57,7 +58,9 @@ class Recorder(Layer):
         """What the layer puts out."""
         told: Context = {**context, "train": self.train}
         y, state, cache = self.layer.forward(params, state, x, **told)
-        kept = cache if isinstance(self.layer, (BatchNorm, Dropout, Periodic)) else None
+        kept = (
+            cache if isinstance(self.layer, (BatchNorm, Dropout, Periodic, RandomShift)) else None
+        )
         self.log[self.place] = Passed(x, y, kept, state)
         return y, state, cache
 
