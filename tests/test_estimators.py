@@ -24,7 +24,9 @@ from sklearn.preprocessing import StandardScaler
 import glassnet as gn
 from glassnet.augmentation import RandomShift
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.recipes import picture_front
+from glassnet.preprocessing import TableEncoder
+from glassnet.recipes import picture_front, table_front
+from glassnet.tables import as_table
 from helpers import assert_same_bits, blobs
 
 X, y = blobs(60)
@@ -270,6 +272,24 @@ def test_pictures_are_moved_by_a_28th_of_their_side_while_training():
     kinds = np.arange(40) % 2
     network = classifier(epochs=1, embedding="auto").fit(images, kinds).model_.network
     assert network.layers[1] == RandomShift(1)
+
+
+def test_columns_that_repeat_one_another_get_no_waves():
+    rng = np.random.default_rng(0)
+    own, same = (
+        rng.normal(size=(60, 12)),
+        rng.normal(size=(60, 1)) + 0.1 * rng.normal(size=(60, 12)),
+    )
+
+    def front(X, embedding="auto"):
+        layers = table_front(embedding, X, TableEncoder.fit(X))
+        return [type(layer).__name__ for layer in layers]
+
+    assert front(own) == ["Scale", "Periodic"] and front(same) == ["Scale"]
+    assert front(same, "periodic") == ["Scale", "Periodic"]  # what a person asks for is done
+    assert front(same[:39]) == ["Scale", "Periodic"]  # so few rows say little of columns
+    assert front(np.ones((60, 12)) * np.arange(60)[:, None] % 2) == ["Scale"]
+    assert front(as_table({f"c{i}": column for i, column in enumerate(same.T)})) == ["Scale"]
 
 
 def table(rows: int = 60) -> dict[str, list[Any]]:

@@ -26,11 +26,11 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     dropout: the share of hidden neurons dropped while training; "auto": 0.1 from 40 rows on, else 0;
         of pictures 0.2, beyond 20 000 rows 0.15.
     batch_norm: whether batch normalization stands before each activation. Default False.
-    embedding: of a table's columns before the first layer: "auto" ("periodic" up to 256 columns of numbers,
-        else "scale"), "periodic" (learned scales, waves of each number: gn.Scale, gn.Periodic), "scale",
-        "none", or a layer. Categories of more than 64 levels are looked up in a table (gn.Embedding).
-        Of pictures: "auto" (moved by up to a 28th of their side while training: gn.RandomShift), "none", or
-        a layer.
+    embedding: of a table's columns before the first layer: "auto" ("periodic" up to 256 columns of numbers
+        that do not mostly repeat one another, as pixels do; else "scale"), "periodic" (learned scales, waves
+        of each number: gn.Scale, gn.Periodic), "scale", "none", or a layer. Categories of more than 64 levels
+        are looked up in a table (gn.Embedding). Of pictures: "auto" (moved by up to a 28th of their side
+        while training: gn.RandomShift), "none", or a layer.
     network: a network of your own in place of these five; its last layer is gn.Dense(classes).
     loss: "auto" (cross-entropy, binary cross-entropy for several labels), a loss, or its name.
     optimizer: "auto" (AdamW at a steady rate, its steps averaged: gn.Averaged), an optimizer with its

@@ -42,10 +42,10 @@ from glassnet.recipes import (
     Recipe,
     build_network,
     chosen_recipe,
-    embedding_front,
     is_pictures,
     picture_front,
     recipe_for,
+    table_front,
 )
 from glassnet.run import as_callbacks, check_weights, make_plan
 from glassnet.splits import alike, folds, split
@@ -278,7 +278,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             codes = MOST_LEVELS_ONE_HOT if self.network is None else None
             encoder = TableEncoder.fit(X, weight, code_above=codes)
             in_shape = (encoder.n_features,)
-            front = embedding_front(self.embedding, len(encoder.numeric.names), encoder.places)
+            front = table_front(self.embedding, X, encoder)
         network = self.network
         if network is None:
             outputs = outputs_needed(loss, target, t)

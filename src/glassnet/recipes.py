@@ -17,7 +17,9 @@ from glassnet.fitting import EarlyStopping
 from glassnet.layers import Dense, Flatten, Layer, Rescale
 from glassnet.network import Network, hidden_layers
 from glassnet.optimizers import AdamW
+from glassnet.preprocessing import TableEncoder
 from glassnet.schedules import WarmUp
+from glassnet.tables import Table
 from glassnet.wrappers import Averaged
 
 STEADY = Averaged(AdamW(WarmUp(4e-3, warm_up=50), weight_decay=0.01, beta2=0.95), share=0.1)
@@ -32,6 +34,8 @@ FOLDS = 8  # each member watches one of them, where there are not more members t
 MOST_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
 SIDE_OF_A_SHIFT = 28  # pixels, by one of which a picture is moved: half that says nothing new
 MOST_COLUMNS_OF_WAVES = 256
+ROWS_TO_COMPARE_COLUMNS = 4_000
+LEAST_OF_ITS_OWN = 0.2  # the share that columns with waves say of their own, see `say_the_same`
 MOST_LEVELS_ONE_HOT = 64  # a category of more is looked up in a table
 
 
@@ -133,12 +137,42 @@ def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, own_rows: bool
     )
 
 
-def embedding_front(embedding: Any, n_numbers: int, places: tuple[int, ...] = ()) -> list[Layer]:
+def table_front(embedding: Any, X: Table | np.ndarray, encoder: TableEncoder) -> list[Layer]:
+    """Return the `embedding_front` for rows of a table that is encoded so."""
+    count = len(encoder.numeric.names)
+    alike = False
+    if is_auto(embedding) and len(X) >= FEW_ROWS and count <= MOST_COLUMNS_OF_WAVES:
+        some = np.arange(0, len(X), 1 + len(X) // ROWS_TO_COMPARE_COLUMNS)
+        rows = X.rows(some) if isinstance(X, Table) else X[some]
+        alike = say_the_same(encoder.transform(rows)[:, :count])
+    return embedding_front(embedding, count, encoder.places, alike=alike)
+
+
+def say_the_same(numbers: np.ndarray) -> bool:
+    """Return whether columns of numbers, shape (n, columns), mostly repeat one another, as pixels do.
+
+    k² / Σ r² is how many of k columns there seem to be, r the correlation of each with each (the
+    participation ratio of their principal components): whether that is less than a fifth of k.
+
+    >>> x = np.random.default_rng(0).normal(size=(100, 12))
+    >>> say_the_same(x), say_the_same(x[:, :1] + 0.1 * x)
+    (False, True)
+    """
+    varying = numbers[:, numbers.std(axis=0) > 0]
+    if varying.shape[1] < 2:
+        return False
+    return bool(np.mean(np.corrcoef(varying.T) ** 2) > 1 / (LEAST_OF_ITS_OWN * varying.shape[1]))
+
+
+def embedding_front(
+    embedding: Any, n_numbers: int, places: tuple[int, ...] = (), *, alike: bool = False
+) -> list[Layer]:
     """Return the layers before the first layer of neurons, for a table of so many columns of numbers.
 
     places: of the features that are codes (`TableEncoder.places`), which are looked up before all else.
-    embedding: "auto" ("periodic" for up to 256 columns of numbers, else "scale"), "periodic" (a learned scale
-    for each input, and waves of the numbers), "scale" (the scale alone), "none", or a layer of one's own.
+    embedding: "auto" ("periodic" for up to 256 columns of numbers that are not mostly `alike`, else "scale"),
+    "periodic" (a learned scale for each input, and waves of the numbers), "scale" (the scale alone), "none",
+    or a layer of one's own.
 
     >>> [type(layer).__name__ for layer in embedding_front("auto", 3)]
     ['Scale', 'Periodic']
@@ -155,8 +189,8 @@ def embedding_front(embedding: Any, n_numbers: int, places: tuple[int, ...] = ()
     looked_up: list[Layer] = [Embedding(places)] if places else []
     if embedding == "none":
         return looked_up
-    many = embedding == "auto" and n_numbers > MOST_COLUMNS_OF_WAVES
-    if n_numbers == 0 or embedding == "scale" or many:
+    plain = embedding == "auto" and (alike or n_numbers > MOST_COLUMNS_OF_WAVES)
+    if n_numbers == 0 or embedding == "scale" or plain:
         return [*looked_up, Scale()]
     return [*looked_up, Scale(), Periodic(n_numbers)]
 
