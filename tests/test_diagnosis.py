@@ -34,6 +34,8 @@ from glassnet import cli, evidence
 from glassnet.diagnosis import ILLNESSES, encoded_rows, patient_of
 from glassnet.findings import Diagnosis, Finding
 from glassnet.layerwise import pass_through
+from glassnet.options import estimator_parameters
+from glassnet.remedies import inner, remedy
 from glassnet.typed import typed
 from helpers import assert_close
 
@@ -419,6 +421,24 @@ def test_what_is_typed_is_the_object() -> None:
     optimizer = gn.ClipByNorm(gn.AdamW(gn.WarmUp(0.01, 20), weight_decay=0.1), max_norm=2.0)
     for thing in (network, optimizer, gn.EarlyStopping(3), (64,), "relu", True):
         assert eval(typed(thing), {"gn": gn}) == thing
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (gn.SGD(0.08), ("sgd", 0.08)),
+        (gn.Momentum(0.01, nesterov=True), ("nesterov", 0.01)),
+        (gn.Averaged(gn.ClipByNorm(gn.AdamW(3e-4), 1.0)), ("adamw", 0.0003)),
+    ],
+)  # fmt: skip
+def test_the_command_is_told_an_optimizer_in_its_own_options(optimizer: Any, options: Any) -> None:
+    said = remedy("command", {"optimizer": optimizer}, "smaller steps")
+    typed_in = re.search("--optimizer ([a-z]+) --learning-rate ([0-9.]+): smaller steps", said)
+    assert typed_in is not None, said
+    name, rate = typed_in[1], float(typed_in[2])
+    assert (name, rate) == options
+    taken = estimator_parameters(None, name, rate, None)["optimizer"]
+    assert isinstance(inner(optimizer), type(taken))  # what the command makes of it
 
 
 def test_there_is_no_finding_where_there_is_nothing_to_find() -> None:
