@@ -449,6 +449,30 @@ def test_there_is_no_finding_where_there_is_nothing_to_find() -> None:
     assert gn.diagnose(two, X[:2], [0, 1]).healthy
 
 
+def churn() -> Arguments:
+    """Return rows whose classes depend a little on numbers and categories, and on chance for the most."""
+    rng = np.random.default_rng(1)
+    numbers = rng.normal(size=(2000, 4))
+    contract, region = rng.integers(3, size=2000), rng.integers(12, size=2000)
+    logit = 0.35 * (numbers[:, 0] - numbers[:, 1] + (contract == 0))
+    y = rng.random(2000) < 1 / (1 + np.exp(-logit))
+    return halves(scale(np.hstack([numbers, np.eye(3)[contract], np.eye(12)[region]])), y)
+
+
+def test_overfitting_is_found_where_there_is_little_to_learn() -> None:
+    """A validation loss that rises while the training loss falls, both of them near the guess's."""
+    network = deep("relu", 1, 8, 2)
+    arguments = {"network": network, "epochs": 15, "optimizer": gn.Adam(0.01), **churn()}
+    run = gn.train(**arguments, diagnose=True)
+    held, guess = run.history["validation_loss"], np.log(2)
+    assert run.history.best_epoch < 8 and held[-1] > held.min() + 0.015
+    assert run.history["loss"][-1] > 0.92 * guess  # not a tenth of it was learned
+    assert run.diagnosis.kinds == ("overfitting",), str(run.diagnosis)
+    kept = gn.train(**arguments, early_stopping=gn.EarlyStopping(np.inf), diagnose=True)
+    assert kept.history["validation_loss"][-1] == held[-1]
+    assert kept.diagnosis.healthy and "the best of which is kept" in str(kept.diagnosis)
+
+
 def test_an_optimizer_of_optax_that_diverged_is_replaced() -> None:
     optax = pytest.importorskip("optax")
     arguments = small("float32", network=deep("relu", 1, 8, 1), optimizer=optax.sgd(1e6), epochs=20)
