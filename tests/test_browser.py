@@ -1,7 +1,7 @@
 """The pages in a real browser: nothing on the console, nothing loaded, no serious accessibility finding.
 
-Needs Chromium, which `.ci/run` installs (`apt-get install chromium`; or its path in CHROMIUM); without it these
-tests are skipped by name.
+Needs Chromium (`apt-get install chromium`, or its path in CHROMIUM), which `.ci/run` installs;
+without it these tests are skipped by name.
 """
 
 from __future__ import annotations
