@@ -34,6 +34,8 @@ from glassnet import cli, evidence
 from glassnet.diagnosis import ILLNESSES, encoded_rows, patient_of
 from glassnet.findings import Diagnosis, Finding
 from glassnet.layerwise import pass_through
+from glassnet.options import estimator_parameters
+from glassnet.remedies import inner, remedy
 from glassnet.typed import typed
 from helpers import assert_close
 
@@ -421,12 +423,54 @@ def test_what_is_typed_is_the_object() -> None:
         assert eval(typed(thing), {"gn": gn}) == thing
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        (gn.SGD(0.08), ("sgd", 0.08)),
+        (gn.Momentum(0.01, nesterov=True), ("nesterov", 0.01)),
+        (gn.Averaged(gn.ClipByNorm(gn.AdamW(3e-4), 1.0)), ("adamw", 0.0003)),
+    ],
+)  # fmt: skip
+def test_the_command_is_told_an_optimizer_in_its_own_options(optimizer: Any, options: Any) -> None:
+    said = remedy("command", {"optimizer": optimizer}, "smaller steps")
+    typed_in = re.search("--optimizer ([a-z]+) --learning-rate ([0-9.]+): smaller steps", said)
+    assert typed_in is not None, said
+    name, rate = typed_in[1], float(typed_in[2])
+    assert (name, rate) == options
+    taken = estimator_parameters(None, name, rate, None)["optimizer"]
+    assert isinstance(inner(optimizer), type(taken))  # what the command makes of it
+
+
 def test_there_is_no_finding_where_there_is_nothing_to_find() -> None:
     X = small("float32")["X"]
     run = gn.train(net(gn.Dense(4), "relu", gn.Dense(1)), X, np.full(len(X), 3.0), epochs=20)
     assert gn.diagnose(run, X, np.full(len(X), 3.0)).healthy
     two = gn.train(net(gn.Dense(4), "relu", gn.Dense(2)), X[:2], [0, 1], epochs=50)
     assert gn.diagnose(two, X[:2], [0, 1]).healthy
+
+
+def churn() -> Arguments:
+    """Return rows whose classes depend a little on numbers and categories, and on chance for the most."""
+    rng = np.random.default_rng(1)
+    numbers = rng.normal(size=(2000, 4))
+    contract, region = rng.integers(3, size=2000), rng.integers(12, size=2000)
+    logit = 0.35 * (numbers[:, 0] - numbers[:, 1] + (contract == 0))
+    y = rng.random(2000) < 1 / (1 + np.exp(-logit))
+    return halves(scale(np.hstack([numbers, np.eye(3)[contract], np.eye(12)[region]])), y)
+
+
+def test_overfitting_is_found_where_there_is_little_to_learn() -> None:
+    """A validation loss that rises while the training loss falls, both of them near the guess's."""
+    network = deep("relu", 1, 8, 2)
+    arguments = {"network": network, "epochs": 15, "optimizer": gn.Adam(0.01), **churn()}
+    run = gn.train(**arguments, diagnose=True)
+    held, guess = run.history["validation_loss"], np.log(2)
+    assert run.history.best_epoch < 8 and held[-1] > held.min() + 0.015
+    assert run.history["loss"][-1] > 0.92 * guess  # not a tenth of it was learned
+    assert run.diagnosis.kinds == ("overfitting",), str(run.diagnosis)
+    kept = gn.train(**arguments, early_stopping=gn.EarlyStopping(np.inf), diagnose=True)
+    assert kept.history["validation_loss"][-1] == held[-1]
+    assert kept.diagnosis.healthy and "the best of which is kept" in str(kept.diagnosis)
 
 
 def test_an_optimizer_of_optax_that_diverged_is_replaced() -> None:

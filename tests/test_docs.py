@@ -8,6 +8,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
+import glassnet as gn
+
 ROOT = Path(__file__).parent.parent
 MADE = {"_build", "about", "api"}  # folders that building the site makes
 PAGES = [
@@ -66,4 +68,6 @@ def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_p
         assert not re.search(loads, page.read_text("utf-8")), page
     assert "<math" in (tmp_path / "unit" / "1-network.html").read_text("utf-8")
     assert "Normalise each neuron" in (tmp_path / "api" / "layers.html").read_text("utf-8")
+    drawn = (tmp_path / "api" / "figures.html").read_text("utf-8")
+    assert all(f'id="glassnet.figures.{name}"' in drawn for name in gn.figures.__all__)
     assert "backpropag" in (tmp_path / "searchindex.js").read_text("utf-8")

@@ -25,6 +25,8 @@ from glassnet.findings import Diagnosis, Finding
 from glassnet.history import History
 from glassnet.mistakes import confusion
 from glassnet.report import SECTIONS, Facts, report_html
+from glassnet.report_network import network as network_section
+from glassnet.report_source import Source
 from glassnet.suspicions import Suspicion
 from glassnet.tables import as_table
 from glassnet.thumbnails import pixel_map
@@ -425,6 +427,15 @@ def test_the_diagram_shows_the_layers_and_is_left_out_where_it_would_not_show_th
     model = gn.train(gn.Network([gn.Scale()]), X, X, epochs=1).model
     html = report_html(model, History(), evaluate(model, X, X), Facts("a", "b"))
     assert "<svg" not in section(html, "network") and "Scale" in section(html, "network")
+
+
+def test_the_diagram_is_there_where_members_have_as_many_hidden_neurons_as_there_are_columns():
+    """Weights of members have an axis more: the neurons of a hidden layer are not its inputs."""
+    X, y = datasets.load_iris(return_X_y=True)
+    fit = NeuralClassifier(hidden=(4,), members=2, epochs=2, random_state=0).fit(X, y)
+    drawing = network_section(Source(fit.model_, History(), outcome("flowers")[1], FACTS))
+    shown = re.findall("<text[^>]*>([^<]*)</text>", drawing.split("</svg>")[0])
+    assert shown[shown.index("inputs") + 1] == "16" and "x₁₆" in shown  # of four columns' waves
 
 
 def test_findings_are_told_with_what_to_change():

@@ -640,6 +640,7 @@ def test_the_command_traces_rows_of_a_file(home, classifier):
     done = command(model, data)
     assert done.exit_code == 0, done.output
     assert "One step of training on 32 rows" in done.stdout
+    assert "keeps no optimizer: this step is SGD's" in done.stdout
     one = command(model, data, "--row", 5, "--member", 1, "--json")
     read = json.loads(one.stdout)
     expected = gn.trace(classifier, TABLE.iloc[5], ANSWERS[5], member=1)

@@ -1,6 +1,8 @@
 """Pages that are written nowhere else: the documents of the repository's root, and one a public module."""
 
 import re
+from importlib import import_module
+from inspect import isfunction
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -37,6 +39,16 @@ def api_page(module: str, names: list[str]) -> str:
     return "\n".join([*lines, "```", ""])
 
 
+def public_functions(module: str) -> list[str]:
+    """Return the names of what a module offers as `gn.module.name`."""
+    found = import_module(f"glassnet.{module}")
+    own = [
+        name for name, thing in vars(found).items()
+        if isfunction(thing) and thing.__module__ == found.__name__ and name[0] != "_"
+    ]  # fmt: skip
+    return list(getattr(found, "__all__", own))
+
+
 def write(path: Path, text: str) -> None:
     """Write a page, and leave its date alone where nothing changed."""
     path.parent.mkdir(exist_ok=True)
@@ -47,15 +59,17 @@ def write(path: Path, text: str) -> None:
 def write_pages(app: Sphinx, config: Config) -> None:
     """Write docs/about and docs/api."""
     del app, config
-    from glassnet import _HOMES
+    from glassnet import _HOMES, _MODULES
 
     for name in ABOUT:
         write(
             DOCS / "about" / f"{name.lower()}.md",
             relinked((ROOT / f"{name}.md").read_text("utf-8")),
         )
-    for module, names in _HOMES.items():
-        write(DOCS / "api" / f"{module}.md", api_page(module, sorted(names.split(), key=str.lower)))
+    pages = {module: names.split() for module, names in _HOMES.items()}
+    pages |= {module: public_functions(module) for module in _MODULES}
+    for module, names in pages.items():
+        write(DOCS / "api" / f"{module}.md", api_page(module, sorted(names, key=str.lower)))
     index = [
         "# Reference",
         "",
@@ -65,7 +79,7 @@ def write_pages(app: Sphinx, config: Config) -> None:
         ":maxdepth: 1",
         "",
     ]
-    write(DOCS / "api" / "index.md", "\n".join([*index, *sorted(_HOMES), "```", ""]))
+    write(DOCS / "api" / "index.md", "\n".join([*index, *sorted(pages), "```", ""]))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

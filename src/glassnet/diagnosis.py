@@ -188,6 +188,7 @@ def _examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:
 def _about(e: Evidence, place: int) -> str:
     """Return what was looked at, in words."""
     epochs = f" after {e.history.n_epochs} epochs" if e.history.n_epochs else ""
+    epochs += ", the best of which is kept" if e.kept_best else ""
     of = e.whole.members
     member = f", member {place + 1} of {of} (the one with the largest error)" if of > 1 else ""
     return f"a network of {len(e.dense)} layers{epochs}, {len(e.rows.x)} rows{member}"

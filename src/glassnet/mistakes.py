@@ -235,7 +235,7 @@ def examples(
     caption = f"The {counted(len(rows), 'test row')} with the largest error, worst first"
     if reasons:
         note += paragraph(WHY_NOTE[evaluation.task == "regression"], "note")
-    return table(caption, [*head, *map(name, names)], rows, kind="wide") + note
+    return table(caption, [*head, *map(name, names)], rows, kind="wide rows") + note
 
 
 WHY = "What moved it"

@@ -9,7 +9,7 @@ from glassnet.findings import Finding
 from glassnet.markup import clean, counted, escape, number, paragraph, table
 from glassnet.mistakes import figure
 from glassnet.model import Model
-from glassnet.passes import columns
+from glassnet.passes import columns, opened
 from glassnet.report_source import Source
 
 MOST_NEURONS = 8
@@ -90,7 +90,7 @@ def _drawn(model: Model) -> str:
 def _inputs(model: Model) -> list[str] | None:
     """Return the names of what the first neurons take, where that is the encoded columns themselves."""
     encoder = model.encoder
-    first = columns(model)[0].W.shape[1]
+    first = columns(opened(model))[0].W.shape[1]  # of one member: (units, inputs)
     if encoder is None or len(encoder.feature_names) != first:
         return None
     return [clean(name, 18) for name in encoder.feature_names]

@@ -37,6 +37,9 @@ RARE, MISSED = 0.2, 0.5
 LOST, BY_HEART = 0.2, 0.5
 """Of what was known of new rows, the share that further training lost; of what is known of the training
 rows, the share that does not hold for new ones."""
+ENOUGH, RISEN = 0.1, 0.02
+"""Such shares mean something if a tenth of the guess's loss was learned, or if the loss on new rows rose by a
+fiftieth of it: where there is little to learn, what is learned by heart is little beside the guess too."""
 MARGIN, ERRORS = 0.05, 2
 """By how much more a forest must explain of rows it has not seen than the network of rows it has, at least,
 and in standard errors."""
@@ -152,7 +155,7 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
     past = e.history.columns.get("validation_loss", np.empty(0))
     best = float(np.nanmin(past)) if np.isfinite(past).any() else now
     lost = (now - best) / (e.guess_loss - best) if best < e.guess_loss else 0.0
-    enough = learned > 0.1 * e.guess_loss
+    enough = learned > ENOUGH * e.guess_loss or _turned(e, now)
     if not (enough and (by_heart > BY_HEART or lost > LOST)):
         return
     parameters: dict[str, Any] = {"early_stopping": EarlyStopping(10)}
@@ -174,6 +177,17 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
         ),
         {"by_heart": by_heart, "lost": lost},
     )
+
+
+def _turned(e: Evidence, now: float) -> bool:
+    """Return whether the loss on new rows is clearly above its lowest, and the training loss fell since."""
+    losses, past = (
+        e.history.columns.get(name, np.empty(0)) for name in ("loss", "validation_loss")
+    )
+    if not np.isfinite(past).any():
+        return False
+    lowest = int(np.nanargmin(past))
+    return bool(now - past[lowest] > RISEN * e.guess_loss and losses[-1] < losses[lowest])
 
 
 def underfitting(e: Evidence) -> Iterator[Finding]:

@@ -148,5 +148,7 @@ def notes_on(
         yield "Without a target there is no loss: this is the forward pass alone."
     if step is not None and not step.finite:
         yield "Loss or gradient is not finite: training would stop here, and no parameter moves."
+    if source.optimizer is None and isinstance(moves, SGD) and step is not None:
+        yield "A model by itself keeps no optimizer: this step is SGD's, whatever it was trained with."
     if isinstance(moves, Averaged) and step is not None:
         yield "The optimizer averages the parameters along its way; the average predicts, w goes on stepping."

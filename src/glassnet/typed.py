@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from glassnet.optimizers import OPTIMIZERS
+
 
 def typed(value: Any) -> str:
     """Return an object of the library as a person would type it; fields with their defaults are left out.
@@ -57,12 +59,17 @@ def flags(parameters: Mapping[str, Any]) -> str:
 
     >>> flags({"hidden": (64, 64), "batch_norm": True, "class_weight": "balanced"})
     '--hidden 64,64 --batch-norm --class-weight balanced'
+    >>> from glassnet.optimizers import SGD
+    >>> flags({"optimizer": SGD(0.08)})
+    '--optimizer sgd --learning-rate 0.08'
     """
     parts = []
     for name, value in parameters.items():
         option = f"--{name.replace('_', '-')}"
         if name == "early_stopping":
             parts.append(f"--patience {value.patience:g}")
+        elif name == "optimizer":
+            parts.append(_optimizer_flags(value))
         elif value is True:
             parts.append(option)
         elif isinstance(value, tuple):
@@ -70,3 +77,12 @@ def flags(parameters: Mapping[str, Any]) -> str:
         else:
             parts.append(f"{option} {value}")
     return " ".join(parts)
+
+
+def _optimizer_flags(optimizer: Any) -> str:
+    """Return the name and the learning rate by which the command makes an optimizer; it knows no wrappers."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    kinds = {(type(known), getattr(known, "nesterov", None)): n for n, known in OPTIMIZERS.items()}
+    name = kinds[type(optimizer), getattr(optimizer, "nesterov", None)]
+    return f"--optimizer {name} --learning-rate {typed(optimizer.learning_rate)}"
