@@ -24,7 +24,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     hidden: the widths of the hidden layers; "auto": (128, 128, 128), of pictures (512, 512).
     activation: of the hidden layers, a name or an object. Default "silu".
     dropout: the share of hidden neurons dropped while training; "auto": 0.1 from 40 rows on, else 0;
-        of pictures 0.2, beyond 20 000 rows 0.15.
+        0.3 beyond 256 columns; of pictures 0.2, beyond 20 000 rows 0.15.
     batch_norm: whether batch normalization stands before each activation. Default False.
     embedding: of a table's columns before the first layer: "auto" ("periodic" up to 256 columns of numbers
         that do not mostly repeat one another, as pixels do; else "scale"), "periodic" (learned scales, waves

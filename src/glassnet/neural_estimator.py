@@ -143,7 +143,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
     ) -> Job:
         """Set rows aside, encode, and decide all that there is to decide."""
         seed = seed_of(self.random_state)
-        auto = recipe_for(len(rows.y), pictures=is_pictures(getattr(rows.X, "shape", ())))
+        shape = getattr(rows.X, "shape", ())
+        columns = len(rows.X.names) if isinstance(rows.X, Table) else rows.X.shape[1]
+        auto = recipe_for(len(rows.y), columns, pictures=is_pictures(shape))
         own_rows = isinstance(validation, tuple | list)
         recipe = chosen_recipe(self, auto, partial=partial, own_rows=own_rows)
         loss, target, t = self._objective(rows, classes, again)

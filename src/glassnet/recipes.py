@@ -33,7 +33,7 @@ MOST_ROWS_WATCHED = 3_000  # are enough to choose an epoch by
 FOLDS = 8  # each member watches one of them, where there are not more members than that
 MOST_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
 SIDE_OF_A_SHIFT = 28  # pixels, by one of which a picture is moved: half that says nothing new
-MOST_COLUMNS_OF_WAVES = 256
+MANY_COLUMNS = 256  # get no waves, and more dropout
 ROWS_TO_COMPARE_COLUMNS = 4_000
 LEAST_OF_ITS_OWN = 0.2  # the share that columns with waves say of their own, see `say_the_same`
 MOST_LEVELS_ONE_HOT = 64  # a category of more is looked up in a table
@@ -51,12 +51,13 @@ class Recipe(NamedTuple):
     members: int
 
 
-def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
-    """Return the choices for so many training rows, each made on inner splits of many tables.
+def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Recipe:
+    """Return the choices for so many training rows and columns, each made on inner splits of many tables.
 
     - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
     - hidden: three layers of 128 neurons; of pictures twice 512.
-    - dropout: 0.1 from 40 rows on; with fewer, each row counts, and a row of weight 2 equals two rows.
+    - dropout: 0.1 from 40 rows on, 0.3 beyond 256 columns, of which most may say nothing; none with fewer
+      rows: each counts, and a row of weight 2 equals two rows.
       Of pictures 0.2, beyond 20 000 rows 0.15; more makes members agree, so that their mean gains nothing.
     - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512; of pictures 64 up to 5 000,
       else 256.
@@ -65,6 +66,8 @@ def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
 
     >>> recipe_for(150).batch_size, recipe_for(500_000).members
     (64, 2)
+    >>> recipe_for(150).dropout, recipe_for(150, columns=2_000).dropout
+    (0.1, 0.3)
     """
     few, many = n_rows < FEW_ROWS, n_rows > 20_000
     patience = round(float(np.clip(16 * math.sqrt(10_000 / max(n_rows, 1)), 3, 16)))
@@ -82,7 +85,7 @@ def recipe_for(n_rows: int, *, pictures: bool = False) -> Recipe:
         )
     return Recipe(
         hidden=(128, 128, 128),
-        dropout=0.0 if few else 0.1,
+        dropout=0.0 if few else 0.3 if columns > MANY_COLUMNS else 0.1,
         optimizer=STEADY,
         batch_size=_by_rows(n_rows, ((20_000, 64), (100_000, 256)), 512),
         epochs=epochs,
@@ -141,7 +144,7 @@ def table_front(embedding: Any, X: Table | np.ndarray, encoder: TableEncoder) ->
     """Return the `embedding_front` for rows of a table that is encoded so."""
     count = len(encoder.numeric.names)
     alike = False
-    if is_auto(embedding) and len(X) >= FEW_ROWS and count <= MOST_COLUMNS_OF_WAVES:
+    if is_auto(embedding) and len(X) >= FEW_ROWS and count <= MANY_COLUMNS:
         some = np.arange(0, len(X), 1 + len(X) // ROWS_TO_COMPARE_COLUMNS)
         rows = X.rows(some) if isinstance(X, Table) else X[some]
         alike = say_the_same(encoder.transform(rows)[:, :count])
@@ -189,7 +192,7 @@ def embedding_front(
     looked_up: list[Layer] = [Embedding(places)] if places else []
     if embedding == "none":
         return looked_up
-    plain = embedding == "auto" and (alike or n_numbers > MOST_COLUMNS_OF_WAVES)
+    plain = embedding == "auto" and (alike or n_numbers > MANY_COLUMNS)
     if n_numbers == 0 or embedding == "scale" or plain:
         return [*looked_up, Scale()]
     return [*looked_up, Scale(), Periodic(n_numbers)]
