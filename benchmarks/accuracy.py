@@ -39,9 +39,13 @@ def network(**options: Any) -> Maker:
         named = {  # objects: made here, so that naming a model imports nothing
             "cosine": lambda: gn.AdamW(gn.WarmUp(gn.Cosine(4e-3), warm_up=50), weight_decay=0.01),
             "plain": lambda: gn.EarlyStopping(16),
+            "smoothed": lambda: (
+                gn.CrossEntropy(label_smoothing=0.05) if task == "classification" else "auto"
+            ),
         }
-        chosen = {name: named[value]() if value in ("cosine", "plain") else value
-                  for name, value in options.items()}  # fmt: skip
+        chosen = {
+            name: named[value]() if value in named else value for name, value in options.items()
+        }
         estimator = gn.NeuralClassifier if task == "classification" else gn.NeuralRegressor
         return estimator(random_state=seed, **chosen)
 
@@ -54,6 +58,8 @@ ABLATIONS: dict[str, Maker] = {
     "4 members": network(members=4),
     "no embedding": network(embedding="none"),
     "scales alone": network(embedding="scale"),
+    "waves everywhere": network(embedding="periodic"),
+    "labels smoothed by .05": network(loss="smoothed"),
     "a cosine, not averaged": network(optimizer="cosine"),
     "not calibrated": network(early_stopping="plain"),
     "no dropout": network(dropout=0.0),
