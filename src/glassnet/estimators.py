@@ -126,6 +126,17 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         check_is_fitted(self)
         return self.model_.predict_proba(self._normal(X, reset=False))
 
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the natural logarithm of `predict_proba`; -inf where a probability is 0 in its dtype.
+
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"]
+        >>> classifier = NeuralClassifier((4,), members=1, epochs=5, random_state=0).fit(X, y)
+        >>> bool(np.allclose(np.exp(classifier.predict_log_proba(X)).sum(axis=1), 1))
+        True
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
+
     @property
     def classes_(self) -> np.ndarray:
         """The classes in the order of `predict_proba`; for several labels their numbers."""

@@ -22,6 +22,7 @@ from glassnet.class_weights import balanced
 from glassnet.divergence import as_policy
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exporting import export
+from glassnet.fit_tasks import CallbackSupportMixin, fit_tasks, with_callbacks
 from glassnet.fitting import TimeLimit, start
 from glassnet.history import History
 from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs, with_errors
@@ -48,7 +49,7 @@ from glassnet.recipes import (
     recipe_for,
 )
 from glassnet.run import as_callbacks, check_weights, make_plan
-from glassnet.splits import alike, folds, split
+from glassnet.splits import alike, folds, in_one_order, split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import Target
 from glassnet.training_state import Plan, TrainState, continued
@@ -70,12 +71,13 @@ class _Rows(NamedTuple):
         return _Rows(X, self.y[places], None if self.weight is None else self.weight[places])
 
 
-class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
+class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
     """A network behind `fit` and `predict`; the two public classes add their parameters and their losses."""
 
     class_weight: Any = None  # the classifier has it as a parameter
     n_iter_: int
 
+    @with_callbacks  # type: ignore[untyped-decorator]  # scikit-learn publishes no types
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None) -> Self:
         """Train on rows X and targets y, and return the estimator.
 
@@ -94,12 +96,12 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         """
         again = bool(self.warm_start) and hasattr(self, "model_")
         rows = self._checked(X, y, sample_weight, reset=not again)
-        return self._train(rows, validation, again)
+        return self._train(self._job(rows, validation, again), (X, y, sample_weight))
 
     def _one_epoch(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         again = hasattr(self, "model_")
         rows = self._checked(X, y, sample_weight, reset=not again)
-        return self._train(rows, None, again, partial=True, classes=classes)
+        return self._train(self._job(rows, None, again, partial=True, classes=classes), None)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class, the labels, or the value of each row, in the target's own unit."""
@@ -128,15 +130,14 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         check_is_fitted(self)
         export(self.model_, path)
 
-    def _train(
-        self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
-    ) -> Self:
-        """Train the job of these rows and keep what came out."""
-        job = self._job(rows, validation, again, partial, classes)
+    def _train(self, job: Job, told: tuple[Any, Any, Any] | None) -> Self:
+        """Train a job and keep what came out. told: X, y and weights for scikit-learn's callbacks; None: one epoch."""
         limit = [] if self.max_seconds is None else [TimeLimit(self.max_seconds)]
         callbacks: list[Any] = [*as_callbacks(self.callbacks), *limit]
-        checkpoint = None if partial else as_checkpoint(self.checkpoint)
-        return self._keep(job, run_jobs([job], callbacks, checkpoint=checkpoint)[0])
+        checkpoint = None if told is None else as_checkpoint(self.checkpoint)
+        with fit_tasks(self, job, told) as tasks:
+            ended = run_jobs([job], [*callbacks, *tasks], checkpoint=checkpoint)[0]
+            return self._keep(job, ended)
 
     def _job(
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
@@ -147,6 +148,9 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         own_rows = isinstance(validation, tuple | list)
         recipe = chosen_recipe(self, auto, partial=partial, own_rows=own_rows)
         loss, target, t = self._objective(rows, classes, again)
+        if len(rows.y) < FEW_ROWS and isinstance(rows.X, np.ndarray):
+            first, weight = in_one_order(rows.X, t, rows.weight)
+            rows, t = rows.at(first)._replace(weight=weight), t[first]
         rows, held, dealt = self._watched(rows, t, validation, recipe, partial, seed)
         model = (
             self.model_ if again else self._blueprint(rows.X, rows.weight, recipe, loss, target, t)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -68,14 +70,37 @@ def alike(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
     >>> alike(np.array([[1.0], [2.0]])) is None
     True
     """
-    flat = np.ascontiguousarray(x.reshape(len(x), -1))
-    if not flat.size:
+    if not x.size:
         return None
-    whole = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
-    _, first, number = np.unique(whole, return_index=True, return_inverse=True)
-    if len(first) == len(flat) or 10 * len(first) < len(flat):
+    _, first, number = np.unique(_as_bytes(x), return_index=True, return_inverse=True)
+    if len(first) == len(x) or 10 * len(first) < len(x):
         return None
     return np.argsort(np.argsort(first))[number]
+
+
+def in_one_order(
+    x: NDArray[Any], t: NDArray[Any], weight: NDArray[np.float64] | None
+) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
+    """Return the rows (x, t) in an order of their own, equal ones once, and the weight of each, None if all 1.
+
+    So a row that stands there three times, wherever, is the very same as one of weight 3.
+
+    >>> x, t = np.array([[5], [7], [5]]), np.array([0, 1, 0])
+    >>> in_one_order(x, t, None)
+    (array([0, 1]), array([2., 1.]))
+    """
+    codes = [np.unique(_as_bytes(part), return_inverse=True)[1] for part in (x, t)]
+    _, first, place = np.unique(
+        np.stack(codes, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    total = np.bincount(place.ravel(), weights=weight)
+    return first, None if (total == 1).all() else total.astype(np.float64)
+
+
+def _as_bytes(x: NDArray[Any]) -> NDArray[Any]:
+    """Return each row of numbers as one value, equal where all their bits are."""
+    flat = np.ascontiguousarray(x.reshape(len(x), -1))
+    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
 
 
 def split(
