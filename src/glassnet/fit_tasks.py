@@ -79,9 +79,8 @@ class FitTasks:
         if self._epoch is None:
             self._begin()
         self._last = event
-        stop = self._epoch.call_on_fit_task_end(
-            **self._said, reconstruction_attributes=self._attributes
-        )
+        fitted = self._attributes if event.epoch else None  # 0: rolled back to the start
+        stop = self._epoch.call_on_fit_task_end(**self._said, reconstruction_attributes=fitted)
         self._epoch = None
         self._stopped = self._stopped or bool(stop)
         if not self._stopped and unfinished(event.state, event.epochs).any():
