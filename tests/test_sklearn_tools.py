@@ -221,7 +221,9 @@ def test_metadata_routing_brings_weights_and_validation_rows(make):
 def test_metadata_routing_reaches_through_a_search():
     grid = {"neuralclassifier__l2": [0.0, 0.1]}
     with config_context(enable_metadata_routing=True):
-        asked = classifier().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        asked = (
+            classifier().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        )
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=True), asked)
         search = GridSearchCV(pipeline, grid, cv=2, error_score="raise")
         search.fit(X, y, sample_weight=WEIGHT)

@@ -12,7 +12,7 @@ from glassnet.errors import ConfigurationError
 from glassnet.losses import LOSSES, Loss
 from glassnet.network import Network
 from glassnet.neural_estimator import NeuralEstimator
-from glassnet.objectives import resolve_loss
+from glassnet.objectives import check_same_classes, resolve_loss
 from glassnet.targets import LabelsEncoder
 
 
@@ -118,7 +118,13 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         """Train one epoch on these rows, on from the last call; the first settles the encoding.
 
         classes: all that there will be, for the first call, whose rows may lack some.
+
+        Raises
+        ------
+        As `fit`; ConfigurationError: a later call names other classes.
         """
+        if hasattr(self, "model_"):
+            check_same_classes(classes, self.model_.target)
         return self._one_epoch(X, y, sample_weight, classes)
 
     def predict_proba(self, X: Any) -> np.ndarray:

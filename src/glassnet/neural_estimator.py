@@ -259,7 +259,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         if again:
             return self.model_.loss, self.model_.target, encoded(rows.y, self.model_.target)
         loss = self._loss(rows.y)
-        if classes is None:
+        if classes is None or rows.y.ndim > 1:  # several labels are columns: none can be absent
             return loss, *encode_target(rows.y, loss, weight=rows.weight, scaled=True)
         target, _ = encode_target(np.unique(classes), loss, scaled=True)
         return loss, target, encoded(rows.y, target)

@@ -70,10 +70,12 @@ def alike(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
     >>> alike(np.array([[1.0], [2.0]])) is None
     True
     """
-    if not x.size:
+    flat = np.ascontiguousarray(x.reshape(len(x), -1))
+    if not flat.size:
         return None
-    _, first, number = np.unique(_as_bytes(x), return_index=True, return_inverse=True)
-    if len(first) == len(x) or 10 * len(first) < len(x):
+    whole = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
+    _, first, number = np.unique(whole, return_index=True, return_inverse=True)
+    if len(first) == len(flat) or 10 * len(first) < len(flat):
         return None
     return np.argsort(np.argsort(first))[number]
 
@@ -89,18 +91,17 @@ def in_one_order(
     >>> in_one_order(x, t, None)
     (array([0, 1]), array([2., 1.]))
     """
-    codes = [np.unique(_as_bytes(part), return_inverse=True)[1] for part in (x, t)]
+    # missing numbers are equal to each other; infinite ones are refused before this
+    parts = [np.where(np.isnan(part), np.inf, part) for part in map(_as_numbers, (x, t))]
     _, first, place = np.unique(
-        np.stack(codes, axis=1), axis=0, return_index=True, return_inverse=True
+        np.concatenate(parts, axis=1), axis=0, return_index=True, return_inverse=True
     )
     total = np.bincount(place.ravel(), weights=weight)
     return first, None if (total == 1).all() else total.astype(np.float64)
 
 
-def _as_bytes(x: NDArray[Any]) -> NDArray[Any]:
-    """Return each row of numbers as one value, equal where all their bits are."""
-    flat = np.ascontiguousarray(x.reshape(len(x), -1))
-    return flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
+def _as_numbers(x: NDArray[Any]) -> NDArray[np.float64]:
+    return x.reshape(len(x), -1).astype(np.float64)
 
 
 def split(
