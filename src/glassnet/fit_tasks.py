@@ -48,8 +48,8 @@ def fit_tasks(
 class FitTasks:
     """A callback of ours that tells scikit-learn's of every epoch, and stops when one of them says so.
 
-    They are told of `fit`, and inside it of one task "epoch" after the other, each with the rows as they were
-    given, the sample weights, and (made only for who asks) the estimator as it would be had `fit` ended there.
+    They are told of `fit`, and inside it of one task "epoch" after the other, each with the rows as they
+    were given, the sample weights, and (made for who asks) the estimator as it would be had `fit` ended there.
     Networks too many for one program train one part after the other, their epochs likewise; how many there
     will be is then not known before, nor with a rollback.
     """

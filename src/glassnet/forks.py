@@ -25,10 +25,10 @@ def check_fork() -> None:
     """
     if _forked_from:
         raise ConfigurationError(
-            f"This process ({os.getpid()}) is a fork of one ({_forked_from}) that had already computed with JAX,"
-            " whose threads a fork leaves behind: here no computation would ever end. Use processes that start"
-            " anew: n_jobs=2 as it is, with joblib's own backend ('loky') in place of 'multiprocessing', or"
-            " multiprocessing.get_context('spawn'), or threads."
+            f"This process ({os.getpid()}) is a fork of one ({_forked_from}) that had already computed with"
+            " JAX, whose threads a fork leaves behind: here no computation would ever end. Use processes that"
+            " start anew: n_jobs=2 as it is, with joblib's own backend ('loky'), not 'multiprocessing',"
+            " or multiprocessing.get_context('spawn'), or threads."
         )
 
 

@@ -131,7 +131,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         export(self.model_, path)
 
     def _train(self, job: Job, told: tuple[Any, Any, Any] | None) -> Self:
-        """Train a job and keep what came out. told: X, y and weights for scikit-learn's callbacks; None: one epoch."""
+        """Train a job and keep what came out; `told`: what `fit` was given, None for `partial_fit`."""
         limit = [] if self.max_seconds is None else [TimeLimit(self.max_seconds)]
         callbacks: list[Any] = [*as_callbacks(self.callbacks), *limit]
         checkpoint = None if told is None else as_checkpoint(self.checkpoint)

@@ -1,6 +1,6 @@
 """Programs: functions compiled with the options that suit them on a CPU, and forgotten when there are many.
 
-A program is compiled for each shape of its arrays, and holds its machine code in memory until it is forgotten.
+A program is compiled for each shape of its arrays, and its code stays in memory until it is forgotten.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def alike(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
 def in_one_order(
     x: NDArray[Any], t: NDArray[Any], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
-    """Return the rows (x, t) in an order of their own, equal ones once, and the weight of each, None if all 1.
+    """Return the rows (x, t) in an order of their own, equal ones once, and their weights, None if all 1.
 
     So a row that stands there three times, wherever, is the very same as one of weight 3.
 
