@@ -50,8 +50,8 @@ class FitTasks:
 
     They are told of `fit`, and inside it of one task "epoch" after the other, each with the rows as they
     were given, the sample weights, and (made for who asks) the estimator as it would be had `fit` ended there.
-    Networks too many for one program train one part after the other, their epochs likewise; how many there
-    will be is then not known before, nor with a rollback.
+    Networks too many for one program train one part after the other, and so do their epochs: how many there
+    will be is then not known before, nor is it with a rollback.
     """
 
     def __init__(self, estimator: Any, job: Job, told: tuple[Any, Any, Any]) -> None:

@@ -60,15 +60,17 @@ ROWS_IN_FLOAT64 = FEW_ROWS  # float64 numbers of so few rows are computed as suc
 
 
 class _Rows(NamedTuple):
-    """Checked rows: inputs, targets, weights."""
+    """Checked rows: inputs, targets, weights, and these with the classes' weights in them."""
 
     X: Table | np.ndarray
     y: np.ndarray
     weight: np.ndarray | None
+    total: np.ndarray | None = None
 
     def at(self, places: np.ndarray) -> _Rows:
         X = self.X.rows(places) if isinstance(self.X, Table) else self.X[places]
-        return _Rows(X, self.y[places], None if self.weight is None else self.weight[places])
+        weights = (None if w is None else w[places] for w in (self.weight, self.total))
+        return _Rows(X, self.y[places], *weights)
 
 
 class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
@@ -151,23 +153,21 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         if len(rows.y) < FEW_ROWS and isinstance(rows.X, np.ndarray):
             first, weight = in_one_order(rows.X, t, rows.weight)
             rows, t = rows.at(first)._replace(weight=weight), t[first]
+        rows = rows._replace(total=balanced(self.class_weight, rows.y, rows.weight, target))
         rows, held, dealt = self._watched(rows, t, validation, recipe, partial, seed)
         model = (
             self.model_ if again else self._blueprint(rows.X, rows.weight, recipe, loss, target, t)
         )
         optimizer = as_optimizer(recipe.optimizer)
         with precision(model.dtype):
-            whole = self._encoded(
-                model, rows, balanced(self.class_weight, rows.y, rows.weight, model.target)
-            )
-            same = None if held is None else self._encoded(model, held, held.weight)
+            whole = self._encoded(model, rows)
+            same = None if held is None else self._encoded(model, held)
             data, watched = (whole,) * recipe.members, (same,) * recipe.members
             if dealt:
                 every = folds(t, dealt, seed, stratify=self._by_class(t), alike=alike(whole.x))
                 parts = [every[member % dealt] for member in range(recipe.members)]
-                judged = whole._replace(weight=self._encoded_weight(rows.weight, model.dtype))
                 data = tuple(whole.at(train) for train, _ in parts)
-                watched = tuple(judged.at(rest) for _, rest in parts)
+                watched = tuple(whole.at(rest) for _, rest in parts)
             plan = make_plan(
                 model.network, model.loss, len(data[0].x), recipe.batch_size,
                 metrics=("accuracy",) if model.loss.task != "regression" else (),
@@ -232,7 +232,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                     f"validation has {len(validation)} parts: give (X, y), (X, y, weight), or a share."
                 )
             held = self._checked(*validation, *[None] * (3 - len(validation)), reset=False)
-            return rows, held, 0
+            return rows, held._replace(total=held.weight), 0  # weighted as the person says
         if validation is None and (recipe.early_stopping is None or partial):
             return rows, None, 0
         count = min(max(FOLDS, recipe.members), len(rows.y))
@@ -295,14 +295,12 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             )
         return Model(network, (), (), loss, in_shape, dtype, encoder, target)
 
-    def _encoded(self, model: Model, rows: _Rows, weight: np.ndarray | None) -> Data:
+    @staticmethod
+    def _encoded(model: Model, rows: _Rows) -> Data:
         """Return rows as the training program takes them."""
         t = as_target(encoded(rows.y, model.target), model.loss, model.dtype)
-        return Data(model.inputs(rows.X), t, self._encoded_weight(weight, model.dtype))
-
-    @staticmethod
-    def _encoded_weight(weight: np.ndarray | None, dtype: str) -> np.ndarray | None:
-        return None if weight is None else weight.astype(dtype)
+        weight = rows.total
+        return Data(model.inputs(rows.X), t, None if weight is None else weight.astype(model.dtype))
 
     def _dtype(self, X: Table | np.ndarray) -> str:
         if self.dtype != "auto":

@@ -129,8 +129,8 @@ def split(
     rows = np.arange(len(target)) if weight is None else np.flatnonzero(weight)
     if len(rows) < 2:
         raise DataError(
-            f"There are {len(rows)} rows, too few to set some aside: give more rows, or a "
-            "validation set of your own."
+            f"Too few rows to set some aside (n_samples={len(rows)}): give more rows, or a validation set of"
+            " your own."
         )
     size = min(max(1, round(fraction * len(rows))), len(rows) - 1)
     stratify = stratify and target.ndim == 1
