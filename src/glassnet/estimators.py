@@ -39,7 +39,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         keeps the best epoch on an eighth of the rows, for each member another (up to 50 000 rows), so that
         together they learn from all; or on the `validation` given to `fit`.
     class_weight: a dictionary {class: weight}, "balanced" (n / (classes · rows of the class)), or for several
-        labels also a list of one such for each.
+        labels also a list of one such for each. Rows set aside for early stopping count likewise.
     members: how many networks to train, at once and from other seeds; their mean predicts, and `spread` tells
         how far they differ. "auto": 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
     max_seconds: when to stop at the latest, compilation included; what was best by then is kept. None: never.

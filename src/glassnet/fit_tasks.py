@@ -49,7 +49,7 @@ class FitTasks:
     """A callback of ours that tells scikit-learn's of every epoch, and stops when one of them says so.
 
     They are told of `fit`, and inside it of one task "epoch" after the other, each with the rows as they
-    were given, the sample weights, and (made for who asks) the estimator as it would be had `fit` ended there.
+    were given, the sample weights, and (made for who asks) the estimator as it would be if `fit` ended.
     Networks too many for one program train one part after the other, and so do their epochs: how many there
     will be is then not known before, nor is it with a rollback.
     """
