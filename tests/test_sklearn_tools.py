@@ -51,6 +51,25 @@ def test_a_clone_of_a_fitted_estimator_is_as_new(make):
     assert_same_bits(copy.fit(X, y).predict(X), fitted.predict(X))
 
 
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_of_few_rows_a_weight_is_repetition_to_the_bit(make):
+    """Whatever else is asked for: small batches, dropout, rows set aside, members, float32; missing numbers."""
+    rng = np.random.default_rng(2)
+    rows, target = X[:12].copy(), y[:12] if make is classifier else X[:12] @ [0.1, 0.3, 1.0, 7.0]
+    rows[3, 1] = np.nan
+    weight = rng.integers(0, 4, 12)
+    weight[:3] = 1
+    places = rng.permutation(np.repeat(np.arange(12), weight))
+    chosen = {
+        "batch_size": 4, "dropout": 0.2, "batch_norm": True, "early_stopping": True, "members": 2,
+        "dtype": "float32",
+    }  # fmt: skip
+    weighted = make(**chosen).fit(rows, target, sample_weight=weight)
+    repeated = make(**chosen).fit(rows[places], target[places])
+    assert_same_bits(weighted.model_.params, repeated.model_.params)
+    assert_same_bits(weighted.predict(rows), repeated.predict(rows))
+
+
 def test_stacking_learns_from_out_of_fold_predictions():
     many = {"epochs": 30, "batch_size": None}
     stack = StackingClassifier([("net", classifier(**many))], LogisticRegression(), cv=2)

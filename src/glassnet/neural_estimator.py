@@ -152,7 +152,8 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         loss, target, t = self._objective(rows, classes, again)
         if len(rows.y) < FEW_ROWS and isinstance(rows.X, np.ndarray):
             first, weight = in_one_order(rows.X, t, rows.weight)
-            rows, t = rows.at(first)._replace(weight=weight), t[first]
+            rows = rows.at(first)._replace(weight=weight)
+            loss, target, t = self._objective(rows, classes, again)
         rows = rows._replace(total=balanced(self.class_weight, rows.y, rows.weight, target))
         rows, held, dealt = self._watched(rows, t, validation, recipe, partial, seed)
         model = (
