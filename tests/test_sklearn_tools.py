@@ -53,7 +53,7 @@ def test_a_clone_of_a_fitted_estimator_is_as_new(make):
 
 @pytest.mark.parametrize("make", [classifier, regressor])
 def test_of_few_rows_a_weight_is_repetition_to_the_bit(make):
-    """Whatever else is asked for: small batches, dropout, rows set aside, members, float32; missing numbers."""
+    """Whatever else is asked for: small batches, dropout, rows set aside, members, float32."""
     rng = np.random.default_rng(2)
     rows, target = X[:12].copy(), y[:12] if make is classifier else X[:12] @ [0.1, 0.3, 1.0, 7.0]
     rows[3, 1] = np.nan
