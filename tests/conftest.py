@@ -6,3 +6,4 @@ import matplotlib
 
 matplotlib.use("Agg")
 os.environ["GLASSNET_CACHE"] = "off"  # a test leaves nothing in a person's folders
+os.environ["SCIPY_ARRAY_API"] = "1"  # before SciPy is imported: else scikit-learn skips a check

@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
+import glassnet as gn
 from glassnet import compilation
+from glassnet import programs as kept
 from glassnet.compilation import collection_paused, user_cache
 from glassnet.errors import DataWarning
 
@@ -144,3 +148,41 @@ def test_garbage_is_collected_again_after_imports():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+# ------------------------------------------------------------- programs that are forgotten
+
+
+def maps() -> int:
+    """Return how many memory maps this process holds; Linux allows 65 530."""
+    return Path("/proc/self/maps").read_text("utf-8").count("\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="memory maps are told by Linux")
+def test_compiled_programs_are_forgotten_when_there_are_many(monkeypatch):
+    monkeypatch.setattr(kept, "_forgettable", [])
+    monkeypatch.setattr(kept, "MOST_PROGRAMS", 5)
+    cube = kept.forgetful(jax.jit(lambda x: (x**3).sum()))
+    counts, held = [], []
+    for n in range(1, 41):
+        assert cube(np.ones(n, np.float32)) == n
+        counts.append(kept.program_count())
+        held.append(maps())
+    assert counts == [1, 2, 3, 4, 5] * 8
+    assert (
+        held[35] < held[5] + 60
+    )  # each when one is kept; measured: 4 more, 109 if nothing is forgotten
+
+
+def test_what_training_and_prediction_compile_is_forgotten_too(monkeypatch):
+    monkeypatch.setattr(kept, "MOST_PROGRAMS", 10**6)
+    net = gn.Network([gn.Dense(3), gn.Dense(1)])
+    X = np.zeros((17, 2), np.float32)
+    before = kept.program_count()
+    run = gn.train(net, X, X[:, 0], epochs=1)
+    trained = kept.program_count()
+    bits = run.model.outputs(X).tobytes()
+    assert before < trained < kept.program_count()
+    monkeypatch.setattr(kept, "MOST_PROGRAMS", 1)
+    assert run.model.outputs(X).tobytes() == bits  # compiled again
+    assert kept.program_count() == 1

@@ -69,15 +69,6 @@ def test_pipeline_search_clone_and_cross_validation():
     assert_same_bits(copy.fit(X, y).model_.params, fitted.model_.params)
 
 
-@pytest.mark.slow
-def test_search_in_other_processes():
-    search = GridSearchCV(classifier(), {"l2": [0.0, 0.1]}, cv=2, n_jobs=2).fit(X, y)
-    alone = GridSearchCV(classifier(), {"l2": [0.0, 0.1]}, cv=2).fit(X, y)
-    np.testing.assert_array_equal(
-        search.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
-    )
-
-
 def test_pickle_and_model_file_predict_the_same_bits(tmp_path):
     for fitted in (classifier().fit(X, y), regressor(dtype="float32").fit(X, VALUES)):
         assert_same_bits(pickle.loads(pickle.dumps(fitted)).predict(X), fitted.predict(X))

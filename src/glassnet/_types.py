@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
+from glassnet.forks import check_fork
+
 Array: TypeAlias = jax.Array  # NumPy's arrays are welcome wherever nothing is compiled
 Key: TypeAlias = Any  # uint32, shape (2,): a seed, see keys.py
 Params: TypeAlias = Any  # a tree of arrays that the optimizer moves
@@ -26,9 +28,14 @@ def default_float() -> np.dtype[Any]:
 def precision(dtype: str | np.dtype[Any]) -> Iterator[None]:
     """Compute in float32 or float64 inside the block; no global switch is touched.
 
+    Raises
+    ------
+    ConfigurationError: nothing can be computed in this process (`forks`).
+
     >>> with precision("float64"):
     ...     default_float()
     dtype('float64')
     """
+    check_fork()
     with jax.enable_x64(np.dtype(dtype) == np.float64):
         yield

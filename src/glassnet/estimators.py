@@ -12,7 +12,7 @@ from glassnet.errors import ConfigurationError
 from glassnet.losses import LOSSES, Loss
 from glassnet.network import Network
 from glassnet.neural_estimator import NeuralEstimator
-from glassnet.objectives import resolve_loss
+from glassnet.objectives import check_same_classes, resolve_loss
 from glassnet.targets import LabelsEncoder
 
 
@@ -42,7 +42,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         keeps the best epoch on an eighth of the rows, for each member another (up to 50 000 rows), so that
         together they learn from all; or on the `validation` given to `fit`.
     class_weight: a dictionary {class: weight}, "balanced" (n / (classes · rows of the class)), or for several
-        labels also a list of one such for each.
+        labels also a list of one such for each. Rows set aside for early stopping count likewise.
     members: how many networks to train, at once and from other seeds; their mean predicts, and `spread` tells
         how far they differ. "auto": 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
     max_seconds: when to stop at the latest, compilation included; what was best by then is kept. None: never.
@@ -121,13 +121,30 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         """Train one epoch on these rows, on from the last call; the first settles the encoding.
 
         classes: all that there will be, for the first call, whose rows may lack some.
+
+        Raises
+        ------
+        As `fit`; ConfigurationError: a later call names other classes.
         """
+        if hasattr(self, "model_"):
+            check_same_classes(classes, self.model_.target)
         return self._one_epoch(X, y, sample_weight, classes)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, (n, classes), or of each label, (n, labels)."""
         check_is_fitted(self)
         return self.model_.predict_proba(self._normal(X, reset=False))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the natural logarithm of `predict_proba`; -inf where a probability is 0 in its dtype.
+
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"]
+        >>> classifier = NeuralClassifier((4,), members=1, epochs=5, random_state=0).fit(X, y)
+        >>> bool(np.allclose(np.exp(classifier.predict_log_proba(X)).sum(axis=1), 1))
+        True
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
 
     @property
     def classes_(self) -> np.ndarray:

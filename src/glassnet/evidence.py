@@ -29,6 +29,7 @@ from glassnet.layerwise import LayerPass, Pass, pass_through
 from glassnet.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from glassnet.model import Model
 from glassnet.optimizers import Adam, AdamW, RMSprop
+from glassnet.programs import forgetful
 from glassnet.remedies import USUAL_RATE, Door, inner, remedy, rounded, with_rate
 from glassnet.targets import ClassEncoder
 from glassnet.training_state import DIVERGED
@@ -367,11 +368,13 @@ class Evidence:
         return {"loss": loss, "r2": float(metrics.r2_score(truth, predicted))}
 
 
+@forgetful
 @partial(jax.jit, static_argnames="loss")
 def _loss(logits: Any, target: Any, *, loss: Loss) -> Any:
     return loss.value(logits, target)
 
 
+@forgetful
 @jax.jit
 def _first_step(optimizer: Any, grads: Params, params: Params) -> Params:
     """Return what an optimizer adds to the weights in its first step."""

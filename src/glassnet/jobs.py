@@ -90,6 +90,19 @@ def run_jobs(
 ) -> list[list[Finished]]:
     """Train the networks of all jobs and return by job what became of each of its networks."""
     lanes = [(job, place) for job in jobs for place in range(len(job.states))]
+    found: dict[int, Finished] = {}
+    with opened(checkpoint) as folder:
+        for number, some in enumerate(parts_of(lanes), start=1):
+            ended = _run_together([lanes[n] for n in some], callbacks, chunk, folder, number)
+            found.update(zip(some, ended, strict=True))
+    by_job: dict[int, list[Finished]] = {id(job): [] for job in jobs}
+    for number, (job, _) in enumerate(lanes):
+        by_job[id(job)].append(found[number])
+    return [by_job[id(job)] for job in jobs]
+
+
+def parts_of(lanes: Sequence[tuple[Job, int]]) -> list[list[int]]:
+    """Return the numbers of the networks that train together, one program after the other."""
     groups: dict[Any, list[int]] = {}
     for number, (job, place) in enumerate(lanes):
         groups.setdefault(_form(job, place), []).append(number)
@@ -97,15 +110,7 @@ def run_jobs(
     for numbers in groups.values():
         most = _most_together([lanes[n] for n in numbers])
         parts += [numbers[first : first + most] for first in range(0, len(numbers), most)]
-    found: dict[int, Finished] = {}
-    with opened(checkpoint) as folder:
-        for number, some in enumerate(parts, start=1):
-            ended = _run_together([lanes[n] for n in some], callbacks, chunk, folder, number)
-            found.update(zip(some, ended, strict=True))
-    by_job: dict[int, list[Finished]] = {id(job): [] for job in jobs}
-    for number, (job, _) in enumerate(lanes):
-        by_job[id(job)].append(found[number])
-    return [by_job[id(job)] for job in jobs]
+    return parts
 
 
 def _form(job: Job, place: int) -> Any:
@@ -175,21 +180,24 @@ def _run_together(
             on_divergence=job.on_divergence,
             checkpoints=folder and folder.part(number, _identity(lanes), job.on_divergence),
         )
-    if len(lanes) == 1:
-        settings = Settings.of(job, place)
-        ends = ended.histories[0], ended.statuses[0], settings, ended.troubles[0]
-        return [Finished(ended.state, *ends)]
-    arrays = jax.tree.map(np.asarray, ended.state)
-    each = [
-        jax.tree.map(lambda leaf, k=k: leaf[k], arrays._replace(order=()))
-        for k in range(len(lanes))
-    ]
     return [
-        Finished(state._replace(order=arrays.order), history, status, Settings.of(*lane), trouble)
+        Finished(state, history, status, Settings.of(*lane), trouble)
         for state, history, status, trouble, lane in zip(
-            each, ended.histories, ended.statuses, ended.troubles, lanes, strict=True
+            apart(ended.state), ended.histories, ended.statuses, ended.troubles, lanes, strict=True
         )
     ]
+
+
+def apart(state: TrainState) -> list[TrainState]:
+    """Return the states of networks that train together, one by one; of a single one its own."""
+    if np.ndim(state.epoch) == 0:
+        return [state]
+    arrays = jax.tree.map(np.asarray, state)
+    each = (
+        jax.tree.map(lambda leaf, k=k: leaf[k], arrays._replace(order=()))
+        for k in range(len(arrays.epoch))
+    )
+    return [one._replace(order=arrays.order) for one in each]
 
 
 def bound_optimizer(job: Job, place: int) -> Any:

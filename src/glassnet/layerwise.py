@@ -17,6 +17,7 @@ from glassnet.losses import Loss
 from glassnet.model import Model
 from glassnet.network import Network, each_layer
 from glassnet.objectives import as_target, encoded
+from glassnet.programs import forgetful
 
 
 class LayerPass(NamedTuple):
@@ -89,6 +90,7 @@ def encoded_rows(model: Model, X: Any, y: Any) -> Data:
     return Data(x, t)
 
 
+@forgetful
 @partial(jax.jit, static_argnames=("layers", "loss"))
 def _through(
     params: Any, state: Any, x: Array, target: Array, *, layers: tuple[Layer, ...], loss: Loss

@@ -16,10 +16,11 @@ from glassnet.intervals import interval
 from glassnet.losses import Loss
 from glassnet.network import Network
 from glassnet.preprocessing import TableEncoder
+from glassnet.programs import forgetful
 from glassnet.tables import is_table
 from glassnet.targets import ClassEncoder, LabelsEncoder, Target, TargetScaler
 
-BUCKETS = (1, 16, 128, 1024, 8192)  # rows a call predicts: five programs serve any number of rows
+BUCKETS = (8, 16, 128, 1024, 8192)  # rows a call predicts: five programs serve any number of rows
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def _run(
     return logits if program.loss is None else program.loss.output(logits)
 
 
+@forgetful
 @partial(jax.jit, static_argnames="program")
 def _forward_apart(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
@@ -61,6 +63,7 @@ def _forward_apart(
     return outputs
 
 
+@forgetful
 @partial(jax.jit, static_argnames="program")
 def _forward(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program

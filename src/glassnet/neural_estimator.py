@@ -22,6 +22,7 @@ from glassnet.class_weights import balanced
 from glassnet.divergence import as_policy
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exporting import export
+from glassnet.fit_tasks import CallbackSupportMixin, fit_tasks, with_callbacks
 from glassnet.fitting import TimeLimit, start
 from glassnet.history import History
 from glassnet.jobs import Finished, Job, Settings, finished_model, run_jobs, with_errors
@@ -48,7 +49,7 @@ from glassnet.recipes import (
     table_front,
 )
 from glassnet.run import as_callbacks, check_weights, make_plan
-from glassnet.splits import alike, folds, split
+from glassnet.splits import alike, folds, in_one_order, split
 from glassnet.tables import Table, as_table, is_table
 from glassnet.targets import Target
 from glassnet.training_state import Plan, TrainState, continued
@@ -59,23 +60,26 @@ ROWS_IN_FLOAT64 = FEW_ROWS  # float64 numbers of so few rows are computed as suc
 
 
 class _Rows(NamedTuple):
-    """Checked rows: inputs, targets, weights."""
+    """Checked rows: inputs, targets, weights, and these with the classes' weights in them."""
 
     X: Table | np.ndarray
     y: np.ndarray
     weight: np.ndarray | None
+    total: np.ndarray | None = None
 
     def at(self, places: np.ndarray) -> _Rows:
         X = self.X.rows(places) if isinstance(self.X, Table) else self.X[places]
-        return _Rows(X, self.y[places], None if self.weight is None else self.weight[places])
+        weights = (None if w is None else w[places] for w in (self.weight, self.total))
+        return _Rows(X, self.y[places], *weights)
 
 
-class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
+class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
     """A network behind `fit` and `predict`; the two public classes add their parameters and their losses."""
 
     class_weight: Any = None  # the classifier has it as a parameter
     n_iter_: int
 
+    @with_callbacks  # type: ignore[untyped-decorator]  # scikit-learn publishes no types
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None) -> Self:
         """Train on rows X and targets y, and return the estimator.
 
@@ -94,12 +98,12 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         """
         again = bool(self.warm_start) and hasattr(self, "model_")
         rows = self._checked(X, y, sample_weight, reset=not again)
-        return self._train(rows, validation, again)
+        return self._train(self._job(rows, validation, again), (X, y, sample_weight))
 
     def _one_epoch(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         again = hasattr(self, "model_")
         rows = self._checked(X, y, sample_weight, reset=not again)
-        return self._train(rows, None, again, partial=True, classes=classes)
+        return self._train(self._job(rows, None, again, partial=True, classes=classes), None)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the class, the labels, or the value of each row, in the target's own unit."""
@@ -128,15 +132,14 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         check_is_fitted(self)
         export(self.model_, path)
 
-    def _train(
-        self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
-    ) -> Self:
-        """Train the job of these rows and keep what came out."""
-        job = self._job(rows, validation, again, partial, classes)
+    def _train(self, job: Job, told: tuple[Any, Any, Any] | None) -> Self:
+        """Train a job and keep what came out; `told`: what `fit` was given, None for `partial_fit`."""
         limit = [] if self.max_seconds is None else [TimeLimit(self.max_seconds)]
         callbacks: list[Any] = [*as_callbacks(self.callbacks), *limit]
-        checkpoint = None if partial else as_checkpoint(self.checkpoint)
-        return self._keep(job, run_jobs([job], callbacks, checkpoint=checkpoint)[0])
+        checkpoint = None if told is None else as_checkpoint(self.checkpoint)
+        with fit_tasks(self, job, told) as tasks:
+            ended = run_jobs([job], [*callbacks, *tasks], checkpoint=checkpoint)[0]
+            return self._keep(job, ended)
 
     def _job(
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
@@ -149,23 +152,25 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         own_rows = isinstance(validation, tuple | list)
         recipe = chosen_recipe(self, auto, partial=partial, own_rows=own_rows)
         loss, target, t = self._objective(rows, classes, again)
+        if len(rows.y) < FEW_ROWS and isinstance(rows.X, np.ndarray):
+            first, weight = in_one_order(rows.X, t, rows.weight)
+            rows = rows.at(first)._replace(weight=weight)
+            loss, target, t = self._objective(rows, classes, again)
+        rows = rows._replace(total=balanced(self.class_weight, rows.y, rows.weight, target))
         rows, held, dealt = self._watched(rows, t, validation, recipe, partial, seed)
         model = (
             self.model_ if again else self._blueprint(rows.X, rows.weight, recipe, loss, target, t)
         )
         optimizer = as_optimizer(recipe.optimizer)
         with precision(model.dtype):
-            whole = self._encoded(
-                model, rows, balanced(self.class_weight, rows.y, rows.weight, model.target)
-            )
-            same = None if held is None else self._encoded(model, held, held.weight)
+            whole = self._encoded(model, rows)
+            same = None if held is None else self._encoded(model, held)
             data, watched = (whole,) * recipe.members, (same,) * recipe.members
             if dealt:
                 every = folds(t, dealt, seed, stratify=self._by_class(t), alike=alike(whole.x))
                 parts = [every[member % dealt] for member in range(recipe.members)]
-                judged = whole._replace(weight=self._encoded_weight(rows.weight, model.dtype))
                 data = tuple(whole.at(train) for train, _ in parts)
-                watched = tuple(judged.at(rest) for _, rest in parts)
+                watched = tuple(whole.at(rest) for _, rest in parts)
             plan = make_plan(
                 model.network, model.loss, len(data[0].x), recipe.batch_size,
                 metrics=("accuracy",) if model.loss.task != "regression" else (),
@@ -230,7 +235,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
                     f"validation has {len(validation)} parts: give (X, y), (X, y, weight), or a share."
                 )
             held = self._checked(*validation, *[None] * (3 - len(validation)), reset=False)
-            return rows, held, 0
+            return rows, held._replace(total=held.weight), 0  # weighted as the person says
         if validation is None and (recipe.early_stopping is None or partial):
             return rows, None, 0
         count = min(max(FOLDS, recipe.members), len(rows.y))
@@ -257,7 +262,7 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
         if again:
             return self.model_.loss, self.model_.target, encoded(rows.y, self.model_.target)
         loss = self._loss(rows.y)
-        if classes is None:
+        if classes is None or rows.y.ndim > 1:  # several labels are columns: none can be absent
             return loss, *encode_target(rows.y, loss, weight=rows.weight, scaled=True)
         target, _ = encode_target(np.unique(classes), loss, scaled=True)
         return loss, target, encoded(rows.y, target)
@@ -294,14 +299,12 @@ class NeuralEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn publ
             )
         return Model(network, (), (), loss, in_shape, dtype, encoder, target)
 
-    def _encoded(self, model: Model, rows: _Rows, weight: np.ndarray | None) -> Data:
+    @staticmethod
+    def _encoded(model: Model, rows: _Rows) -> Data:
         """Return rows as the training program takes them."""
         t = as_target(encoded(rows.y, model.target), model.loss, model.dtype)
-        return Data(model.inputs(rows.X), t, self._encoded_weight(weight, model.dtype))
-
-    @staticmethod
-    def _encoded_weight(weight: np.ndarray | None, dtype: str) -> np.ndarray | None:
-        return None if weight is None else weight.astype(dtype)
+        weight = rows.total
+        return Data(model.inputs(rows.X), t, None if weight is None else weight.astype(model.dtype))
 
     def _dtype(self, X: Table | np.ndarray) -> str:
         if self.dtype != "auto":

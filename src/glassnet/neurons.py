@@ -30,6 +30,7 @@ from glassnet.layers import Dense, Flatten
 from glassnet.losses import MeanSquaredError
 from glassnet.model import Model
 from glassnet.network import Network
+from glassnet.programs import forgetful
 from glassnet.tables import frame_of
 
 STARTS = 4  # of the strongest rows: an ascent ends on the hill where it began
@@ -297,6 +298,7 @@ def _missing(points: NDArray[Any], rows: Rows) -> NDArray[np.bool_]:
     return missing
 
 
+@forgetful
 @partial(jax.jit, static_argnames=("network", "neuron", "steps"))
 def _ascend(
     params: Params, state: State, x: Array, free: Array, low: Array, high: Array, mean: Array,

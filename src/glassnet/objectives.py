@@ -95,6 +95,18 @@ def encoded(y: Any, target: Target) -> np.ndarray:
     return _probabilities(y) if target is None else target.transform(y)
 
 
+def check_same_classes(classes: Any, target: Target) -> None:
+    """Raise unless the classes, where they are given again, are those that the target has."""
+    if classes is None or not isinstance(target, ClassEncoder):
+        return
+    known = np.asarray(target.classes)
+    if not np.array_equal(np.unique(np.asarray(classes)), known):
+        raise ConfigurationError(
+            f"classes is {list(classes)!r}, but the first call of partial_fit settled them as"
+            f" {known.tolist()!r}: leave classes out from the second call on, or give the same."
+        )
+
+
 def outputs_needed(loss: Loss, target: Target, t: np.ndarray) -> int:
     """Return how many numbers a row the network must put out."""
     if isinstance(target, ClassEncoder):

@@ -21,6 +21,7 @@ from glassnet.embeddings import Embedding
 from glassnet.errors import ConfigurationError
 from glassnet.model import Model
 from glassnet.network import Network, each_layer
+from glassnet.programs import forgetful
 
 NODES = 8  # of each piece of the path, by Gauss and Legendre
 MOST_STEPS = 4096
@@ -84,6 +85,7 @@ class Path:
             )  # fmt: skip
 
 
+@forgetful
 @partial(jax.jit, static_argnames=("network", "members"))
 def _slopes(
     params: Params, state: State, x: Array, base: Array, share: Array, seeds: Array,

@@ -1,12 +1,21 @@
-"""Programs: functions compiled with the options that suit them on a CPU."""
+"""Programs: functions compiled with the options that suit them on a CPU, and forgotten when there are many.
+
+A program is compiled for each shape of its arrays, and its code stays in memory until it is forgotten.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, TypeVar
 
 import jax
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+MOST_PROGRAMS = 200
+"""How many are kept. Each takes 100 to 160 of the 65 530 memory maps that Linux allows a process (measured):
+the 400th training of another shape ended in a crash of the compiler."""
 
 WIDE = {
     "xla_cpu_prefer_vector_width": 512
@@ -14,6 +23,35 @@ WIDE = {
 ONE_THREAD = {
     "xla_cpu_multi_thread_eigen": False
 }  # a quarter off a step of 20 parameters, an eighth of 100
+
+
+_forgettable: list[Any] = []  # our functions, as JAX compiles them
+
+
+def forgetful(function: Function) -> Function:
+    """Return a function compiled by JAX whose programs are forgotten, with those of all such, when too many.
+
+    What is in use after that is compiled again. JAX's other programs, a person's own, stay.
+
+    >>> double = forgetful(jax.jit(lambda x: 2 * x))
+    >>> float(double(3.0))
+    6.0
+    """
+    _forgettable.append(function)
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if program_count() >= MOST_PROGRAMS:
+            for each in _forgettable:
+                each.clear_cache()
+        return function(*args, **kwargs)
+
+    return call  # type: ignore[return-value]  # it is called as the function is
+
+
+def program_count() -> int:
+    """Return how many programs of forgetful functions are kept."""
+    return sum(each._cache_size() for each in _forgettable)
 
 
 @cache
@@ -28,8 +66,8 @@ def compiled(function: Callable[..., Any], static: str, *, few_numbers: bool) ->
     6.0
     """
     options = WIDE | (ONE_THREAD if few_numbers else {})
-    return jax.jit(
-        function, static_argnames=static, compiler_options=_known(tuple(options.items()))
+    return forgetful(
+        jax.jit(function, static_argnames=static, compiler_options=_known(tuple(options.items())))
     )
 
 
@@ -46,7 +84,7 @@ def quickly_compiled(function: Callable[..., Any], static: str) -> Callable[...,
     static: the name of the argument that is no array.
     """
     options = _known(tuple(QUICK.items()))
-    return jax.jit(function, static_argnames=static, compiler_options=options)
+    return forgetful(jax.jit(function, static_argnames=static, compiler_options=options))
 
 
 @cache

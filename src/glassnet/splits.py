@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -78,6 +80,30 @@ def alike(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
     return np.argsort(np.argsort(first))[number]
 
 
+def in_one_order(
+    x: NDArray[Any], t: NDArray[Any], weight: NDArray[np.float64] | None
+) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
+    """Return the rows (x, t) in an order of their own, equal ones once, and their weights, None if all 1.
+
+    So a row that stands there three times, wherever, is the very same as one of weight 3.
+
+    >>> x, t = np.array([[5], [7], [5]]), np.array([0, 1, 0])
+    >>> in_one_order(x, t, None)
+    (array([0, 1]), array([2., 1.]))
+    """
+    # missing numbers are equal to each other; infinite ones are refused before this
+    parts = [np.where(np.isnan(part), np.inf, part) for part in map(_as_numbers, (x, t))]
+    _, first, place = np.unique(
+        np.concatenate(parts, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    total = np.bincount(place.ravel(), weights=weight)
+    return first, None if (total == 1).all() else total.astype(np.float64)
+
+
+def _as_numbers(x: NDArray[Any]) -> NDArray[np.float64]:
+    return x.reshape(len(x), -1).astype(np.float64)
+
+
 def split(
     y: ArrayLike, fraction: float, seed: int, *, stratify: bool, weight: ArrayLike | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -103,8 +129,8 @@ def split(
     rows = np.arange(len(target)) if weight is None else np.flatnonzero(weight)
     if len(rows) < 2:
         raise DataError(
-            f"There are {len(rows)} rows, too few to set some aside: give more rows, or a "
-            "validation set of your own."
+            f"Too few rows to set some aside (n_samples={len(rows)}): give more rows, or a validation set of"
+            " your own."
         )
     size = min(max(1, round(fraction * len(rows))), len(rows) - 1)
     stratify = stratify and target.ndim == 1
