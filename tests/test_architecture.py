@@ -14,16 +14,15 @@ import pytest
 # A new file gets a place here; two files of one line know nothing of each other.
 ARROW = """
     drawing errors expressions forests history markup numpy_predict onnx_graph programs schedules
-    typed verdicts
-    forks
-    _types
-    _resolve atomic charts columns compilation files findings keys metrics optimizers packing records
-    thumbnails weighted
-    batches choices conversion encoders initializers intervals losses splits tables tensorfile wrappers
-    databases dates layers pictures tasks
-    activations augmentation comparison dialects embeddings penalties suspicions targets
-    baselines class_weights curves delimited figures_functions network objectives preprocessing
-    contestants datasets model onnx_columns onnx_layers remedies shapes training_state
+    verdicts
+    _resolve atomic charts columns compilation files forks records thumbnails weighted
+    _types choices conversion encoders intervals splits tables tensorfile
+    databases dates keys losses metrics optimizers packing pictures tasks
+    batches comparison dialects initializers suspicions targets typed wrappers
+    baselines class_weights curves delimited findings layers objectives preprocessing
+    activations augmentation contestants datasets embeddings onnx_columns penalties
+    figures_functions network
+    model onnx_layers remedies shapes training_state
     divergence evaluation explaining identity inputs layerwise passes paths persistence training
     attribution exporting figures_network figures_neuron importance mistakes neurons recording
     report_source standing
