@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint types fast docs bench clean
+.PHONY: demo test lint types fast lowest coverage mutants lock docs bench clean
 
 demo: .venv/installed
 	mkdir -p demo
@@ -34,9 +34,40 @@ fast: .venv/dev
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-.venv/dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --group dev
+# Everybody develops with the versions of the lock; a user gets the newest that pyproject.toml allows.
+.venv/dev: .venv/installed requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
 	touch $@
+
+# The newest versions of all that development needs, for every platform and Python, with their hashes.
+lock: .venv/dev
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --all-extras --group dev pyproject.toml --output-file requirements-dev.lock
+
+# The tests of what each package is used for, with the lowest versions that pyproject.toml allows. Old
+# packages call what newer ones deprecate: that is not ours to mend.
+LOWEST := tests/test_tiny.py
+
+lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow" -W ignore::DeprecationWarning $(LOWEST)
+
+.venv-lowest/installed: pyproject.toml .venv/dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --python .venv-lowest --no-emit-index-url \
+		--all-extras pyproject.toml --output-file .venv-lowest/lowest.txt
+	$(BIN)/uv pip install --quiet --python .venv-lowest --constraint .venv-lowest/lowest.txt --editable . --group test
+	touch $@
+
+# The whole suite, with the lines and branches that it reaches.
+coverage: .venv/dev
+	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov
+
+# Each operator and number of a file changed, one by one, in a copy; what no test notices is printed: some
+# minutes a file. make mutants MODULE=losses
+MODULE ?= losses layers optimizers
+mutants: .venv/dev
+	$(BIN)/python -m pip install --quiet --group mutants
+	PATH="$(CURDIR)/$(BIN):$$PATH" tests/mutants/run $(MODULE)
 
 # The site, with the unit: every block of its pages runs. Compiled programs are kept for the next time.
 docs: .venv/dev
@@ -50,4 +81,4 @@ bench: .venv/dev
 	$(BIN)/python -m benchmarks $(PARTS)
 
 clean:
-	rm -rf .venv demo docs/_build docs/about docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest build demo docs/_build docs/about docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
