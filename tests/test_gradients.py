@@ -317,6 +317,12 @@ def test_losses_stay_finite_on_extreme_logits(name: str) -> None:
         assert np.isfinite(loss.output(z)).all()
 
 
+@pytest.mark.parametrize("contract", [Loss, Layer])
+def test_a_contract_is_no_loss_and_no_layer(contract: Any) -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        contract()
+
+
 # --- penalties and whole networks -----------------------------------------------------------------
 
 MIXED = Network([Dense(3), BatchNorm(), "tanh", Network([Dense(2), "relu"]), Dense(2, bias=False)])
