@@ -6,7 +6,7 @@ new test. Oracles: jax.grad of the value, and central differences in float64.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -23,8 +23,9 @@ from glassnet._types import precision
 from glassnet.activations import ACTIVATIONS, LeakyReLU, Tanh
 from glassnet.batches import Data
 from glassnet.embeddings import Embedding, Periodic, Scale
+from glassnet.errors import ConfigurationError
 from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
-from glassnet.losses import LOSSES, CrossEntropy, CustomLoss, Huber, Loss
+from glassnet.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, CustomLoss, Huber, Loss
 from glassnet.network import LAYER_TYPES, Network, spread_traits
 from glassnet.optimizers import SGD
 from glassnet.packing import Layout
@@ -315,6 +316,38 @@ def test_losses_stay_finite_on_extreme_logits(name: str) -> None:
         t = jnp.asarray(target)
         assert np.isfinite(loss.value(z, t)) and np.isfinite(loss.gradient(z, t)).all()
         assert np.isfinite(loss.output(z)).all()
+
+
+SHARE, POSITIVE, FINITE = ([0, 0.999], [-0.001, 1]), ([1e-9, 1e9], [0, np.inf]), ([-9, 9], [np.inf])
+RANGES: list[Any] = [  # maker, (the values it takes, those it refuses)
+    (CrossEntropy, SHARE),
+    (BinaryCrossEntropy, SHARE),
+    (Huber, POSITIVE),
+    (Dense, ([1, np.int64(2)], [0, 1.5])),
+    (Dropout, SHARE),
+    (BatchNorm, SHARE),
+    (partial(BatchNorm, 0.9), POSITIVE),
+    (Rescale, FINITE),
+    (partial(Rescale, 1.0), FINITE),
+    (LeakyReLU, FINITE),
+]
+
+
+@pytest.mark.parametrize(("make", "values"), RANGES)
+def test_hyperparameters_have_their_ranges(make: Any, values: tuple[list[Any], list[Any]]) -> None:
+    for value in values[0]:
+        make(value)
+    for value in [*values[1], np.nan, -np.inf, "much", None]:
+        with pytest.raises(ConfigurationError, match=f"is {value!r}, but it must be a"):
+            make(value)
+
+
+@pytest.mark.parametrize("value", [*(case.values[0] for case in LAYER_CASES), *LOSSES.values()])
+def test_layers_and_losses_are_values(value: Any) -> None:
+    same = replace(value)
+    assert same == value and hash(same) == hash(value)
+    with pytest.raises(FrozenInstanceError):
+        value.units = 7
 
 
 @pytest.mark.parametrize("contract", [Loss, Layer])

@@ -174,7 +174,7 @@ def _from_relation(relation: DuckDBPyRelation) -> tuple[Table, list[str]]:
         if form is None:
             notes.append(f"Column '{name}' was left out: its type {kind} is not one plain value.")
         else:
-            forms[name] = f"{form.format(c=f'#{j + 1}')} AS c{j}"  # columns by place: names may be any
+            forms[name] = f"{form.format(c=f'#{j + 1}')} AS c{j}"  # by place, whatever the names
     if not forms:
         raise DataError("No column holds numbers, text or dates: there is nothing to learn from.")
     chosen = relation.project(", ".join(forms.values()))
