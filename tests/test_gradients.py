@@ -24,7 +24,7 @@ from glassnet.activations import ACTIVATIONS, LeakyReLU, Tanh
 from glassnet.batches import Data
 from glassnet.embeddings import Embedding, Periodic, Scale
 from glassnet.errors import ConfigurationError
-from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
+from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale, row_shares
 from glassnet.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, CustomLoss, Huber, Loss
 from glassnet.network import LAYER_TYPES, Network, spread_traits
 from glassnet.optimizers import SGD
@@ -108,6 +108,7 @@ def oracles(function: Any, at: Any, dtype: str) -> list[Any]:
 def compare(written: Any, others: list[Any], dtype: str) -> None:
     assert len(others) == (2 if dtype == "float64" else 1)
     assert {leaf.dtype for leaf in jax.tree.leaves(written)} == {np.dtype(dtype)}
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(written))  # NaN is close to NaN
     for other, tolerance in zip(others, (TOLERANCE[dtype], DIFFERENCES), strict=False):
         assert_close(written, other, tolerance)
 
@@ -303,6 +304,18 @@ def test_label_smoothing_mixes_the_target_with_equal_shares() -> None:
     mixed = 0.9 * np.eye(3)[y] + 0.1 / 3
     smooth = CrossEntropy(label_smoothing=0.1).value(z, y)
     np.testing.assert_allclose(smooth, cross_entropy(np.asarray(z), mixed).mean(), rtol=1e-6)
+    labels = np.eye(3, dtype=np.float32)[y]
+    smooth = BinaryCrossEntropy(label_smoothing=0.1).value(z, jnp.asarray(labels))
+    expected = binary_cross_entropy(np.asarray(z), 0.9 * labels + 0.1 / 2).mean()
+    np.testing.assert_allclose(smooth, expected, rtol=1e-6)
+
+
+def test_rows_without_any_weight_have_no_share() -> None:
+    z, nothing = jnp.ones((ROWS, 2)), jnp.zeros(ROWS)
+    assert LOSSES["squared_error"].value(z, jnp.zeros((ROWS, 2)), nothing) == 0
+    np.testing.assert_array_equal(row_shares(z, nothing), np.zeros(ROWS))
+    np.testing.assert_allclose(row_shares(z, jnp.asarray(WEIGHT)), WEIGHT / WEIGHT.sum(), rtol=1e-6)
+    np.testing.assert_allclose(row_shares(z, None), np.full(ROWS, 1 / ROWS), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSSES)
