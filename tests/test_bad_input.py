@@ -49,7 +49,7 @@ VALUES: list[Any] = [
     "a", "", "é",
     "\ud800", "nan", b"x", 1 + 2j, (1,), [1], {"a": 1}, Odd(), datetime.date(2024, 1, 1),
     datetime.timedelta(1),
-    np.datetime64("NaT"), pd.NA, np.float32(1), np.int8(3),
+    np.datetime64("NaT", "us"), pd.NA, np.float32(1), np.int8(3),
 ]  # fmt: skip
 NAMES: list[Any] = [
     "a",

@@ -355,7 +355,9 @@ def test_every_day_of_four_centuries_and_every_hour(tmp_path: Path) -> None:
     hours = np.arange(np.datetime64("1969-12-30T00"), np.datetime64("1970-01-03T00")).astype(
         days.dtype
     )
-    times = np.concatenate([days, hours, days - np.timedelta64(1, "us"), [np.datetime64("NaT")]])
+    times = np.concatenate(
+        [days, hours, days - np.timedelta64(1, "us"), [np.datetime64("NaT", "us")]]
+    )
     encoder = TableEncoder.fit(as_table({"t": times}))
     assert len(encoder.feature_names) == 8  # days, missing, and three circles
     wanted = encoder.transform({"t": times}, "float64")

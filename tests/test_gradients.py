@@ -6,7 +6,7 @@ new test. Oracles: jax.grad of the value, and central differences in float64.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -24,8 +24,9 @@ from glassnet.activations import ACTIVATIONS, LeakyReLU, Tanh
 from glassnet.augmentation import AUGMENTATIONS, RandomShift
 from glassnet.batches import Data
 from glassnet.embeddings import Embedding, Periodic, Scale
-from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
-from glassnet.losses import LOSSES, CrossEntropy, CustomLoss, Huber, Loss
+from glassnet.errors import ConfigurationError
+from glassnet.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale, row_shares
+from glassnet.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, CustomLoss, Huber, Loss
 from glassnet.network import LAYER_TYPES, Network, spread_traits
 from glassnet.optimizers import SGD
 from glassnet.packing import Layout
@@ -114,6 +115,7 @@ def oracles(function: Any, at: Any, dtype: str) -> list[Any]:
 def compare(written: Any, others: list[Any], dtype: str) -> None:
     assert len(others) == (2 if dtype == "float64" else 1)
     assert {leaf.dtype for leaf in jax.tree.leaves(written)} == {np.dtype(dtype)}
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(written))  # NaN is close to NaN
     for other, tolerance in zip(others, (TOLERANCE[dtype], DIFFERENCES), strict=False):
         assert_close(written, other, tolerance)
 
@@ -329,6 +331,18 @@ def test_label_smoothing_mixes_the_target_with_equal_shares() -> None:
     mixed = 0.9 * np.eye(3)[y] + 0.1 / 3
     smooth = CrossEntropy(label_smoothing=0.1).value(z, y)
     np.testing.assert_allclose(smooth, cross_entropy(np.asarray(z), mixed).mean(), rtol=1e-6)
+    labels = np.eye(3, dtype=np.float32)[y]
+    smooth = BinaryCrossEntropy(label_smoothing=0.1).value(z, jnp.asarray(labels))
+    expected = binary_cross_entropy(np.asarray(z), 0.9 * labels + 0.1 / 2).mean()
+    np.testing.assert_allclose(smooth, expected, rtol=1e-6)
+
+
+def test_rows_without_any_weight_have_no_share() -> None:
+    z, nothing = jnp.ones((ROWS, 2)), jnp.zeros(ROWS)
+    assert LOSSES["squared_error"].value(z, jnp.zeros((ROWS, 2)), nothing) == 0
+    np.testing.assert_array_equal(row_shares(z, nothing), np.zeros(ROWS))
+    np.testing.assert_allclose(row_shares(z, jnp.asarray(WEIGHT)), WEIGHT / WEIGHT.sum(), rtol=1e-6)
+    np.testing.assert_allclose(row_shares(z, None), np.full(ROWS, 1 / ROWS), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -342,6 +356,44 @@ def test_losses_stay_finite_on_extreme_logits(name: str) -> None:
         t = jnp.asarray(target)
         assert np.isfinite(loss.value(z, t)) and np.isfinite(loss.gradient(z, t)).all()
         assert np.isfinite(loss.output(z)).all()
+
+
+SHARE, POSITIVE, FINITE = ([0, 0.999], [-0.001, 1]), ([1e-9, 1e9], [0, np.inf]), ([-9, 9], [np.inf])
+RANGES: list[Any] = [  # maker, (the values it takes, those it refuses)
+    (CrossEntropy, SHARE),
+    (BinaryCrossEntropy, SHARE),
+    (Huber, POSITIVE),
+    (Dense, ([1, np.int64(2)], [0, 1.5])),
+    (Dropout, SHARE),
+    (BatchNorm, SHARE),
+    (partial(BatchNorm, 0.9), POSITIVE),
+    (Rescale, FINITE),
+    (partial(Rescale, 1.0), FINITE),
+    (LeakyReLU, FINITE),
+]
+
+
+@pytest.mark.parametrize(("make", "values"), RANGES)
+def test_hyperparameters_have_their_ranges(make: Any, values: tuple[list[Any], list[Any]]) -> None:
+    for value in values[0]:
+        make(value)
+    for value in [*values[1], np.nan, -np.inf, "much", None]:
+        with pytest.raises(ConfigurationError, match=f"is {value!r}, but it must be a"):
+            make(value)
+
+
+@pytest.mark.parametrize("value", [*(case.values[0] for case in LAYER_CASES), *LOSSES.values()])
+def test_layers_and_losses_are_values(value: Any) -> None:
+    same = replace(value)
+    assert same == value and hash(same) == hash(value)
+    with pytest.raises(FrozenInstanceError):
+        value.units = 7
+
+
+@pytest.mark.parametrize("contract", [Loss, Layer])
+def test_a_contract_is_no_loss_and_no_layer(contract: Any) -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        contract()
 
 
 # --- penalties and whole networks -----------------------------------------------------------------

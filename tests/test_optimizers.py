@@ -30,7 +30,7 @@ from glassnet.schedules import (
     WarmUp,
 )
 from glassnet.wrappers import Averaged, ClipByNorm, Transformation, as_optimizer, bind_schedules
-from helpers import assert_close, blobs
+from helpers import assert_close, assert_same_bits, blobs
 
 STEPS = 100
 
@@ -148,6 +148,16 @@ def test_weight_decay_is_masked_as_in_optax() -> None:
         plain = walk(Adam(0.05), "float64")
     np.testing.assert_array_equal(masked["b"], plain["b"])
     assert np.abs(masked["W"] - plain["W"]).max() > 0.01
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_state_counts_good_steps_and_no_others(name: str) -> None:
+    optimizer, params = OPTIMIZERS[name], jax.tree.map(partial(jnp.asarray, dtype="float32"), START)
+    _, first = optimizer.update(params, optimizer.init(params), params)
+    plain = optimizer.update(params, first, params)
+    assert (first.step, plain[1].step) == (1, 2)
+    assert_close(optimizer.update(params, first, params, ok=jnp.array(True)), plain, 1e-6)
+    assert_same_bits(optimizer.update(params, first, params, ok=jnp.array(False))[1], first)
 
 
 def test_training_decays_weights_and_nothing_else() -> None:

@@ -38,7 +38,7 @@ PLAIN = [
     ([float("inf"), -(10**400)], "number", [float("inf"), -float("inf")]),
     ([Decimal("NaN"), Decimal("sNaN"), 1], "number", [NAN, NAN, 1.0]),
     ([dt.timedelta(minutes=1), None], "number", [60.0, NAN]),
-    ([np.timedelta64(1, "h"), np.timedelta64("NaT")], "number", [3600.0, NAN]),
+    ([np.timedelta64(1, "h"), np.timedelta64("NaT", "h")], "number", [3600.0, NAN]),
     ([dt.time(1, 0, 1, 500_000)], "number", [3601.5]),
     (["a", None], "category", ["a", None]),
     (["a", NAN, pd.NA], "category", ["a", None, None]),

@@ -17,7 +17,7 @@ Kind = Literal["number", "category", "date"]
 Column: TypeAlias = NDArray[Any]
 
 KIND_OF_DTYPE: dict[str, Kind] = {"f": "number", "O": "category", "M": "date"}
-MISSING: dict[Kind, Any] = {"number": np.nan, "category": None, "date": np.datetime64("NaT")}
+MISSING: dict[Kind, Any] = {"number": np.nan, "category": None, "date": np.datetime64("NaT", "us")}
 _NESTED: frozenset[type] = frozenset({list, tuple, dict, set, frozenset, np.ndarray})
 
 
@@ -135,7 +135,7 @@ def _from_objects(values: Column, name: str | None) -> Column:
     if families - {"number", "date"} or len(families) > 1:
         return _text(values, missing)
     if families == {"date"}:
-        dates = np.full(len(values), np.datetime64("NaT"), dtype="datetime64[us]")
+        dates = np.full(len(values), np.datetime64("NaT", "us"), dtype="datetime64[us]")
         dates[~np.array(missing)] = [_date(value) for value in present]
         return dates
     column = np.full(len(values), np.nan)

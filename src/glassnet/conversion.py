@@ -43,7 +43,7 @@ def converted(column: Column, wanted: Kind, name: str, levels: tuple[str, ...] =
 _EMPTY: dict[Kind, tuple[Any, ...]] = {
     "number": (np.nan, np.float64),
     "category": (None, object),
-    "date": (np.datetime64("NaT"), "datetime64[us]"),
+    "date": (np.datetime64("NaT", "us"), "datetime64[us]"),
 }
 
 

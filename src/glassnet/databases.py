@@ -40,7 +40,7 @@ _FORMS: dict[str, str] = {
     "time_ns": "epoch({c})",
     "interval": "epoch({c})",
 }  # fmt: skip
-_JSON_OPTIONS = ", sample_size=-1, maximum_object_size=1000000000, compression='none'"
+_JSON_OPTIONS = ", sample_size=-1, maximum_object_size=1000000000, compression='uncompressed'"
 MOST_NOTES = 20  # on one kind of thing
 _JSON_TEXT = "{c} ->> '$'"
 
@@ -168,21 +168,16 @@ def _only_read(action: int, *_: str | None) -> int:
 
 def _from_relation(relation: DuckDBPyRelation) -> tuple[Table, list[str]]:
     names, notes = unique_names(relation.columns)
-    aliases = ", ".join(f"c{j}" for j in range(len(names)))
     forms: dict[str, str] = {}
     for j, (name, kind) in enumerate(zip(names, relation.types, strict=True)):
         form = _JSON_TEXT if str(kind) == "JSON" else _FORMS.get(kind.id)
         if form is None:
             notes.append(f"Column '{name}' was left out: its type {kind} is not one plain value.")
         else:
-            forms[name] = f"{form.format(c=f'c{j}')} AS c{j}"
+            forms[name] = f"{form.format(c=f'#{j + 1}')} AS c{j}"  # by place, whatever the names
     if not forms:
         raise DataError("No column holds numbers, text or dates: there is nothing to learn from.")
-    chosen = relation.query(
-        "glassnet_rows",
-        f"SELECT {', '.join(forms.values())} FROM glassnet_rows AS t({aliases})",
-    )
-    assert chosen is not None  # a SELECT always has a result
+    chosen = relation.project(", ".join(forms.values()))
     values = chosen.fetchnumpy()  # emptied below column by column, so that no copy outlives its use
     keys = list(values)
     columns = {n: normal_form(values.pop(key)) for n, key in zip(forms, keys, strict=True)}

@@ -381,8 +381,8 @@ class Rescale(Layer):
 
     For pictures: their bytes stay bytes in memory and become numbers here, batch by batch.
 
-    >>> Rescale(1 / 255).forward({}, {}, jnp.array([[255.0]]))[0].tolist()
-    [[1.0]]
+    >>> Rescale(1 / 255, shift=-0.5).forward({}, {}, jnp.array([[0.0, 255.0]]))[0].tolist()
+    [[-0.5, 0.5]]
     """
 
     scale: float

@@ -153,7 +153,7 @@ def _normal(values: Any, name: str) -> np.ndarray:
 _GAPS: dict[str, tuple[Any, ...]] = {
     "number": (np.nan, np.float64),
     "category": (None, object),
-    "date": (np.datetime64("NaT"), "datetime64[us]"),
+    "date": (np.datetime64("NaT", "us"), "datetime64[us]"),
 }
 
 

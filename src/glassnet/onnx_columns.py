@@ -198,7 +198,7 @@ def sample(encoder: TableEncoder, rows: int = 64) -> Any:
             days = numbers(part.days)[:, 0]
             time = np.clip(np.nan_to_num(days), -700_000, 2_000_000) * DAY
             dates = time.astype(np.int64).view("datetime64[us]")
-            dates[np.isnan(days)] = np.datetime64("NaT")
+            dates[np.isnan(days)] = np.datetime64("NaT", "us")
             columns[part.name] = dates
         else:
             gap = [] if "" in part.levels else [None]
