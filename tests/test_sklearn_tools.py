@@ -181,7 +181,9 @@ with joblib.parallel_backend("multiprocessing", n_jobs=2):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_fork_is_refused_instead_of_hanging():
     """By hand and through joblib's 'multiprocessing', but for one of a process that had computed nothing."""
-    told = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=300)
+    told = subprocess.run(
+        [sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=300
+    )
     assert told.returncode == 0, told.stderr
     first, *others = told.stdout.splitlines()
     assert first == "computed"
