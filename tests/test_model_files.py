@@ -73,7 +73,7 @@ def test_a_golden_file_predicts_what_it_always_did(path: Path) -> None:
 
 def test_every_version_and_every_layer_has_a_golden_file() -> None:
     names = {path.stem for path in GOLDEN}
-    kinds = ("labels", "layers", "pictures", "table", "values")
+    kinds = ("labels", "layers", "pictures", "pictures_moved", "table", "values")
     assert {f"{kind}-{number + 1}" for kind in kinds for number in range(FORMAT)} <= names
     text = b"".join(path.read_bytes() for path in GOLDEN).decode("latin-1")
     assert not [name for name in persistence.LAYER_TYPES if f'"type\\": \\"{name}\\"' not in text]

@@ -345,7 +345,7 @@ def test_rows_of_few_kinds_are_no_copies_of_each_other():
 
 
 def test_unusable_splits_are_refused():
-    with pytest.raises(DataError, match="too few"):
+    with pytest.raises(DataError, match="Too few"):
         split([1], 0.5, 0, stratify=False)
     with pytest.raises(ConfigurationError, match="between 0 and 1"):
         split([1, 2, 3], 1.0, 0, stratify=False)
