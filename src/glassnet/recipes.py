@@ -61,7 +61,8 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
       Of pictures 0.2, beyond 20 000 rows 0.15; more makes members agree, so that their mean gains nothing.
     - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512; of pictures 64 up to 5 000,
       else 256.
-    - early stopping from 40 rows on: a patience of 16 epochs, fewer the more steps they have, at least 3.
+    - early stopping from 40 rows on: a patience of 12 epochs, fewer the more steps they have, at least 3;
+      of pictures 10.
     - epochs: at most 400, fewer the more rows, at least 30; of pictures at least 100.
 
     >>> recipe_for(150).batch_size, recipe_for(500_000).members
@@ -70,7 +71,8 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
     (0.1, 0.3)
     """
     few, many = n_rows < FEW_ROWS, n_rows > 20_000
-    patience = round(float(np.clip(16 * math.sqrt(10_000 / max(n_rows, 1)), 3, 16)))
+    by_rows = round(float(np.clip(12 * math.sqrt(10_000 / max(n_rows, 1)), 3, 12)))
+    patience = 10 if pictures else by_rows
     stopping = None if few else EarlyStopping(patience, calibrated=True)
     epochs = 100 if few else int(np.clip(3_000_000 / max(n_rows, 1), 30, 400))
     if pictures:
