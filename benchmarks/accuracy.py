@@ -38,7 +38,7 @@ def network(**options: Any) -> Maker:
 
         named = {  # objects: made here, so that naming a model imports nothing
             "cosine": lambda: gn.AdamW(gn.WarmUp(gn.Cosine(4e-3), warm_up=50), weight_decay=0.01),
-            "plain": lambda: gn.EarlyStopping(16),
+            "plain": lambda: gn.EarlyStopping(12),
             "smoothed": lambda: (
                 gn.CrossEntropy(label_smoothing=0.05) if task == "classification" else "auto"
             ),
