@@ -21,10 +21,10 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
 
     Parameters
     ----------
-    hidden: the widths of the hidden layers; "auto": (128, 128, 128), of pictures (512, 512).
+    hidden: the widths of the hidden layers; "auto": (128, 128, 128), of pictures (384, 384).
     activation: of the hidden layers, a name or an object. Default "silu".
     dropout: the share of hidden neurons dropped while training; "auto": 0.1 from 40 rows on, else 0;
-        0.3 beyond 256 columns; of pictures 0.2, beyond 20 000 rows 0.15.
+        0.3 beyond 256 columns of a table.
     batch_norm: whether batch normalization stands before each activation. Default False.
     embedding: of a table's columns before the first layer: "auto" ("periodic" up to 256 columns of numbers
         that do not mostly repeat one another, as pixels do; else "scale"), "periodic" (learned scales, waves
@@ -44,7 +44,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     class_weight: a dictionary {class: weight}, "balanced" (n / (classes · rows of the class)), or for several
         labels also a list of one such for each. Rows set aside for early stopping count likewise.
     members: how many networks to train, at once and from other seeds; their mean predicts, and `spread` tells
-        how far they differ. "auto": 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
+        how far they differ. "auto": 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 4
+        up to 5 000, else 2.
     max_seconds: when to stop at the latest, compilation included; what was best by then is kept. None: never.
     warm_start: whether `fit` goes on from the last fit's parameters.
     dtype: "float32", "float64", or "auto": float64 for a float64 array of at most 40 rows, else float32.

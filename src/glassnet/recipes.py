@@ -54,36 +54,36 @@ class Recipe(NamedTuple):
 def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Recipe:
     """Return the choices for so many training rows and columns, each made on inner splits of many tables.
 
-    - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 1.
-    - hidden: three layers of 128 neurons; of pictures twice 512.
+    - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 4 up to 5 000, else 2.
+    - hidden: three layers of 128 neurons; of pictures twice 384.
     - dropout: 0.1 from 40 rows on, 0.3 beyond 256 columns, of which most may say nothing; none with fewer
-      rows: each counts, and a row of weight 2 equals two rows.
-      Of pictures 0.2, beyond 20 000 rows 0.15; more makes members agree, so that their mean gains nothing.
+      rows: each counts, and a row of weight 2 equals two rows. More makes members agree, so that their mean
+      gains nothing.
     - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512; of pictures 64 up to 5 000,
       else 256.
     - early stopping from 40 rows on: a patience of 12 epochs, fewer the more steps they have, at least 3;
       of pictures 10.
-    - epochs: at most 400, fewer the more rows, at least 30; of pictures at least 100.
+    - epochs: at most 400, fewer the more rows, at least 30.
 
     >>> recipe_for(150).batch_size, recipe_for(500_000).members
     (64, 2)
     >>> recipe_for(150).dropout, recipe_for(150, columns=2_000).dropout
     (0.1, 0.3)
     """
-    few, many = n_rows < FEW_ROWS, n_rows > 20_000
+    few = n_rows < FEW_ROWS
     by_rows = round(float(np.clip(12 * math.sqrt(10_000 / max(n_rows, 1)), 3, 12)))
     patience = 10 if pictures else by_rows
     stopping = None if few else EarlyStopping(patience, calibrated=True)
     epochs = 100 if few else int(np.clip(3_000_000 / max(n_rows, 1), 30, 400))
     if pictures:
         return Recipe(
-            hidden=(512, 512),
-            dropout=0.0 if few else 0.15 if many else 0.2,
+            hidden=(384, 384),
+            dropout=0.0 if few else 0.1,
             optimizer=STEADY_ON_PICTURES,
             batch_size=_by_rows(n_rows, ((5_000, 64),), 256),
-            epochs=max(epochs, 100),
+            epochs=epochs,
             early_stopping=stopping,
-            members=1,
+            members=_by_rows(n_rows, ((5_000, 4),), 2),
         )
     return Recipe(
         hidden=(128, 128, 128),
