@@ -70,13 +70,10 @@ class RandomShift(Layer):
         """y[i, j] = x[i + u, j + v] while training, y = x otherwise."""
         if not train:
             return x, state, None
-        if key is None:
-            raise ConfigurationError(
-                "RandomShift while training needs a key: forward(..., key=gn.keys.key(0), train=True)."
-            )
         n, h, w = x.shape[:3]
         ways = 2 * self.pixels + 1
-        u, v = (keys.bits(jnp.asarray(key), (n, 2)) % ways).astype(jnp.int32).T - self.pixels
+        drawn = keys.bits(keys.needed(key, "RandomShift"), (n, 2)) % ways
+        u, v = drawn.astype(jnp.int32).T - self.pixels
         rows = jnp.clip(jnp.arange(h) + u[:, None], 0, h - 1)
         columns = jnp.clip(jnp.arange(w) + v[:, None], 0, w - 1)
         taken = jnp.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]

@@ -42,6 +42,15 @@ def key(seed: int) -> Key:
     return np.array([number & word, (number >> 32) & word], dtype=np.uint32)
 
 
+def needed(key: Key | None, layer: str) -> Array:
+    """Return the key of a layer that draws while training; ConfigurationError where it was given none."""
+    if key is None:
+        raise ConfigurationError(
+            f"{layer} while training needs a key: forward(..., key=gn.keys.key(0), train=True)."
+        )
+    return jnp.asarray(key)
+
+
 def _mix(x: Any) -> Any:
     """Return 32 bits each of which depends on every bit of x; a bijection."""
     x = x ^ (x >> np.uint32(16))

@@ -258,13 +258,9 @@ class Dropout(Layer):
         """y = x m / (1 - rate) while training, y = x otherwise."""
         if not train:
             return x, state, None
-        if key is None:
-            raise ConfigurationError(
-                "Dropout while training needs a key: forward(..., key=gn.keys.key(0), train=True)."
-            )
         rate = state["rate"]
         threshold = (rate * 2.0**32).astype(jnp.uint32)
-        kept = keys.bits(jnp.asarray(key), x.shape) >= threshold
+        kept = keys.bits(keys.needed(key, "Dropout"), x.shape) >= threshold
         mask = jnp.where(kept, 1 / (1 - rate), jnp.zeros_like(rate)).astype(x.dtype)
         return x * mask, state, mask
 

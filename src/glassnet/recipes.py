@@ -22,11 +22,16 @@ from glassnet.schedules import WarmUp
 from glassnet.tables import Table
 from glassnet.wrappers import Averaged
 
-STEADY = Averaged(AdamW(WarmUp(4e-3, warm_up=50), weight_decay=0.01, beta2=0.95), share=0.1)
-"""The optimizer: at a steady rate, since how long the run will be is found out on the way."""
-STEADY_ON_PICTURES = Averaged(
-    AdamW(WarmUp(6e-4, warm_up=100), weight_decay=0.03, beta2=0.95), share=0.1
-)
+
+def steady(rate: float, warm_up: int = 50, weight_decay: float = 0.01) -> Averaged:
+    """Return the optimizer: at a steady rate, since how long the run will be is found out on the way."""
+    after = WarmUp(rate, warm_up=warm_up)
+    return Averaged(AdamW(after, weight_decay=weight_decay, beta2=0.95), share=0.1)
+
+
+STEADY = steady(4e-3)
+STEADY_BY_128 = steady(5.6e-3)  # what a rate of 4e-3 is to batches of 64
+STEADY_ON_PICTURES = steady(6e-4, warm_up=100, weight_decay=0.03)
 FEW_ROWS = 40  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
 MOST_ROWS_WATCHED = 3_000  # are enough to choose an epoch by
@@ -59,8 +64,9 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
     - dropout: 0.1 from 40 rows on, 0.3 beyond 256 columns, of which most may say nothing; none with fewer
       rows: each counts, and a row of weight 2 equals two rows. More makes members agree, so that their mean
       gains nothing.
-    - batch_size: 64 up to 20 000 rows, 256 up to 100 000, else 512; of pictures 64 up to 5 000,
-      else 256.
+    - batch_size: 64 up to 5 000 rows, 128 up to 20 000, 256 up to 100 000, else 512; of pictures 64 up to
+      5 000, else 256.
+    - optimizer: AdamW at a steady rate of 4e-3, by batches of 128 of 5.6e-3, of pictures 6e-4; averaged.
     - early stopping from 40 rows on: a patience of 12 epochs, fewer the more steps they have, at least 3;
       of pictures 10.
     - epochs: at most 400, fewer the more rows, at least 30.
@@ -85,11 +91,12 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
             early_stopping=stopping,
             members=_by_rows(n_rows, ((5_000, 4),), 2),
         )
+    batch_size = _by_rows(n_rows, ((5_000, 64), (20_000, 128), (100_000, 256)), 512)
     return Recipe(
         hidden=(128, 128, 128),
         dropout=0.0 if few else 0.3 if columns > MANY_COLUMNS else 0.1,
-        optimizer=STEADY,
-        batch_size=_by_rows(n_rows, ((20_000, 64), (100_000, 256)), 512),
+        optimizer=STEADY_BY_128 if batch_size == 128 else STEADY,
+        batch_size=batch_size,
         epochs=epochs,
         early_stopping=stopping,
         members=_by_rows(n_rows, ((20_000, 8), (100_000, 4)), 2),
