@@ -69,7 +69,7 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
     - optimizer: AdamW at a steady rate of 4e-3, by batches of 128 of 5.6e-3, of pictures 6e-4; averaged.
     - early stopping from 40 rows on: a patience of 12 epochs, fewer the more steps they have, at least 3;
       of pictures 10.
-    - epochs: at most 400, fewer the more rows, at least 30.
+    - epochs: until 3 000 000 rows or 2 700 000 pictures have been seen; at least 30, at most 400.
 
     >>> recipe_for(150).batch_size, recipe_for(500_000).members
     (64, 2)
@@ -80,7 +80,8 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
     by_rows = round(float(np.clip(12 * math.sqrt(10_000 / max(n_rows, 1)), 3, 12)))
     patience = 10 if pictures else by_rows
     stopping = None if few else EarlyStopping(patience, calibrated=True)
-    epochs = 100 if few else int(np.clip(3_000_000 / max(n_rows, 1), 30, 400))
+    seen = 2_700_000 if pictures else 3_000_000
+    epochs = 100 if few else int(np.clip(seen / max(n_rows, 1), 30, 400))
     if pictures:
         return Recipe(
             hidden=(384, 384),
