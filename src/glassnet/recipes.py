@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,16 +22,8 @@ from glassnet.schedules import WarmUp
 from glassnet.tables import Table
 from glassnet.wrappers import Averaged
 
+Choice = TypeVar("Choice")
 
-def steady(rate: float, warm_up: int = 50, weight_decay: float = 0.01) -> Averaged:
-    """Return the optimizer: at a steady rate, since how long the run will be is found out on the way."""
-    after = WarmUp(rate, warm_up=warm_up)
-    return Averaged(AdamW(after, weight_decay=weight_decay, beta2=0.95), share=0.1)
-
-
-STEADY = steady(4e-3)
-STEADY_BY_128 = steady(5.6e-3)  # what a rate of 4e-3 is to batches of 64
-STEADY_ON_PICTURES = steady(6e-4, warm_up=100, weight_decay=0.03)
 FEW_ROWS = 40  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
 MOST_ROWS_WATCHED = 3_000  # are enough to choose an epoch by
@@ -56,17 +48,23 @@ class Recipe(NamedTuple):
     members: int
 
 
+def steady(rate: float, warm_up: int = 50, weight_decay: float = 0.01) -> Averaged:
+    """Return the optimizer: at a steady rate, since how long the run will be is found out on the way."""
+    after = WarmUp(rate, warm_up=warm_up)
+    return Averaged(AdamW(after, weight_decay=weight_decay, beta2=0.95), share=0.1)
+
+
 def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Recipe:
     """Return the choices for so many training rows and columns, each made on inner splits of many tables.
 
     - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 4 up to 5 000, else 2.
     - hidden: three layers of 128 neurons; of pictures twice 384.
     - dropout: 0.1 from 40 rows on, 0.3 beyond 256 columns, of which most may say nothing; none with fewer
-      rows: each counts, and a row of weight 2 equals two rows. More makes members agree, so that their mean
-      gains nothing.
+      rows: each counts, and a row of weight 2 equals two rows. Strong dropout makes members agree, so that
+      their mean gains nothing.
     - batch_size: 64 up to 5 000 rows, 128 up to 20 000, 256 up to 100 000, else 512; of pictures 64 up to
       5 000, else 256.
-    - optimizer: AdamW at a steady rate of 4e-3, by batches of 128 of 5.6e-3, of pictures 6e-4; averaged.
+    - optimizer: AdamW at a steady rate, averaged: 4e-3, from 5 000 to 20 000 rows 5.6e-3; of pictures 6e-4.
     - early stopping from 40 rows on: a patience of 12 epochs, fewer the more steps they have, at least 3;
       of pictures 10.
     - epochs: until 3 000 000 rows or 2 700 000 pictures have been seen; at least 30, at most 400.
@@ -75,6 +73,8 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
     (64, 2)
     >>> recipe_for(150).dropout, recipe_for(150, columns=2_000).dropout
     (0.1, 0.3)
+    >>> recipe_for(60_000, pictures=True).epochs
+    45
     """
     few = n_rows < FEW_ROWS
     by_rows = round(float(np.clip(12 * math.sqrt(10_000 / max(n_rows, 1)), 3, 12)))
@@ -86,17 +86,18 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
         return Recipe(
             hidden=(384, 384),
             dropout=0.0 if few else 0.1,
-            optimizer=STEADY_ON_PICTURES,
+            optimizer=steady(6e-4, warm_up=100, weight_decay=0.03),
             batch_size=_by_rows(n_rows, ((5_000, 64),), 256),
             epochs=epochs,
             early_stopping=stopping,
             members=_by_rows(n_rows, ((5_000, 4),), 2),
         )
-    batch_size = _by_rows(n_rows, ((5_000, 64), (20_000, 128), (100_000, 256)), 512)
+    sizes = (5_000, (64, 4e-3)), (20_000, (128, 5.6e-3)), (100_000, (256, 4e-3))
+    batch_size, rate = _by_rows(n_rows, sizes, (512, 4e-3))
     return Recipe(
         hidden=(128, 128, 128),
         dropout=0.0 if few else 0.3 if columns > MANY_COLUMNS else 0.1,
-        optimizer=STEADY_BY_128 if batch_size == 128 else STEADY,
+        optimizer=steady(rate),
         batch_size=batch_size,
         epochs=epochs,
         early_stopping=stopping,
@@ -104,7 +105,7 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
     )
 
 
-def _by_rows(n_rows: int, steps: tuple[tuple[int, int], ...], beyond: int) -> int:
+def _by_rows(n_rows: int, steps: tuple[tuple[int, Choice], ...], beyond: Choice) -> Choice:
     return next((value for most, value in steps if n_rows <= most), beyond)
 
 
