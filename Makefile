@@ -23,6 +23,7 @@ slow: .venv/dev
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 types: .venv/dev
 	$(BIN)/mypy
@@ -48,18 +49,12 @@ lock: .venv/dev
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --all-extras --group dev pyproject.toml --output-file requirements-dev.lock
 
-# The tests of what each package is used for, with the lowest versions that pyproject.toml allows. Old
+# The tests marked `lowest`, of what each package is used for, with the lowest versions that pyproject.toml allows. Old
 # packages call what newer ones deprecate: that is not ours to mend. Nor is an old onnx's evaluator, which gives
 # a lookup in no rows the wrong shape: the one test that asks it that is left out.
-LOWEST := $(addprefix tests/test_,tiny.py tables.py datasets.py persistence.py export.py cli.py optimizers.py) \
-	tests/test_training.py::test_the_progress_bar_is_silent_where_there_is_no_terminal \
-	tests/test_training.py::test_the_progress_bar_shows_the_scores_and_ends_with_the_run \
-	tests/test_figures.py::test_activations_are_drawn_with_their_slopes \
-	tests/test_figures.py::test_xor_is_drawn_with_the_best_line_and_the_networks_boundary
-
 lowest: .venv-lowest/installed
-	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "not slow" -W ignore::DeprecationWarning $(LOWEST) \
-		--deselect tests/test_export.py::test_four_runtimes_agree_on_generated_architectures
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "lowest and not slow" -W ignore::DeprecationWarning tests \
+		--deselect tests/exporting/test_export.py::test_four_runtimes_agree_on_generated_architectures
 
 .venv-lowest/installed: pyproject.toml .venv/dev
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-lowest

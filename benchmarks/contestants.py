@@ -23,7 +23,7 @@ Runner = Callable[[], float]
 def glassnet(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Runner:
     """glassnet: `gn.train` goes on with its own state."""
     import glassnet as gn
-    from glassnet.network import hidden_layers
+    from glassnet.nn.network import hidden_layers
 
     blocks = hidden_layers(case.widths[1:-1], dropout=0.1 * extras, batch_norm=extras)
     network = gn.Network([*blocks, gn.Dense(case.widths[-1])])

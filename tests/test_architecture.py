@@ -1,52 +1,29 @@
-"""The house rules that a reader relies on: one arrow of imports, small files, nothing heavy too early."""
+"""The rules a reader relies on: imports point down, files are small, nothing heavy is imported early."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-# The arrow: a file may import only from lines above its own, at its top or inside its functions.
-# A new file gets a place here; two files of one line know nothing of each other.
-ARROW = """
-    drawing errors expressions forests history markup numpy_predict onnx_graph programs schedules
-    verdicts
-    _resolve atomic charts columns compilation files forks records thumbnails weighted
-    _types choices conversion encoders intervals splits tables tensorfile
-    databases dates keys losses metrics optimizers packing pictures tasks
-    batches comparison dialects initializers suspicions targets typed wrappers
-    baselines class_weights curves delimited findings layers objectives preprocessing
-    activations augmentation contestants datasets embeddings onnx_columns penalties
-    figures_functions network
-    model onnx_layers remedies shapes training_state
-    divergence evaluation explaining identity inputs layerwise passes paths persistence training
-    attribution exporting figures_network figures_neuron importance mistakes neurons recording
-    report_source standing
-    checkpoint_file comparison_page dependence examples report_network report_scores traced
-    checkpoints gradient_check report_reasons symbols trace_tables
-    equations fitting own_units report
-    jobs options progress recipes step_equations trace_text
-    evidence fit_tasks neuron_equations trace_page variations
-    illnesses run_illnesses
-    diagnosis
-    run
-    figures_answers figures_landscape neural_estimator trace_start
-    cross_validation estimators race sweeps tracing
-    comparing experiment figures_training skl2onnx_converter
-    console figures
-    exits gallery known_rows
-    command_compare command_diagnose command_explain command_export command_figures command_inspect
-    command_trace command_train
-    cli
-    __main__
-"""
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "glassnet"
+LAYERS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+    "contracts"
+][0]["layers"]
 
-MOST_LINES = 415  # of a file: some 400
-MOST_CODE_LINES = 60  # of a function, without its docstring
+MOST_ENTRIES = 30  # in src/glassnet
+MOST_FILES = 20  # in one package
+MOST_LINES = 400  # in one file
+MOST_CODE_LINES = 60  # in one function, without its docstring
 
 # Packages that take long to import: only inside the functions that use them, so that
 # `glassnet --help` and `import glassnet` stay quick. The files named may import them at their top.
@@ -62,25 +39,29 @@ HEAVY: dict[str, set[str]] = {
     "scipy": set(),
     "skl2onnx": set(),
     "sklearn": {
-        "comparing",
-        "cross_validation",
-        "dependence",
-        "estimators",
-        "fit_tasks",
-        "importance",
-        "neural_estimator",
-        "race",
+        "evaluation.compare",
+        "evaluation.race",
+        "explain.dependence",
+        "explain.importance",
+        "fit.base",
+        "fit.cross_validation",
+        "fit.estimators",
+        "fit.sklearn_callbacks",
     },
 }
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
-PRINTING = {"cli", "console", "exits"} | {
-    name for name in ARROW.split() if name.startswith("command_")
-}
 
-RANK = {name: rank for rank, line in enumerate(ARROW.split("\n")) for name in line.split()}
-FOLDER = Path(str(importlib.util.find_spec("glassnet").origin)).parent  # type: ignore[union-attr]
-TREES = {path.stem: ast.parse(path.read_text("utf-8")) for path in sorted(FOLDER.glob("*.py"))}
-MODULES = [name for name in TREES if name != "__init__"]
+
+def dotted_name(path: Path) -> str:
+    """Return "nn.layers" for .../glassnet/nn/layers.py, "nn" for its package, "" for the library."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+SOURCES = {dotted_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in SOURCES.items()}
+PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+MODULES = [name for name in TREES if name and name not in PACKAGES]
 
 
 def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
@@ -96,14 +77,16 @@ def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
         yield from imports(child, inside or function or for_types)
 
 
-def own(name: str) -> set[str]:
-    """Return the files of glassnet that a file imports; "__init__" for the package itself."""
-    found = set()
+def modules_imported_by(name: str) -> set[str]:
+    """Return the modules of glassnet that a module imports; "" for the library itself."""
+    modules = set()
     for dotted, _ in imports(TREES[name]):
-        package, *rest = dotted.split(".")
-        if package == "glassnet":
-            found.add(rest[0] if rest and rest[0] in TREES else "__init__")
-    return found
+        if dotted.split(".")[0] == "glassnet":
+            _, *parts = dotted.split(".")
+            while parts and ".".join(parts) not in TREES:
+                parts.pop()
+            modules.add(".".join(parts))
+    return modules
 
 
 def functions(tree: ast.AST) -> Iterator[Any]:
@@ -112,25 +95,53 @@ def functions(tree: ast.AST) -> Iterator[Any]:
             yield node
 
 
-def test_every_file_has_one_place_on_the_arrow() -> None:
-    assert len(RANK) == len(ARROW.split())
-    assert set(RANK) == set(MODULES)
+def test_imports_point_down() -> None:
+    """The contract of pyproject.toml, which ARCHITECTURE.md shows; a reversed import breaks it."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_architecture_shows_the_layers_of_the_contract() -> None:
+    shown = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    assert "```\n" + "\n".join(LAYERS) + "\n```" in shown
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_imports_point_one_way(name: str) -> None:
-    for imported in own(name):
-        assert imported != "__init__", f"{name} imports the package, which imports it"
-        assert RANK[imported] < RANK[name], f"{name} may not import {imported}"
+def test_no_module_imports_the_library_itself(name: str) -> None:
+    assert "" not in modules_imported_by(name) or name == "__main__"
 
 
-def test_no_circle_of_imports() -> None:
-    """The same without the declared ranks: files that import nothing left can be taken off."""
-    left = {name: own(name) - {"__init__"} for name in MODULES}
+def test_no_cycle_of_imports() -> None:
+    """Modules that import nothing that is left can be removed, until none is left."""
+    left = {name: modules_imported_by(name) for name in [*MODULES, *PACKAGES]}
     while left:
         free = {name for name, needs in left.items() if not needs & set(left)}
-        assert free, f"a circle among {sorted(left)}"
+        assert free, f"a cycle among {sorted(left)}"
         left = {name: needs for name, needs in left.items() if name not in free}
+
+
+def test_a_listing_of_the_package_can_be_read_at_a_glance() -> None:
+    entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= MOST_ENTRIES
+    for package in PACKAGES:
+        assert len(list((PACKAGE / package).glob("*.py"))) <= MOST_FILES, package
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_says_what_it_holds_and_in_which_order_to_read_it(package: str) -> None:
+    text = ast.get_docstring(TREES[package]) or ""
+    assert "May import: " in text and re.search("^(Private|Public): ", text, re.MULTILINE)
+    order = re.search(r"Read in this order: (.*?)\nMay import", text, re.DOTALL)
+    assert order, "the docstring lists the modules in the order in which to read them"
+    modules = {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
+    listed = re.findall(r"\b[a-z]\w*", order[1].split(";")[0])
+    assert set(listed) <= modules
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -152,15 +163,14 @@ def test_every_file_and_public_function_says_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", TREES)
 def test_files_and_functions_are_short(name: str) -> None:
-    lines = (FOLDER / f"{name}.py").read_text("utf-8").count("\n")
-    assert lines <= MOST_LINES
+    assert SOURCES[name].read_text("utf-8").count("\n") <= MOST_LINES
     for function in functions(TREES[name]):
         body = function.body[1:] if ast.get_docstring(function) else function.body
         length = function.end_lineno - body[0].lineno + 1 if body else 0
         assert length <= MOST_CODE_LINES, f"{function.name} has {length} lines"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name not in PRINTING])
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("cli.")])
 def test_only_the_command_prints(name: str) -> None:
     for node in ast.walk(TREES[name]):
         called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)

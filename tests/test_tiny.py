@@ -6,11 +6,14 @@ Run it alone with `make fast ARGS=tests/test_tiny.py`.
 import json
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_iris
 from typer.testing import CliRunner
 
 import glassnet as gn
 from glassnet.cli import app
+
+pytestmark = pytest.mark.lowest
 
 
 def test_1_a_neuron_is_a_weighted_sum_and_a_bias():

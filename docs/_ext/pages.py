@@ -21,7 +21,7 @@ def relinked(text: str) -> str:
         if path.startswith("docs/"):
             return f"[{words}](../{path.removeprefix('docs/')})"
         if path.startswith("src/glassnet/"):
-            return f"[{words}](source:{Path(path).stem})"
+            return f"[{words}](source:{path.removeprefix('src/glassnet/').removesuffix('.py')})"
         if path.removesuffix(".md") in ABOUT:
             return f"[{words}]({path.lower()})"
         return f"`{path}`" if words == path else f"{words} (`{path}`)"
@@ -31,17 +31,18 @@ def relinked(text: str) -> str:
 
 def api_page(module: str, names: list[str]) -> str:
     """Return the page of one module: its docstring, then its public names."""
-    lines = [f"# {module}", "", "```{eval-rst}", f".. automodule:: glassnet.{module}", ""]
+    title = module.removeprefix("glassnet.")
+    lines = [f"# {title}", "", "```{eval-rst}", f".. automodule:: {module}", ""]
     for name in names:
         directive = "autoclass" if name[0].isupper() else "autofunction"
-        lines += [f".. {directive}:: glassnet.{module}.{name}"]
+        lines += [f".. {directive}:: {module}.{name}"]
         lines += ["   :members:", ""] if directive == "autoclass" else [""]
     return "\n".join([*lines, "```", ""])
 
 
 def public_functions(module: str) -> list[str]:
     """Return the names of what a module offers as `gn.module.name`."""
-    found = import_module(f"glassnet.{module}")
+    found = import_module(module)
     own = [
         name for name, thing in vars(found).items()
         if isfunction(thing) and thing.__module__ == found.__name__ and name[0] != "_"
@@ -59,27 +60,31 @@ def write(path: Path, text: str) -> None:
 def write_pages(app: Sphinx, config: Config) -> None:
     """Write docs/about and docs/api."""
     del app, config
-    from glassnet import _HOMES, _MODULES
+    from glassnet import _MODULE_OF, _MODULES
 
     for name in ABOUT:
         write(
             DOCS / "about" / f"{name.lower()}.md",
             relinked((ROOT / f"{name}.md").read_text("utf-8")),
         )
-    pages = {module: names.split() for module, names in _HOMES.items()}
-    pages |= {module: public_functions(module) for module in _MODULES}
-    for module, names in pages.items():
-        write(DOCS / "api" / f"{module}.md", api_page(module, sorted(names, key=str.lower)))
+    pages: dict[str, list[str]] = {}
+    for name, module in _MODULE_OF.items():
+        pages.setdefault(module, []).append(name)
+    pages |= {f"glassnet.{name}": public_functions(f"glassnet.{name}") for name in _MODULES}
+    titles = []
+    for module, names in sorted(pages.items()):
+        titles.append(module.removeprefix("glassnet."))
+        write(DOCS / "api" / f"{titles[-1]}.md", api_page(module, sorted(names, key=str.lower)))
     index = [
         "# Reference",
         "",
-        "Every public name, by the file it lives in.",
+        "Every public name, by the file that defines it.",
         "",
         "```{toctree}",
         ":maxdepth: 1",
         "",
     ]
-    write(DOCS / "api" / "index.md", "\n".join([*index, *sorted(pages), "```", ""]))
+    write(DOCS / "api" / "index.md", "\n".join([*index, *titles, "```", ""]))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

@@ -16,7 +16,7 @@ IMAGE = re.compile(
 
 def twins() -> dict[str, str]:
     """Return the colour on a dark page for each colour on a light one."""
-    from glassnet.drawing import DARK, LIGHT
+    from glassnet.display.drawing import DARK, LIGHT
 
     pairs = {"#000000": DARK.ink}
     for name in LIGHT._fields:

@@ -22,7 +22,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from glassnet._types import Array, Key, Shape, default_float
+from glassnet._precision import default_float
+from glassnet._types import Array, Key, Shape
 from glassnet.errors import ConfigurationError
 
 _GOLDEN = np.uint32(0x9E3779B9)  # 2³² / golden ratio: spreads consecutive numbers

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 import glassnet as gn
-from glassnet.activations import ACTIVATIONS
-from glassnet.persistence import FORMAT
+from glassnet.models.model_file import FORMAT
+from glassnet.nn.activations import ACTIVATIONS
 
 FOLDER = Path(__file__).parent
 TABLE = {

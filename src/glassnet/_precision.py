@@ -1,0 +1,72 @@
+"""The float that computations use, and a check that this process can compute at all.
+
+JAX uses threads. A fork copies the process without its threads but with the locks that they held, so the
+first computation in the copy would wait forever.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+from glassnet.errors import ConfigurationError
+
+_forked_from = 0  # the process that had computed before it was forked; 0: there is none
+
+
+def check_fork() -> None:
+    """Raise in a process in which no computation would end.
+
+    Raises
+    ------
+    ConfigurationError: this process is a fork of one that had used JAX.
+
+    >>> check_fork()
+    """
+    if _forked_from:
+        raise ConfigurationError(
+            f"This process ({os.getpid()}) is a fork of one ({_forked_from}) that had already computed with"
+            " JAX, whose threads a fork leaves behind: here no computation would ever end. Use processes that"
+            " start anew: n_jobs=2 as it is, with joblib's own backend ('loky'), not 'multiprocessing',"
+            " or multiprocessing.get_context('spawn'), or threads."
+        )
+
+
+def _note() -> None:
+    """Note, in the new process, whether the old one had used JAX, through glassnet or not."""
+    global _forked_from
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    if getattr(bridge, "_backends", None):
+        _forked_from = os.getppid()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_note)
+
+
+def default_float() -> np.dtype[Any]:
+    """Return float64 inside `precision("float64")`, float32 outside."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(np.float64))
+
+
+@contextmanager
+def precision(dtype: str | np.dtype[Any]) -> Iterator[None]:
+    """Compute in float32 or float64 inside the block; no global setting is changed.
+
+    Raises
+    ------
+    ConfigurationError: this process is a fork of one that had used JAX.
+
+    >>> with precision("float64"):
+    ...     default_float()
+    dtype('float64')
+    """
+    check_fork()
+    with jax.enable_x64(np.dtype(dtype) == np.float64):
+        yield

@@ -1,0 +1,10 @@
+"""The `glassnet` command: one file per subcommand.
+
+Read in this order: commands, options, experiment, train; then the other subcommands.
+May import: everything.
+Public: `glassnet.cli.app` and `glassnet.cli.main`. Everything else here is private.
+"""
+
+from glassnet.cli.commands import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,94 @@
+"""`glassnet compare`: is a network worth it on these rows."""
+
+# Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from glassnet.cli.console import plain, print_json, say, warn
+from glassnet.cli.exits import INTERRUPTED, told
+from glassnet.cli.options import (
+    AsJson,
+    Data,
+    Query,
+    TableName,
+    check_seed,
+    check_writable,
+    checked_task,
+    estimator_parameters,
+)
+
+
+def compare(
+    data: Data,
+    target: Annotated[
+        Optional[str], typer.Option("--target", "-t", help="The column to predict.")
+    ] = None,
+    report: Annotated[
+        Optional[Path], typer.Option(help="Write a report here, one HTML file.")
+    ] = None,
+    as_json: AsJson = False,
+    task: Annotated[
+        Optional[str], typer.Option(help="classification or regression; recognised if not given.")
+    ] = None,
+    drop: Annotated[
+        Optional[list[str]], typer.Option(help="Leave this column out. May be repeated.")
+    ] = None,
+    query: Query = None,
+    table: TableName = None,
+    folds: Annotated[int, typer.Option(help="Into how many parts the rows are cut.")] = 5,
+    repeats: Annotated[
+        Optional[int], typer.Option(help="Of all folds; by the number of rows if not given.")
+    ] = None,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Tell whether more rows would help.")
+    ] = False,
+    max_seconds: Annotated[
+        Optional[float], typer.Option(help="Time to spend; what is done by then counts.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the folds and of all models.")] = 0,
+    hidden: Annotated[
+        Optional[str], typer.Option(help="Widths of the network's hidden layers: 128,64.")
+    ] = None,
+    epochs: Annotated[Optional[int], typer.Option(help="Of the network, at most.")] = None,
+    members: Annotated[
+        Optional[int], typer.Option(help="Networks to train at once; their mean predicts.")
+    ] = None,
+) -> None:
+    """Compare a network with simpler models on the rows of DATA, and say which to use."""
+    with told():
+        check_writable(report, data, ".html")
+        check_seed(seed)
+        from glassnet.cli.experiment import comparable, without
+        from glassnet.data.datasets import read
+        from glassnet.evaluation.compare import compare as compared
+
+        found = without(read(data, target=target, query=query, table=table), drop or [])
+        parameters = estimator_parameters(hidden, None, None, None, epochs=epochs, members=members)
+        rows = comparable(found, checked_task(task), seed, parameters)
+        for note in rows.notes:
+            say(note)
+        result = compared(
+            rows.X, rows.y, estimator=rows.estimator, folds=folds,
+            repeats="auto" if repeats is None else repeats, learning_curve=learning_curve,
+            max_seconds=max_seconds, seed=seed, progress=True,
+        )  # fmt: skip
+        print_json(result.to_dict()) if as_json else typer.echo(plain(str(result)))
+        if report is not None:
+            from glassnet.reports.comparison_page import comparison_html
+            from glassnet.storage.atomic import write_atomically
+
+            html = comparison_html(
+                result, title=Path(data).name, target=str(found.target or "class"),
+                command=shlex.join(["glassnet", *sys.argv[1:]]), notes=rows.notes,
+            )  # fmt: skip
+            write_atomically(report, html.encode())
+            say(f"Wrote {report}")
+        if result.interrupted:
+            warn("Interrupted: this is what was done so far.")
+            raise typer.Exit(INTERRUPTED)

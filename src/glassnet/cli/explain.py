@@ -1,0 +1,87 @@
+"""`glassnet explain`: which columns a model relies on, or what moved its answer for one row."""
+
+# Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
+from __future__ import annotations
+
+from typing import Annotated, Any, Optional
+
+import typer
+
+from glassnet.cli.console import plain, print_json
+from glassnet.cli.exits import told
+from glassnet.cli.options import AsJson, Data, ModelFile, Query, TableName, TrueTarget, check_seed
+from glassnet.cli.rows import columns_of, read_known, truth
+from glassnet.errors import ConfigurationError, DataError
+
+
+def explain(
+    model: ModelFile,
+    data: Data,
+    row: Annotated[
+        Optional[int],
+        typer.Option(help="Explain the answer for this row of DATA, counted from 0."),
+    ] = None,
+    of: Annotated[
+        Optional[str],
+        typer.Option(
+            help="With --row: the class, label or value to explain; default: what is predicted."
+        ),
+    ] = None,
+    target: TrueTarget = None,
+    scoring: Annotated[
+        Optional[str],
+        typer.Option(help="scikit-learn's name of the score that falls; default: accuracy or R²."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="How often each column is shuffled.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the shuffles.")] = 0,
+    query: Query = None,
+    table: TableName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which columns a model relies on in DATA, or, with --row, what moved its answer for one row."""
+    with told():
+        check_seed(seed)
+        if row is None and of is not None:
+            raise ConfigurationError("--of says what to explain of one row: give --row N too.")
+        from glassnet.data.datasets import read
+        from glassnet.models.model_file import load
+
+        found = load(model)
+        result: Any
+        if row is None:
+            rows = read_known(found, data, target, query, table)
+            result = importance(
+                found, *(rows.test or (rows.X, rows.y)), data, scoring, repeats, seed
+            )
+        else:
+            # no target is asked for: rows without one would be left out, and the numbers of others move
+            rows = read(data, query=query, table=table, expected=columns_of(found))
+            result = attribution(found, rows.test[0] if rows.test else rows.X, row, of)
+        print_json(result.to_dict()) if as_json else typer.echo(plain(str(result)))
+
+
+def importance(
+    model: Any, X: Any, y: Any, data: str, scoring: str | None, repeats: int, seed: int
+) -> Any:
+    """Return the importance of each column."""
+    if y is None:
+        raise DataError(
+            f"Nothing in '{data}' says what is true, and a column is as important as the score falls without"
+            " it: name the column with --target COLUMN, or explain one row with --row N."
+        )
+    from glassnet.explain.importance import permutation_importance
+
+    known = truth(model, y, data)
+    return permutation_importance(model, X, known, scoring=scoring, repeats=repeats, seed=seed)
+
+
+def attribution(model: Any, X: Any, row: int, of: str | None) -> Any:
+    """Return the attribution of one row."""
+    if not 0 <= row < len(X):
+        raise ConfigurationError(f"--row is {row}, but the data have rows 0 to {len(X) - 1}.")
+    import numpy as np  # lazily, as all that `glassnet --help` does not need
+
+    from glassnet.cli.experiment import rows_of
+    from glassnet.explain.attribution import attribute
+
+    return attribute(model, rows_of(X, np.array([row])), of)

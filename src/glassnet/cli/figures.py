@@ -1,0 +1,47 @@
+"""`glassnet figures`: all figures, drawn from networks trained on the spot."""
+
+# Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from glassnet.cli.console import say
+from glassnet.cli.exits import told
+from glassnet.cli.options import check_seed
+from glassnet.errors import ConfigurationError, DataError
+
+
+def figures(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The folder to draw into; made if it is not there.")
+    ],
+    only: Annotated[
+        Optional[list[str]], typer.Option(help="Draw this figure alone. May be repeated.")
+    ] = None,
+    kind: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
+    seed: Annotated[int, typer.Option(help="Of the networks, and of the made data.")] = 0,
+) -> None:
+    """Draw the field's figures from small networks trained now, in light and dark, with a page of them."""
+    with told():
+        check_seed(seed)
+        from glassnet.figures.gallery import FORMATS, PICTURES, Networks, draw_all
+
+        for name in only or []:
+            if name not in PICTURES:
+                raise ConfigurationError(
+                    f"There is no figure '{name}'. There are: {', '.join(PICTURES)}."
+                )
+        if kind not in FORMATS:
+            raise ConfigurationError(f"--format is '{kind}': choose svg or png.")
+        if out.exists() and not out.is_dir():
+            raise DataError(f"{out} is a file, but the figures need a folder: name another.")
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"Cannot make the folder {out}: {error.strerror}.") from None
+        for drawn in draw_all(out, Networks(seed), kind, only):
+            typer.echo(f"{drawn.name}: {drawn.finding}")
+        say(f"Wrote {out / 'index.html'}")

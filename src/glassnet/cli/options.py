@@ -1,0 +1,105 @@
+"""Options: what several commands take from the command line, and its checks before the work begins."""
+
+# Modules that import JAX or scikit-learn are imported inside functions: `glassnet --help` must not wait.
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from glassnet.errors import ConfigurationError, DataError
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A CSV, TSV, Parquet or JSON file (.gz too, and globs), a DuckDB or SQLite file, a folder of"
+        " pictures (one subfolder a class), IDX files or their folder, .npz, or sample:digits.",
+    ),
+]
+ModelFile = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model file written by `glassnet train`.")
+]
+Query = Annotated[
+    str | None, typer.Option(help="For a database file: the SELECT whose rows to take.")
+]
+TableName = Annotated[
+    str | None, typer.Option("--table", help="For a database file: the table to take.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+TrueTarget = Annotated[
+    str | None, typer.Option("--target", "-t", help="The true values; default: as trained.")
+]
+
+
+def check_writable(path: Path | None, source: str, *suffixes: str) -> None:
+    """Raise before the work begins if its result could not be written, or would replace what it reads."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise DataError(
+            f"{path} is a folder: give a file's name, such as {path}/result{suffixes[0]}."
+        )
+    if path.exists():
+        check_replaceable(path, source)
+    folder = path.parent
+    if not folder.is_dir():
+        raise DataError(f"The folder {folder} does not exist: make it first, or write elsewhere.")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"The folder {folder} cannot be written to: write elsewhere.")
+
+
+def check_replaceable(path: Path, source: str) -> None:
+    """Raise if a file that is there already is a device, or one of those that are read."""
+    from glassnet.data.files import find
+
+    if not path.is_file():
+        raise DataError(f"{path} is a device or a pipe, not a file: write elsewhere.")
+    if not source.startswith("sample:") and any(path.samefile(read) for read in find(source)):
+        raise DataError(f"{path} is what is read: writing there would destroy it. Write elsewhere.")
+
+
+def check_seed(seed: int) -> None:
+    """Raise unless every generator of random numbers takes the seed."""
+    if not 0 <= seed < 2**32:
+        raise ConfigurationError(f"--seed is {seed}, but it must lie between 0 and {2**32 - 1}.")
+
+
+def checked_task(task: str | None) -> Any:
+    """Return the task that a person named."""
+    if task not in (None, "classification", "regression"):
+        raise ConfigurationError(f"--task is '{task}': choose classification or regression.")
+    return task
+
+
+def estimator_parameters(
+    hidden: str | None,
+    optimizer: str | None,
+    learning_rate: float | None,
+    patience: int | None,
+    **given: Any,
+) -> dict[str, Any]:
+    """Return the estimator's parameters that a person chose."""
+    from glassnet.nn.optimizer_wrappers import as_optimizer
+    from glassnet.training.loop import EarlyStopping
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if hidden is not None:
+        try:
+            chosen["hidden"] = tuple(int(width) for width in hidden.split(","))
+        except ValueError:
+            raise ConfigurationError(
+                f"--hidden is '{hidden}': give widths such as 128,64."
+            ) from None
+    if optimizer is not None or learning_rate is not None:
+        best = as_optimizer(optimizer or "adamw")
+        chosen["optimizer"] = (
+            best if learning_rate is None else best._replace(learning_rate=learning_rate)
+        )
+    if patience is not None:
+        chosen["early_stopping"] = EarlyStopping(patience, calibrated=True)
+    return chosen

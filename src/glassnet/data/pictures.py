@@ -1,0 +1,283 @@
+"""Pictures as uint8 arrays: folders with one subfolder a class, and IDX files (as MNIST)."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassnet.data.files import list_folder, opened
+from glassnet.data.tables import Column, column_of
+from glassnet.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Pictures = NDArray[np.uint8]
+ENDINGS = (
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+)
+_TRAIN, _TEST = ("train", "training"), ("test", "testing", "t10k")
+_IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+@dataclass(frozen=True)
+class LabelledPictures:
+    """Pictures (n, h, w) or (n, h, w, 3), their labels (None if unknown), a test set or None."""
+
+    X: NDArray[Any]
+    y: Column | None
+    test: tuple[NDArray[Any], Column | None] | None
+    notes: tuple[str, ...]
+
+
+# -------------------------------------------------------------------------------- picture folders
+
+
+def is_picture_folder(folder: Path) -> bool:
+    """Return whether there are pictures in the folder or in the folders below it."""
+    return any(_is_picture(name) for _, _, names in os.walk(folder) for name in names)
+
+
+def read_picture_folder(folder: Path) -> LabelledPictures:
+    """Return the pictures of a folder, the names of the subfolders as their classes.
+
+    Subfolders `train` and `test` hold such folders themselves. All pictures are resized to the
+    commonest size (of the training set); they are gray, (n, h, w), if all of them are, and else
+    colour, (n, h, w, 3). Pictures directly in the folder, without subfolders, have no class.
+    Raises `DataError` naming the picture that cannot be read.
+    """
+    inside = {entry.name.lower(): entry for entry in list_folder(folder) if entry.is_dir()}
+    train = next((inside[name] for name in _TRAIN if name in inside), None)
+    test = next((inside[name] for name in _TEST if name in inside), None)
+    notes: list[str] = []
+    if train is None:
+        train, test = folder, None
+    else:
+        others = sorted({entry.name for entry in inside.values()} - {train.name, *_name(test)})
+        if others:
+            notes.append(f"Beside '{train.name}' these folders were left out: {', '.join(others)}.")
+    paths, y = _labelled(train, notes)
+    test_paths, test_y = ([], None) if test is None else _labelled(test, notes)
+    if test is not None and (y is None) != (test_y is None):
+        raise DataError(f"Of '{train}' and '{test}' only one has a subfolder for each class.")
+    X = _load([*paths, *test_paths], len(paths), notes)
+    rest = (X[len(paths) :], test_y) if test_paths else None
+    return LabelledPictures(X[: len(paths)], y, rest, tuple(notes))
+
+
+def _name(folder: Path | None) -> set[str]:
+    return set() if folder is None else {folder.name}
+
+
+def _labelled(folder: Path, notes: list[str]) -> tuple[list[Path], Column | None]:
+    """Return the paths of the pictures in a folder and the subfolder each is in."""
+    entries = list_folder(folder)
+    classes = [entry for entry in entries if entry.is_dir()]
+    loose = [entry for entry in entries if entry.is_file() and _is_picture(entry.name)]
+    if not classes:
+        if not loose:
+            raise DataError(f"The folder '{folder}' has no pictures in it.")
+        return loose, None
+    found = {entry.name: _pictures_below(entry) for entry in classes}
+    empty = [name for name, pictures in found.items() if not pictures]
+    if empty:
+        notes.append(f"Folders without pictures were left out: {', '.join(empty[:20])}.")
+    if loose:
+        notes.append(f"{len(loose)} pictures in '{folder}' itself have no class and were left out.")
+    paths = [path for pictures in found.values() for path in pictures]
+    if not paths:
+        raise DataError(f"The folders in '{folder}' have no pictures in them.")
+    return paths, column_of([name for name, pictures in found.items() for _ in pictures])
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    return sorted(
+        Path(where, name)
+        for where, _, names in os.walk(folder)
+        for name in names
+        if _is_picture(name)
+    )
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(ENDINGS) and not name.startswith(".")
+
+
+def _load(paths: Sequence[Path], training: int, notes: list[str]) -> Pictures:
+    """Return all pictures in the commonest size among the first `training` ones."""
+    sizes = [_size(path) for path in paths]  # from the headers: nothing is decoded twice
+    counts = Counter(sizes[:training])
+    size = max(counts, key=lambda s: (counts[s], s))
+    resized = sum(s != size for s in sizes)
+    if resized:
+        notes.append(f"{resized} pictures were resized to the commonest size, {size[0]}x{size[1]}.")
+    pictures: list[Pictures] = [_decode(path, size) for path in paths]
+    if any(picture.ndim == 3 for picture in pictures):
+        pictures = [p if p.ndim == 3 else np.repeat(p[..., None], 3, axis=-1) for p in pictures]
+    return np.stack(pictures)
+
+
+def _size(path: Path) -> tuple[int, int]:
+    from PIL import ExifTags, Image  # lazily: needed for pictures only
+
+    with _guarded(path), Image.open(path) as image:
+        rotated = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (image.height, image.width) if rotated else image.size
+
+
+def _decode(path: Path, size: tuple[int, int]) -> Pictures:
+    """Return one picture, upright, on white where it is transparent; (h, w) if it is gray."""
+    from PIL import Image, ImageOps  # lazily: needed for pictures only
+
+    with _guarded(path), Image.open(path) as image:
+        picture = _eight_bit(ImageOps.exif_transpose(image))
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture)
+        picture = picture if picture.mode == "L" else picture.convert("RGB")
+        if picture.size != size:
+            picture = picture.resize(size, Image.Resampling.BILINEAR)
+        pixels = np.asarray(picture, dtype=np.uint8)
+    gray = pixels.ndim == 3 and bool((pixels == pixels[..., :1]).all())
+    return np.ascontiguousarray(pixels[..., 0]) if gray else pixels
+
+
+def _eight_bit(image: Image) -> Image:
+    """Return a picture of deep grays (16 bits, which Pillow would clip) in 8 bits."""
+    from PIL import Image  # lazily: needed for pictures only
+
+    if not image.mode.startswith(("I", "F")):
+        return image
+    pixels = np.asarray(image, dtype=np.float64)
+    top = 65535 if pixels.max(initial=0) > 255 else 255
+    return Image.fromarray((pixels.clip(0, top) * (255 / top)).round().astype(np.uint8))
+
+
+class _guarded:  # noqa: N801 - reads as a word in a with statement
+    """Turn whatever Pillow raises or warns about one picture into a `DataError` that names it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.warnings = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        self.warnings.__enter__()
+        warnings.simplefilter("ignore")
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self.warnings.__exit__(kind, error, trace)
+        if isinstance(error, Exception):
+            raise DataError(
+                f"The picture '{self.path}' cannot be read, as it is damaged, too large or of "
+                "another format than its name says: delete or replace it."
+            ) from None
+
+
+# ------------------------------------------------------------------------------------------- IDX
+
+
+def is_idx_name(name: str) -> bool:
+    """Return whether a file name is one of the usual four, such as train-images-idx3-ubyte.gz."""
+    return re.search(r"(images|labels)[-_.]idx\d", name.lower()) is not None
+
+
+def read_idx_files(path: Path) -> LabelledPictures:
+    """Return pictures and labels from a folder of IDX files, or from one images file.
+
+    The labels are found beside the images (`images` becomes `labels` in the name, `idx3` `idx1`,
+    with or without `.gz`); in a folder the files with `t10k` or `test` in their names are the
+    test set. Raises `DataError` for a wrong magic number or a file that is too short or too long.
+    """
+    if path.is_dir():
+        images = [
+            p for p in list_folder(path) if is_idx_name(p.name) and "images" in p.name.lower()
+        ]
+        tests = [p for p in images if re.search("t10k|test", p.name.lower())]
+        trains = [p for p in images if p not in tests] or tests
+        if len({_stem(p) for p in trains}) != 1:
+            raise DataError(
+                f"'{path}' must hold one images file for training, but holds {len(trains)}: give "
+                "the path of the one that is meant."
+            )
+        train, test = trains[0], (tests[0] if tests and trains != tests else None)
+    else:
+        train, test = path, None
+    X, y = _images_and_labels(train)
+    rest = None if test is None else _images_and_labels(test)
+    if rest is not None and rest[0].shape[1:] != X.shape[1:]:
+        raise DataError(
+            f"The pictures in '{train.name}' have shape {X.shape[1:]} but those in "
+            f"'{rest and test and test.name}' {rest[0].shape[1:]}: a network needs one shape."
+        )
+    return LabelledPictures(X, y, rest, ())
+
+
+def _images_and_labels(path: Path) -> tuple[NDArray[Any], Column | None]:
+    images = read_idx(path)
+    if images.ndim < 2:
+        raise DataError(f"'{path}' holds labels, not pictures: give the images file beside it.")
+    if images.ndim == 2:
+        images = images.astype(np.float64)
+    beside = _stem(path).replace("images", "labels").replace(f"idx{images.ndim}", "idx1")
+    labels = next((p for p in list_folder(path.parent) if _stem(p) == beside != _stem(path)), None)
+    if labels is None:
+        return images, None
+    y = read_idx(labels)
+    if y.ndim != 1 or len(y) != len(images):
+        raise DataError(
+            f"'{labels}' holds {y.shape} labels for the {len(images)} pictures of '{path.name}': "
+            "both files must come from the same data set."
+        )
+    return images, column_of([str(label) for label in y.tolist()])
+
+
+def _stem(path: Path) -> str:
+    return path.name.lower().removesuffix(".gz")
+
+
+def read_idx(path: Path) -> NDArray[Any]:
+    """Return the array in one IDX file, packed by gzip or not; raises `DataError`."""
+    with opened(path) as file:
+        head = file.read(4)
+        if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_TYPES or head[3] == 0:
+            raise DataError(
+                f"'{path}' is not an IDX file: it begins with {head.hex(' ') or 'nothing'} where "
+                "00 00, a type (08 to 0e) and the number of dimensions are expected."
+            )
+        sizes = file.read(4 * head[3])
+        shape = [int(n) for n in np.frombuffer(sizes[: len(sizes) // 4 * 4], dtype=">u4")]
+        dtype = np.dtype(_IDX_TYPES[head[2]])
+        expected = math.prod(shape) * dtype.itemsize
+        # never more memory than the file can fill: the sizes may be damaged
+        body = bytearray()
+        while len(body) <= expected and (block := file.read(1 << 24)):
+            body += block
+    if len(shape) != head[3] or len(body) != expected:
+        seen = "more" if len(body) > expected else f"only {len(body)}"
+        raise DataError(
+            f"'{path}' should hold {' x '.join(map(str, shape))} values in {expected} bytes but "
+            f"holds {seen}: copy or download it again."
+        )
+    array = np.frombuffer(body, dtype=dtype).reshape(shape)
+    return array if array.dtype == np.uint8 else array.astype(dtype.newbyteorder("="))

@@ -1,0 +1,400 @@
+"""Evidence: what a diagnosis looks at, measured once, when it is first asked for.
+
+Everything comes from the network's own forward and backward passes (at its first weights, where they are
+known, and at those that predict), from its history, and from its predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from numpy.typing import NDArray
+
+from glassnet import keys
+from glassnet._compile import forgetful
+from glassnet._precision import precision
+from glassnet._types import Params, State
+from glassnet.diagnosis.forests import FEWEST, Forest, beside_forest, one_hot, share_explained
+from glassnet.diagnosis.remedies import USUAL_RATE, Door, inner, remedy, rounded, with_rate
+from glassnet.encoding.targets import ClassEncoder
+from glassnet.models.model import Model
+from glassnet.nn.activations import Activation, Identity
+from glassnet.nn.layers import Dense
+from glassnet.nn.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from glassnet.nn.optimizer_wrappers import as_optimizer, bind_schedules, is_foreign
+from glassnet.nn.optimizers import Adam, AdamW, RMSprop
+from glassnet.training.batches import Data
+from glassnet.training.history import History
+from glassnet.training.jobs import Finished
+from glassnet.training.passes import LayerPass, Pass, pass_through
+from glassnet.training.state import DIVERGED
+
+SAMPLE = 1000
+"""Rows that go through the passes, and that the forest is fitted on: they settle shares to a few percent."""
+ROUNDS, NUDGE = 20, 1e-2  # of the power iteration; float32 tells gradients so far apart
+
+Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One network and the rows to look at it with.
+
+    model: a single network (of many members, the one looked at); whole: what predicts.
+    rows, held: encoded; held: rows it has not learned from, if any are known.
+    end: of its training; None for a model alone. door: whose parameters the advice names.
+    own_network: whether the person gave the network, so that only a network can take its place.
+    """
+
+    model: Model
+    whole: Model
+    rows: Data
+    held: Data | None
+    end: Finished | None
+    door: Door
+    own_network: bool
+
+    # ------------------------------------------------------------------------------- passes
+
+    @cached_property
+    def sample(self) -> Data:
+        """At most SAMPLE rows, evenly from all."""
+        places = np.linspace(0, len(self.rows.x) - 1, min(SAMPLE, len(self.rows.x))).astype(int)
+        return self.rows.at(places)
+
+    def _pass(self, params: Params, state: State) -> Pass:
+        with precision(self.model.dtype):
+            x, t = self.sample.x, self.sample.y
+            return pass_through(self.model.network, params, state, x, t, self.model.loss)
+
+    @cached_property
+    def last(self) -> Pass:
+        """The passes at the weights that predict."""
+        return self._pass(self.model.params, self.model.layer_state)
+
+    @cached_property
+    def beginning(self) -> tuple[Params, State] | None:
+        """The weights before the first step, drawn again."""
+        if self.end is None:
+            return None
+        with precision(self.model.dtype):
+            key = keys.fold_in(self.end.settings.key, 0)
+            params, state, _ = self.model.network.init(key, self.model.in_shape)
+        return params, state
+
+    @cached_property
+    def first(self) -> Pass | None:
+        """The passes at the weights before the first step, where they are known."""
+        return None if self.beginning is None else self._pass(*self.beginning)
+
+    def activations(self, found: Pass, kind: Any = Activation) -> list[LayerPass]:
+        """Return the passes of the hidden layers' activation functions."""
+        return [p for p in found.layers[:-1] if isinstance(p.layer, kind)]
+
+    def gradient_flow(self, found: Pass) -> list[tuple[str, float]]:
+        """Return the norm of the gradient by the logits of each hidden layer, and by those of the output."""
+        bent = [p for p in self.activations(found) if not isinstance(p.layer, Identity)]
+        flow = [(p.name, float(np.linalg.norm(p.dx))) for p in bent]
+        return [*flow, ("the output", float(np.linalg.norm(found.dlogits)))]
+
+    @cached_property
+    def dense(self) -> list[LayerPass]:
+        """The layers of neurons, the output layer last."""
+        return [p for p in self.last.layers if isinstance(p.layer, Dense)]
+
+    # ------------------------------------------------------------------------------- steps
+
+    @cached_property
+    def learning_rate(self) -> float | None:
+        """The largest learning rate of the run, None if it is not known."""
+        rates = self.history.columns.get("learning_rate", np.empty(0))
+        return float(np.max(rates)) if len(rates) and np.isfinite(rates).all() else None
+
+    @cached_property
+    def step_sizes(self) -> dict[str, float]:
+        """By layer of neurons ‖ΔW‖ / ‖W‖: the first step at the run's learning rate, beside the weights."""
+        if self.end is None or self.first is None or self.learning_rate is None:
+            return {}
+        optimizer = as_optimizer(self.end.settings.optimizer)
+        if is_foreign(optimizer):
+            return {}
+        optimizer = bind_schedules(with_rate(optimizer, self.learning_rate), 1.0)
+        params = {p.name: dict(p.params) for p in self.first.layers if isinstance(p.layer, Dense)}
+        grads = {p.name: dict(p.dparams) for p in self.first.layers if p.name in params}
+        with precision(self.model.dtype):
+            updates = _first_step(optimizer, grads, params)
+            norms = {
+                name: (np.linalg.norm(updates[name]["W"]), np.linalg.norm(params[name]["W"]))
+                for name in params
+            }
+        push = 1 / (
+            1 - float(getattr(inner(optimizer), "momentum", 0.0))
+        )  # what steps add up to in time
+        return {name: float(push * step / w) for name, (step, w) in norms.items() if w > 0}
+
+    @cached_property
+    def stable_rate(self) -> float | None:
+        """The learning rate 1 / λ, λ the largest curvature of the loss at the first weights.
+
+        Plain gradient descent goes down fastest along the steepest curve with it, and climbs with more than
+        twice as much (LeCun et al., "Efficient BackProp", 1998). λ by power iteration on differences of
+        gradients, H v = (g(w + ε v) - g(w - ε v)) / 2ε; with momentum μ steps add up, and the rate is (1 -
+        μ) / λ.
+        """
+        if self.beginning is None or self.end is None:
+            return None
+        weights, state = self.beginning
+        flat, unravel = ravel_pytree(weights)
+        start: Values = np.asarray(flat)
+        direction = np.random.default_rng(0).normal(size=start.shape)
+        curvature = 0.0
+        for _ in range(ROUNDS):
+            step = NUDGE * direction / np.linalg.norm(direction)
+            ends = [
+                self._pass(unravel((start + s * step).astype(start.dtype)), state) for s in (1, -1)
+            ]
+            up, down = (self._gradient(found) for found in ends)
+            direction = (up - down) / (2 * NUDGE)
+            curvature = float(np.linalg.norm(direction))
+            if not 0 < curvature < np.inf:
+                return None
+        momentum = float(getattr(inner(self.end.settings.optimizer), "momentum", 0.0))
+        return (1 - momentum) / curvature
+
+    def _gradient(self, found: Pass) -> Values:
+        """Return the whole gradient as one vector, in the order of the weights."""
+        return np.asarray(ravel_pytree([p.dparams for p in found.layers])[0], np.float64)
+
+    # ------------------------------------------------------------------------------- the run
+
+    @property
+    def history(self) -> History:
+        """The network's history, empty for a model alone."""
+        return History() if self.end is None else self.end.history
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss or its gradient became infinite or undefined."""
+        return self.end is not None and int(self.end.state.status) == DIVERGED
+
+    @property
+    def kept_best(self) -> bool:
+        """Whether the weights that predict are those of the best epoch, not of the last."""
+        return self.end is not None and self.end.state.best is not None
+
+    @cached_property
+    def losses(self) -> Values:
+        """The training loss by epoch, without what is not finite."""
+        losses = self.history.columns.get("loss", np.empty(0))
+        finite: Values = losses[np.isfinite(losses)]
+        return finite
+
+    @property
+    def penalty(self) -> float:
+        """The penalty at the end, 0 where there is none."""
+        return float(self.history.columns.get("penalty", np.zeros(1))[-1])
+
+    # ------------------------------------------------------------------------------- advice
+
+    @property
+    def built(self) -> bool:
+        """Whether the network was built from an estimator's parameters, so that these can change it."""
+        return self.door != "train" and not self.own_network
+
+    def told(self, parameters: Mapping[str, Any], purpose: str) -> tuple[str, Mapping[str, Any]]:
+        """Return advice as the text to type and as parameters."""
+        return remedy(self.door, parameters, purpose), parameters
+
+    @property
+    def oversteps(self) -> bool:
+        """Whether the learning rate is far beyond the usual: tenfold, or where gradient descent climbs."""
+        if self.end is None or self.learning_rate is None:
+            return False
+        usual = self._usual_rate(self.end.settings.optimizer, self.learning_rate)
+        return self.learning_rate > (10 if usual == USUAL_RATE else 2) * usual
+
+    def slower(self) -> tuple[dict[str, Any], str]:
+        """Return a lower learning rate, and what it is for."""
+        assert self.end is not None
+        optimizer, rate = (
+            as_optimizer(self.end.settings.optimizer),
+            self.learning_rate or USUAL_RATE,
+        )
+        if is_foreign(optimizer):
+            return {"optimizer": Adam()}, "a learning rate that suits most networks"
+        new = rounded(min(self._usual_rate(optimizer, rate), rate / 10))
+        return {"optimizer": with_rate(optimizer, new)}, "smaller steps"
+
+    def faster(self) -> tuple[dict[str, Any], str]:
+        """Return a higher learning rate, and what it is for."""
+        assert self.end is not None
+        optimizer, rate = self.end.settings.optimizer, self.learning_rate or USUAL_RATE
+        new = rounded(max(self._usual_rate(optimizer, rate), rate * 10))
+        return {"optimizer": with_rate(optimizer, new)}, "larger steps"
+
+    def _usual_rate(self, optimizer: Any, rate: float) -> float:
+        """Return USUAL_RATE for optimizers that give each weight its own scale, else what is stable."""
+        own_scale = isinstance(inner(optimizer), Adam | AdamW | RMSprop)
+        return USUAL_RATE if own_scale else (self.stable_rate or rate)
+
+    # ------------------------------------------------------------------------------- losses
+
+    def loss_of(self, model: Model, data: Data) -> float:
+        """Return the mean loss of a model on rows, without penalty."""
+        with precision(model.dtype):
+            return float(_loss(model.logits_encoded(data.x), data.y, loss=model.loss))
+
+    @cached_property
+    def loss(self) -> float:
+        """The network's own loss on the rows."""
+        with precision(self.model.dtype):
+            logits = self.model.temperature * self.last.logits
+            return float(_loss(logits, self.sample.y, loss=self.model.loss))
+
+    @cached_property
+    def guess_loss(self) -> float:
+        """The loss of the best constant answer: the classes' shares, or the mean."""
+        loss, width = self.model.loss, self.last.logits.shape[1]
+        target = self.sample.y
+        if isinstance(loss, CrossEntropy):
+            shares = one_hot(target, width).mean(axis=0)
+            constant = np.log(np.maximum(shares, 1e-12))
+        else:
+            mean = np.asarray(target, np.float64).reshape(len(target), -1).mean(axis=0)
+            if isinstance(loss, BinaryCrossEntropy):
+                mean = np.clip(mean, 1e-12, 1 - 1e-12)
+                mean = np.log(mean / (1 - mean))
+            constant = np.resize(mean, width)
+        with precision(self.model.dtype):
+            logits = np.tile(constant, (len(target), 1)).astype(self.model.dtype)
+            return float(_loss(logits, self.sample.y, loss=loss))
+
+    @cached_property
+    def validation_loss(self) -> float | None:
+        """The loss on rows that it has not learned from: those given, else the history's."""
+        if self.held is not None:
+            return self.loss_of(self.model, self.held)
+        losses = self.history.columns.get("validation_loss", np.empty(0))
+        losses = losses[np.isfinite(losses)]
+        if not len(losses):
+            return None
+        return float(
+            losses.min() if self.kept_best else losses[-max(1, len(losses) // 10) :].mean()
+        )
+
+    # ------------------------------------------------------------------------------- predictions
+
+    @cached_property
+    def outputs(self) -> Values:
+        """What the whole model says of the sample."""
+        with precision(self.model.dtype):
+            if self.whole.members > 1:
+                return self.whole.outputs_encoded(self.sample.x)
+            logits = jnp.asarray(self.model.temperature * self.last.logits)
+            return np.asarray(self.model.loss.output(logits))
+
+    @cached_property
+    def explained(self) -> float:
+        """The share of the guess's squared error that the whole model removes: R², or Brier's skill score."""
+        return share_explained(self.truth(self.sample, self.outputs.shape[1]), self.outputs)
+
+    def truth(self, data: Data, width: int) -> Values:
+        """Return targets in the shape of the outputs: one-hot, 0 and 1, or values."""
+        if self.model.loss.task == "classification":
+            return one_hot(data.y, width)
+        return np.asarray(data.y, np.float64).reshape(len(data.x), -1)
+
+    @cached_property
+    def forest(self) -> Forest | None:
+        """What a random forest explains beside the whole model; None where there is too little to explain."""
+        truth = self.truth(self.sample, self.outputs.shape[1])
+        if len(truth) < FEWEST or (truth == truth[0]).all():
+            return None
+        one_class = self.model.loss.task == "classification" and self.sample.y.ndim == 1
+        return beside_forest(self.sample.x, truth, self.outputs, one_class=one_class)
+
+    @cached_property
+    def classes(self) -> list[str] | None:
+        """The names of the classes; None unless there is one class a row."""
+        target = self.model.target
+        return (
+            [str(label) for label in target.classes] if isinstance(target, ClassEncoder) else None
+        )
+
+    def answers(self, data: Data) -> tuple[Values, Values]:
+        """Return classes, labels or values of rows: true, and as the whole model predicts them."""
+        with precision(self.model.dtype):
+            if self.whole.members > 1:
+                outputs = self.whole.outputs_encoded(data.x)
+            else:  # by the program that the losses need too
+                outputs = np.asarray(
+                    self.model.loss.output(jnp.asarray(self.whole.logits_encoded(data.x)))
+                )
+        truth = self.truth(data, outputs.shape[1])
+        if self.model.loss.task == "classification":
+            return truth.argmax(axis=1), outputs.argmax(axis=1)
+        if self.model.loss.task == "labels":
+            labels = (truth > 0.5).astype(int), (outputs > 0.5).astype(int)
+            return (labels[0][:, 0], labels[1][:, 0]) if self.classes else labels
+        return truth, outputs
+
+    @property
+    def new_rows(self) -> Data:
+        """Rows to score on: those held out if any are known, else the rows themselves."""
+        return self.rows if self.held is None else self.held
+
+    def scores(self) -> dict[str, float]:
+        """Return the whole model's loss and the task's score on `new_rows`; {} where they are not finite."""
+        from sklearn import metrics  # lazily: it takes a second to import
+
+        truth, predicted = self.answers(self.new_rows)
+        loss = self.loss_of(self.whole, self.new_rows)
+        if not np.isfinite(predicted).all() or not np.isfinite(loss):
+            return {}
+        if self.model.loss.task == "classification" or self.classes:
+            recalls = [(predicted[truth == k] == k).mean() for k in np.unique(truth)]
+            return {"loss": loss, "balanced_accuracy": float(np.mean(recalls))}
+        if self.model.loss.task == "labels":
+            f1 = metrics.f1_score(truth, predicted, average="macro", zero_division=0)
+            return {"loss": loss, "macro_f1": float(f1)}
+        if len(truth) < 2:
+            return {"loss": loss}
+        return {"loss": loss, "r2": float(metrics.r2_score(truth, predicted))}
+
+
+@forgetful
+@partial(jax.jit, static_argnames="loss")
+def _loss(logits: Any, target: Any, *, loss: Loss) -> Any:
+    return loss.value(logits, target)
+
+
+@forgetful
+@jax.jit
+def _first_step(optimizer: Any, grads: Params, params: Params) -> Params:
+    """Return what an optimizer adds to the weights in its first step."""
+    return optimizer.update(grads, optimizer.init(params), params)[0]
+
+
+def member_of(model: Model, place: int) -> Model:
+    """Return one network of a model of many members, as a model."""
+    if model.members == 1:
+        return model
+    params, state = jax.tree.map(lambda p: np.asarray(p)[place], (model.params, model.layer_state))
+    return replace(model, params=params, layer_state=state, members=1, errors=None)
+
+
+def worst_member(model: Model, data: Data) -> int:
+    """Return the place of the member with the largest squared error on some rows."""
+    if model.members == 1:
+        return 0
+    each = model.outputs_apart(np.broadcast_to(data.x, (model.members, *data.x.shape)))
+    classes = model.loss.task == "classification"
+    truth = one_hot(data.y, each.shape[2]) if classes else np.reshape(data.y, each.shape[1:])
+    return int(np.argmax(((each - truth) ** 2).mean(axis=(1, 2))))

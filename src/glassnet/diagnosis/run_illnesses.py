@@ -1,0 +1,252 @@
+"""Illnesses of a run: what history, losses and predictions tell, each a function from evidence to findings.
+
+Each is one row of `diagnosis.ILLNESSES`. A threshold has a name, and says where it is from.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from glassnet.diagnosis.evidence import Evidence
+from glassnet.diagnosis.findings import Finding
+from glassnet.diagnosis.remedies import (
+    LARGE_STEP,
+    LEARNED,
+    SMALL_STEP,
+    USUAL_STEP,
+    with_dropout,
+    with_widths,
+)
+from glassnet.encoding.class_weights import class_weights
+from glassnet.nn.layers import Dropout
+from glassnet.nn.network import each_layer
+from glassnet.training.loop import EarlyStopping
+
+SWING, SWINGS = 0.05, 0.3
+"""A loss oscillates if it moves by a twentieth of the guess's an epoch, and rises in three of ten."""
+FALLING = 0.5
+"""A loss is still falling if its last quarter fell at half the pace of the whole run or more."""
+STILL = 0.01
+"""Weights that all steps together could move by less than a hundredth are still the first ones."""
+RARE, MISSED = 0.2, 0.5
+"""A class is rare with a fifth of an equal share (of two: 10 %), and missed if under half is found."""
+LOST, BY_HEART = 0.2, 0.5
+"""Of what was known of new rows, the share that further training lost; of what is known of the training
+rows, the share that does not hold for new ones."""
+ENOUGH, RISEN = 0.1, 0.02
+"""Such shares mean something if a tenth of the guess's loss was learned, or if the loss on new rows rose by a
+fiftieth of it: where there is little to learn, what is learned by heart is little beside the guess too."""
+MARGIN, ERRORS = 0.05, 2
+"""By how much more a forest must explain of rows it has not seen than the network of rows it has, at least,
+and in standard errors."""
+FEW_EPOCHS = 8  # fewer say nothing of a trend
+
+
+def divergence(e: Evidence) -> Iterator[Finding]:
+    """Find a run that ended because a number became infinite or undefined."""
+    if not e.diverged or e.end is None:
+        return
+    state, rate = e.end.state, e.learning_rate
+    step = max(e.step_sizes.values(), default=math.nan)
+    said = "" if rate is None else f"; the learning rate was {rate:g}"
+    said += "" if step != step else f", its first step {step:.2g} of the weights' size"
+    yield Finding(
+        "divergence",
+        "severe",
+        f"the loss or its gradient was not finite at step {int(state.step) + 1}, in epoch"
+        f" {int(state.epoch)}{said}",
+        "the whole network",
+        "Steps beyond the valley's other side climb it: each gradient is larger than the one before, until"
+        " no number can hold it.",
+        *e.told(*e.slower()),
+        {"step": float(state.step), "step_size": step},
+    )
+
+
+def rate_too_large(e: Evidence) -> Iterator[Finding]:
+    """Find a loss that goes up and down in steps that are large beside the weights."""
+    step, losses = max(e.step_sizes.values(), default=0.0), e.losses
+    if step < LARGE_STEP or e.diverged or len(losses) < FEW_EPOCHS or not e.guess_loss > 0:
+        return
+    moves = np.diff(losses[len(losses) // 2 - 1 :])
+    swing, rises = float(np.abs(moves).mean()) / e.guess_loss, float((moves > 0).mean())
+    if swing < SWING or rises < SWINGS:
+        return
+    yield Finding(
+        "learning rate too large",
+        "severe",
+        f"over the last half of {len(losses)} epochs the loss rose in {rises:.0%} and moved by {swing:.2g}"
+        f" of the guess's loss from one to the next; the first step was {step:.2g} of the weights'"
+        f" size (usual: {USUAL_STEP:g}) at learning rate"
+        f" {e.learning_rate:g}",
+        max(e.step_sizes, key=lambda name: e.step_sizes[name]),
+        "Each step leaps over the valley to its other side instead of going down into it.",
+        *e.told(*e.slower()),
+        {"step_size": step, "swing": swing, "rises": rises},
+    )
+
+
+def rate_too_small(e: Evidence) -> Iterator[Finding]:
+    """Find a loss that was still on its way down, or never left, in steps small beside the weights."""
+    step, losses = max(e.step_sizes.values(), default=math.inf), e.losses
+    if step > SMALL_STEP or e.end is None or not len(losses) or e.explained > LEARNED:
+        return
+    path = step * int(e.end.state.step)
+    if not (path < STILL or _falling(losses)):
+        return
+    yield Finding(
+        "learning rate too small",
+        "severe",
+        f"after {len(losses)} epochs the loss had gone from {losses[0]:.4g} to {losses[-1]:.4g} and"
+        f" {'was still falling' if _falling(losses) else 'had hardly begun to fall'}; the first step was"
+        f" {step:.2g} of the weights' size (usual: {USUAL_STEP:g}) at learning rate {e.learning_rate:g},"
+        f" {int(e.end.state.step)} such steps are {path:.2g} of it",
+        "all layers",
+        "Steps that are small beside the weights need very many epochs to get anywhere.",
+        *e.told(*e.faster()),
+        {"step_size": step, "path": path},
+    )
+
+
+def imbalance(e: Evidence) -> Iterator[Finding]:
+    """Find a rare class that the network mostly overlooks."""
+    if e.classes is None or (e.end is not None and e.end.settings.weighted):
+        return
+    truth, predicted = e.answers(e.rows)
+    counts = np.bincount(truth, minlength=len(e.classes))
+    recall = [
+        float((predicted[truth == k] == k).mean()) if counts[k] else 1.0 for k in range(len(counts))
+    ]
+    rare = [
+        k for k in range(len(counts))
+        if counts[k] < RARE * len(truth) / len(counts) and recall[k] < MISSED
+    ]  # fmt: skip
+    if not rare:
+        return
+    worst = min(rare, key=lambda k: recall[k])
+    parameters: dict[str, Any] = {"class_weight": "balanced"}
+    if e.door == "train":
+        weight = class_weights("balanced", truth, tuple(e.classes), None)
+        parameters = {"sample_weight": weight}
+    yield Finding(
+        "class imbalance",
+        "severe",
+        f"class {e.classes[worst]!r} has {counts[worst]} of {len(truth)} rows"
+        f" ({counts[worst] / len(truth):.1%}), and {recall[worst]:.0%} of them are found",
+        ", ".join(f"class {e.classes[k]!r}: {recall[k]:.0%} found" for k in rare),
+        "The loss is a mean over rows: where one class has nearly all of them, overlooking the others costs"
+        " little.",
+        *e.told(parameters, "each class counts as much: n / (classes · rows of the class)"),
+        {"share": float(counts[worst] / len(truth)), "recall": recall[worst]},
+    )
+
+
+def overfitting(e: Evidence) -> Iterator[Finding]:
+    """Find a network whose loss on new rows rose while it learned its own by heart."""
+    now = e.validation_loss
+    if now is None or e.kept_best or not e.loss < e.guess_loss:
+        return
+    learned = e.guess_loss - e.loss
+    by_heart = (now - e.loss) / learned
+    past = e.history.columns.get("validation_loss", np.empty(0))
+    best = float(np.nanmin(past)) if np.isfinite(past).any() else now
+    lost = (now - best) / (e.guess_loss - best) if best < e.guess_loss else 0.0
+    enough = learned > ENOUGH * e.guess_loss or _turned(e, now)
+    if not (enough and (by_heart > BY_HEART or lost > LOST)):
+        return
+    parameters: dict[str, Any] = {"early_stopping": EarlyStopping(10)}
+    if not len(past) and e.door == "train":
+        parameters["validation"] = 0.2
+    rose = (
+        f"; it was {best:.4g} in epoch {e.history.best_epoch}" if len(past) and now > best else ""
+    )
+    yield Finding(
+        "overfitting",
+        "severe" if now >= e.guess_loss else "moderate",
+        f"the loss is {e.loss:.4g} on the training rows and {now:.4g} on new ones{rose}; guessing has"
+        f" {e.guess_loss:.4g}",
+        "the whole network",
+        "With more freedom than the rows can settle the network learns them by heart, noise included, and"
+        " what it knows of new rows gets worse with every epoch.",
+        *e.told(
+            parameters, "stop when the validation loss no longer falls, and keep the best epoch"
+        ),
+        {"by_heart": by_heart, "lost": lost},
+    )
+
+
+def _turned(e: Evidence, now: float) -> bool:
+    """Return whether the loss on new rows is clearly above its lowest, and the training loss fell since."""
+    losses, past = (
+        e.history.columns.get(name, np.empty(0)) for name in ("loss", "validation_loss")
+    )
+    if not np.isfinite(past).any():
+        return False
+    lowest = int(np.nanargmin(past))
+    return bool(now - past[lowest] > RISEN * e.guess_loss and losses[-1] < losses[lowest])
+
+
+def underfitting(e: Evidence) -> Iterator[Finding]:
+    """Find a network that explains less of its own rows than a simple model explains of new ones."""
+    weighted = (
+        e.end is not None and e.end.settings.weighted
+    )  # then the rows are not what it was to learn
+    if weighted or e.diverged or e.explained > LEARNED:
+        return
+    if e.forest is None:
+        return
+    forest, lead, error = e.forest
+    if lead < max(MARGIN, ERRORS * error):
+        return
+    yield Finding(
+        "underfitting",
+        "severe" if e.explained < forest / 2 else "moderate",
+        f"the network explains {max(e.explained, 0.0):.0%} of its own rows, a random forest {forest:.0%} of"
+        " rows that it has not seen",
+        "the whole network",
+        "There is more to learn in these rows than the network has learned: " + _held_back(e)[1],
+        *e.told(*_held_back(e)[::2]),
+        {"explained": e.explained, "forest": forest},
+    )
+
+
+def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
+    """Return what to change, what holds the network back, and what the change is for."""
+    network = e.model.network
+    if e.end is not None:
+        penalty = e.end.settings.penalty
+        for name in ("l1", "l2"):
+            if float(getattr(penalty, name)) > 0 and e.penalty > MARGIN * e.guess_loss:
+                said = f"{name}={float(getattr(penalty, name)):g} keeps the weights too small."
+                return {name: 0.0}, said, "no penalty"
+    rates = [layer.rate for _, layer, _ in each_layer(network) if isinstance(layer, Dropout)]
+    if rates and max(rates) > 0.5:
+        parameters: dict[str, Any] = (
+            {"dropout": 0.1} if e.built else {"network": with_dropout(network, 0.1)}
+        )
+        said = f"dropout leaves it {1 - max(rates):.0%} of its neurons at a time."
+        return parameters, said, "fewer neurons dropped"
+    epochs = 0 if e.end is None else e.end.settings.epochs
+    if _falling(e.losses) and len(e.losses) == epochs:  # it did not stop by itself
+        said = f"the loss was still falling after {len(e.losses)} epochs."
+        return {"epochs": 10 * epochs}, said, "more time"
+    widths = [layer.params["W"].shape[0] for layer in e.dense[:-1]]
+    least = max(64, 4 * max(widths, default=0))
+    more = (least,) * max(len(widths), 1)
+    parameters = {"hidden": more} if e.built else {"network": with_widths(network, more)}
+    has = f"{'-'.join(map(str, widths))} hidden neurons" if widths else "no hidden layer"
+    return parameters, f"{has} cannot hold it.", "more neurons"
+
+
+def _falling(losses: np.ndarray) -> bool:
+    """Return whether the loss fell as fast in its last quarter as FALLING of its mean pace, and steadily."""
+    if len(losses) < FEW_EPOCHS or not np.isfinite(losses).all():
+        return False
+    quarter = len(losses) // 4
+    late, whole = losses[-1 - quarter] - losses[-1], losses[0] - losses[-1]
+    steady = (np.diff(losses[-1 - quarter :]) < 0).mean() > 0.5
+    return bool(whole > 0 and steady and late >= FALLING * whole * quarter / (len(losses) - 1))

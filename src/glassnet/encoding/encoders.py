@@ -1,0 +1,363 @@
+"""Encoders of numbers and categories: columns become inputs of a network (dates: see `dates`).
+
+Each is a record of plain numbers and texts, learned from the training rows alone:
+
+    fit(column, weight) -> encoder      encoder.transform(column) -> (rows, features)
+    encoder.to_spec() -> dict of strict JSON      from_spec(dict) -> encoder, or ModelFormatError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from glassnet.data.weighted_statistics import (
+    SMALLEST,
+    Floats,
+    check_weight,
+    counted_rows,
+    difference,
+    distribution,
+    mean_and_deviation,
+    quantiles,
+)
+from glassnet.errors import ConfigurationError, DataError, did_you_mean
+from glassnet.storage.fields import Fields
+
+Scaling = Literal["robust", "standard", "none"]
+BLOCK = 1 << 20
+"""Numbers worked on at once: the float64 copies stay small whatever the size of the data."""
+RARE = 3  # rows: what so few of them have in common is not told from chance
+FAR = 1e150
+"""Beyond this the smooth clip is 3 to the last bit; its square is still finite."""
+
+
+def _robust(values: Floats, weight: Floats) -> tuple[float, float]:
+    low, middle, high = quantiles(values, weight, 0.25, 0.5, 0.75)
+    spread = difference(high, low)
+    return middle, spread or difference(values[-1] / 2, values[0] / 2)
+
+
+def _as_it_is(values: Floats, weight: Floats) -> tuple[float, float]:
+    return 0.0, 1.0
+
+
+SCALINGS = {"robust": _robust, "standard": mean_and_deviation, "none": _as_it_is}
+"""Distribution of a column -> its centre and scale; a new scaling is a new row."""
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """Return the names of columns without names, as scikit-learn gives them.
+
+    >>> numbered(2)
+    ('x0', 'x1')
+    """
+    return tuple(f"x{place}" for place in range(count))
+
+
+@dataclass(frozen=True)
+class NumericEncoder:
+    """Numbers, scaled: z = (x - centre) / scale, then smoothly clipped to z / √(1 + (z/3)²).
+
+    - "robust" (default): the centre is the median and the scale the distance between the quartiles
+      (if 0: half the range), with quantiles that are values of the column (inverted distribution
+      function).
+    - "standard": mean and population standard deviation.
+    - "none": numbers stay as they are (and are not clipped).
+
+    A constant column becomes 0 ("none": stays). A missing number (NaN) becomes 0; each column that
+    had some but not only missing numbers in training gets an indicator (1 missing, 0 not), after
+    all columns.
+
+    >>> encoder = NumericEncoder.fit(np.array([[1.0], [2.0], [3.0], [np.nan]]), clip=False)
+    >>> encoder.transform(np.array([[2.0], [4.0], [np.nan]]))
+    array([[0., 0.], [1., 0.], [0., 1.]], dtype=float32)
+    >>> encoder.feature_names
+    ('x0', 'x0: missing')
+    """
+
+    names: tuple[str, ...]
+    center: tuple[float, ...]
+    scale: tuple[float, ...]
+    missing: tuple[bool, ...]
+    clip: bool = True
+
+    @classmethod
+    def fit(
+        cls,
+        X: NDArray[Any],
+        weight: ArrayLike | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        scaling: Scaling = "robust",
+        clip: bool = True,
+    ) -> NumericEncoder:
+        """Learn centre and scale of each column of X (rows, columns), any real dtype.
+
+        Raises `DataError` for an infinite number or unusable weights, `ConfigurationError` for an
+        unknown scaling.
+        """
+        if scaling not in SCALINGS:
+            raise ConfigurationError(
+                f"scaling={scaling!r} is unknown; use one of {', '.join(SCALINGS)}."
+                + did_you_mean(str(scaling), SCALINGS)
+            )
+        names = numbered(X.shape[1]) if names is None else tuple(names)
+        weight = check_weight(weight, len(X))
+        rows = counted_rows(weight)
+        counted = weight if weight is None or rows is None else weight[rows]
+        found: list[tuple[float, float, bool]] = []
+        for columns in _blocks(X.shape[1], len(X)):
+            part = X[:, columns] if rows is None else X[rows, columns]
+            for column in np.ascontiguousarray(part.T):
+                values, total, missing = _values(column, counted)
+                if len(values) and not np.isfinite(values[[0, -1]]).all():
+                    raise _infinite(X[:, len(found)], names[len(found)])
+                center, scale = SCALINGS[scaling](values, total) if len(values) else (0.0, 0.0)
+                # a smaller scale would be lost in halving: such a column counts as constant
+                found.append((center, scale if scale >= SMALLEST * 2 else 0.0, missing))
+        centers, scales, indicators = zip(*found, strict=True) if found else ((), (), ())
+        return cls(names, centers, scales, indicators, clip and scaling != "none")
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the columns that `transform` returns."""
+        indicated = zip(self.names, self.missing, strict=True)
+        return self.names + tuple(f"{name}: missing" for name, missing in indicated if missing)
+
+    def transform(self, X: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """Return X (rows, columns) scaled, and the indicators: (rows, features) of the dtype.
+
+        All is computed in float64. Raises `DataError` for an infinite number, or one beyond the
+        dtype.
+        """
+        rows, columns = X.shape
+        indicators = np.flatnonzero(self.missing)
+        out = np.zeros((rows, columns + len(indicators)), dtype)
+        for block in _blocks(rows, columns):
+            part = X[block]
+            z = part.astype(np.float64)
+            odd = ~np.isfinite(z)
+            if odd.any():
+                infinite = np.flatnonzero(np.isinf(z).any(axis=0))
+                if len(infinite):
+                    raise _infinite(X[:, infinite[0]], self.names[infinite[0]])
+                out[block, columns:] = odd[:, indicators]
+                z[odd] = np.broadcast_to(self.center, z.shape)[odd]
+            out[block, :columns] = self._scaled(z, np.dtype(dtype), block.start)
+        return out
+
+    def _scaled(self, z: Floats, dtype: np.dtype[Any], first: int) -> Floats:
+        center, scale = np.array(self.center), np.array(self.scale)
+        with np.errstate(over="ignore"):
+            # halves: the difference of two numbers near 1e308 stays finite
+            z *= 0.5
+            z -= center / 2
+            z /= np.where(scale == 0, np.inf, scale / 2)
+        if self.clip:
+            np.clip(z, -FAR, FAR, out=z)
+            z /= np.sqrt(1 + np.square(z / 3))
+        else:
+            beyond = np.abs(z) > np.finfo(dtype).max
+            if beyond.any():
+                row, column = np.argwhere(beyond)[0]
+                raise DataError(
+                    f"Column {self.names[column]!r} holds a number that {dtype} cannot hold (row "
+                    f"{first + row}; the first row is 0). Scale or correct it, or use "
+                    "dtype='float64'."
+                )
+        return z
+
+    def inverse(self, z: NDArray[Any]) -> Floats:
+        """Return scaled numbers (rows, columns), without indicators, in the units they came in.
+
+        A constant column comes back as its centre. Numbers of the clip's ends, ±3, are infinite.
+
+        >>> encoder = NumericEncoder.fit(np.array([[1.0], [2.0], [4.0], [8.0]]))
+        >>> encoder.inverse(encoder.transform(np.array([[8.0]]), np.float64)).round(6)
+        array([[8.]])
+        """
+        values: Floats = np.asarray(z, np.float64)
+        if self.clip:
+            with np.errstate(divide="ignore"):
+                values = values / np.sqrt(np.maximum(1 - np.square(values / 3), 0.0))
+        values = values * np.array(self.scale)
+        values += np.array(self.center)
+        return values
+
+    def to_spec(self) -> dict[str, Any]:
+        """Return the record as strict JSON values."""
+        return {
+            "names": list(self.names),
+            "center": list(self.center),
+            "scale": list(self.scale),
+            "missing": list(self.missing),
+            "clip": self.clip,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: object) -> NumericEncoder:
+        """Return the encoder that `to_spec` described; raises `ModelFormatError`."""
+        fields = Fields.of(spec, "numeric", ("names", "center", "scale", "missing", "clip"))
+        names = fields.texts("names")
+        scale = fields.numbers("scale", len(names), at_least=0.0)
+        if any(0 < one < SMALLEST * 2 for one in scale):
+            fields.refuse("scale", f"a list of numbers, each 0 or at least {SMALLEST * 2:g}")
+        return cls(
+            names,
+            fields.numbers("center", len(names)),
+            scale,
+            fields.flags("missing", len(names)),
+            fields.flag("clip"),
+        )
+
+
+@dataclass(frozen=True)
+class CategoryEncoder:
+    """A category, one place for each level; levels are sorted by frequency, equal ones by name.
+
+    - Two levels: one feature; the first level is +1, the second -1, missing and unseen are 0.
+    - Else one feature a level (1 there, 0 elsewhere), and one for "missing" if training had missing
+      values. A level unseen in training is 0 everywhere.
+    - More than `max_levels` (default 64): the most frequent have a place of their own, the rarer
+      share one for "other", and a level unseen in training goes there too.
+    - `coded` (more than `code_above` levels, if that is asked for): one feature, the number of the level's
+      place, for `embeddings.Embedding`. Place 0 is for missing, place 1 for levels that are unseen or rarer
+      than RARE rows.
+
+    >>> encoder = CategoryEncoder.fit(np.array(["b", "a", "b", "c", None], object), name="city")
+    >>> encoder.feature_names
+    ('city=b', 'city=a', 'city=c', 'city: missing')
+    >>> encoder.transform(np.array(["a", None, "new"], object))
+    array([[0., 1., 0., 0.], [0., 0., 0., 1.], [0., 0., 0., 0.]], dtype=float32)
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    missing: bool
+    other: bool
+    coded: bool = False
+
+    @classmethod
+    def fit(
+        cls,
+        column: NDArray[np.object_],
+        weight: ArrayLike | None = None,
+        *,
+        name: str = "x0",
+        max_levels: int = 64,
+        code_above: int | None = None,
+    ) -> CategoryEncoder:
+        """Learn the levels of a column of texts, None for missing.
+
+        Raises `DataError` for unusable weights, `ConfigurationError` for `max_levels` below 1.
+        """
+        if max_levels < 1:
+            raise ConfigurationError(
+                f"max_levels={max_levels}, but at least 1 level needs a place."
+            )
+        weight = check_weight(weight, len(column))
+        places: dict[str | None, int] = {}
+        codes = [places.setdefault(value, len(places)) for value in column]
+        totals = np.bincount(codes, weights=weight, minlength=len(places))
+        frequency = {value: totals[code] for value, code in places.items() if totals[code] > 0}
+        missing = bool(frequency.pop(None, 0) > 0)
+        ranked = sorted(frequency, key=lambda level: (-frequency[level], str(level)))
+        if code_above is not None and len(ranked) > code_above:
+            often = tuple(str(level) for level in ranked if frequency[level] >= RARE)
+            return cls(name, often, missing=True, other=True, coded=True)
+        levels = tuple(str(level) for level in ranked[:max_levels])
+        return cls(name, levels, missing, other=len(ranked) > max_levels)
+
+    @property
+    def places(self) -> int:
+        """The number of places that a `coded` feature counts."""
+        return len(self.levels) + 2
+
+    @property
+    def _signed(self) -> bool:
+        return len(self.levels) == 2 and not self.other
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the columns that `transform` returns; two levels are named by the first."""
+        if self.coded:
+            return (f"{self.name}: code",)
+        if self._signed:
+            return (f"{self.name}={self.levels[0]}",)
+        names = [f"{self.name}={level}" for level in self.levels]
+        names += [f"{self.name}: other"] * self.other + [f"{self.name}: missing"] * self.missing
+        return tuple(names)
+
+    def transform(self, column: NDArray[np.object_], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """Return the places of a column of texts, None for missing: (rows, features)."""
+        if self.coded:
+            numbers = {level: code + 2 for code, level in enumerate(self.levels)}
+            found = [0 if v is None else numbers.get(v, 1) for v in column]
+            return np.array(found, dtype).reshape(-1, 1)
+        codes = {level: code for code, level in enumerate(self.levels)}
+        nowhere = len(self.levels) + self.other + self.missing
+        unseen = len(self.levels) if self.other else nowhere
+        absent = nowhere - 1 if self.missing else nowhere
+        place = np.array([absent if v is None else codes.get(v, unseen) for v in column], np.intp)
+        if self._signed:
+            sign = np.zeros(nowhere + 1, dtype)
+            sign[:2] = 1, -1
+            return sign[place][:, None]
+        out = np.zeros((len(column), nowhere), dtype)
+        rows = np.flatnonzero(place < nowhere)
+        out[rows, place[rows]] = 1
+        return out
+
+    def to_spec(self) -> dict[str, Any]:
+        """Return the record as strict JSON values."""
+        return {
+            "name": self.name,
+            "levels": list(self.levels),
+            "missing": self.missing,
+            "other": self.other,
+            "coded": self.coded,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: object) -> CategoryEncoder:
+        """Return the encoder that `to_spec` described; raises `ModelFormatError`."""
+        fields = Fields.of(spec, "category", ("name", "levels", "missing", "other", "coded"))
+        return cls(
+            fields.text("name"),
+            fields.texts("levels"),
+            fields.flag("missing"),
+            fields.flag("other"),
+            fields.flag("coded"),
+        )
+
+
+def _blocks(count: int, size: int) -> Iterator[slice]:
+    """Cut `count` things of `size` numbers each into pieces of some BLOCK numbers."""
+    step = max(1, BLOCK // max(1, size))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+
+def _values(column: NDArray[Any], weight: Floats | None) -> tuple[Floats, Floats, bool]:
+    """Return the distribution of the numbers there, and if some but not all are missing."""
+    if column.dtype.kind != "f":
+        return *distribution(column, weight), False
+    missing = np.isnan(column)
+    if not missing.any():
+        return *distribution(column, weight), False
+    there = ~missing
+    values, total = distribution(column[there], None if weight is None else weight[there])
+    return values, total, bool(there.any())
+
+
+def _infinite(column: NDArray[Any], name: str) -> DataError:
+    row = int(np.flatnonzero(np.isinf(column))[0])
+    return DataError(
+        f"Column {name!r} holds an infinite value ({column[row]} in row {row}; the first row is "
+        "0), with which nothing can be computed. Put a finite number there, or leave it empty "
+        "(NaN) for missing."
+    )

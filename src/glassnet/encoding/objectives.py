@@ -1,0 +1,133 @@
+"""Objectives: a loss and its target together, as the training program takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from glassnet._checks import resolve
+from glassnet._types import Shape
+from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, Target, TargetScaler
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.nn.losses import LOSSES, CustomLoss, Loss
+
+
+def resolve_loss(loss: Any, y: Any) -> Loss:
+    """Return the loss for a name, a function, or "auto"."""
+    if loss == "auto":
+        kind = np.asarray(y).dtype.kind
+        return LOSSES["squared_error" if kind == "f" else "cross_entropy"]
+    found = resolve("loss", loss, LOSSES)
+    if isinstance(found, Loss):
+        return found
+    if callable(found) and not isinstance(found, type):
+        return CustomLoss(found)
+    raise ConfigurationError(
+        f"{loss!r} is no loss. Give a name, such as 'squared_error', or a function."
+    )
+
+
+def encode_target(
+    y: Any, loss: Loss, *, weight: Any = None, scaled: bool = False
+) -> tuple[Target, Any]:
+    """Return the target's encoder, fitted, and the target as codes, labels or values.
+
+    scaled: standardise a regression's values; else they stay in their own unit.
+    """
+    if loss.task == "regression":
+        scaler = TargetScaler.fit(y, weight)
+        if not scaled:
+            n = len(scaler.names)
+            scaler = TargetScaler(scaler.names, (0.0,) * n, (1.0,) * n, scaler.one_dimensional)
+        return scaler, scaler.transform(y, np.float64)
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
+        if loss.task == "labels":
+            labels = LabelsEncoder.fit(y)
+            return labels, labels.transform(y)
+        return None, _probabilities(y)
+    classes = ClassEncoder.fit(y)
+    if not classes.labels:
+        raise DataError("Found array with 0 sample(s): y is empty, there is nothing to learn from.")
+    if len(classes.labels) < 2:
+        raise DataError(
+            f"Every row has the same class, {classes.labels[0]!r}: with one class there is nothing to"
+            " learn. Give rows of at least two classes."
+        )
+    return classes, classes.transform(y)
+
+
+def _probabilities(y: Any) -> np.ndarray:
+    """Return a matrix of probabilities, checked."""
+    try:
+        p = np.asarray(y, np.float64)
+    except (TypeError, ValueError):
+        p = np.full((1, 2), np.nan)  # text: refused below
+    if (
+        p.ndim != 2
+        or not np.isfinite(p).all()
+        or (p < 0).any()
+        or not np.allclose(p.sum(axis=1), 1, atol=1e-3)
+    ):
+        raise DataError(
+            "y has several columns, which cross-entropy takes for probabilities (or one-hot), but they are"
+            " not all between 0 and 1 with sum 1 in each row. For several yes-or-no labels use"
+            " loss='binary_cross_entropy', for several values loss='squared_error'."
+        )
+    return p
+
+
+def as_target(t: Any, loss: Loss, dtype: str) -> np.ndarray:
+    """Return an encoded target in the type that the loss computes with."""
+    codes = loss.task == "classification" and np.ndim(t) == 1
+    with np.errstate(over="ignore"):  # seen just below
+        cast = np.asarray(t).astype(np.int32 if codes else dtype)
+    if not np.isfinite(cast).all():
+        raise DataError(
+            f"y holds a number beyond the range of {dtype}: give it in a larger unit, or use dtype='float64'."
+        )
+    return cast
+
+
+def encoded(y: Any, target: Target) -> np.ndarray:
+    """Return a target by a fitted encoder: codes, labels, values; probabilities where there is none."""
+    return _probabilities(y) if target is None else target.transform(y)
+
+
+def check_same_classes(classes: Any, target: Target) -> None:
+    """Raise unless the classes, where they are given again, are those that the target has."""
+    if classes is None or not isinstance(target, ClassEncoder):
+        return
+    known = np.asarray(target.classes)
+    if not np.array_equal(np.unique(np.asarray(classes)), known):
+        raise ConfigurationError(
+            f"classes is {list(classes)!r}, but the first call of partial_fit settled them as"
+            f" {known.tolist()!r}: leave classes out from the second call on, or give the same."
+        )
+
+
+def outputs_needed(loss: Loss, target: Target, t: np.ndarray) -> int:
+    """Return how many numbers a row the network must put out."""
+    if isinstance(target, ClassEncoder):
+        return 1 if loss.task == "labels" else len(target.labels)
+    return int(t.shape[1]) if t.ndim == 2 else 1
+
+
+def check_output(out_shape: Shape, loss: Loss, target: Target, t: np.ndarray) -> None:
+    """Raise unless the network puts out as many numbers a row as the target needs."""
+    if isinstance(loss, CustomLoss):
+        return  # only its function knows
+    needed = outputs_needed(loss, target, t)
+    n_classes = len(target.labels) if isinstance(target, ClassEncoder) else 0
+    if loss.task == "labels" and n_classes > 2:
+        raise ConfigurationError(
+            f"y has {n_classes} classes, but binary cross-entropy tells two apart: use"
+            f" loss='cross_entropy' with a last layer gn.Dense({n_classes})."
+        )
+    if out_shape != (needed,):
+        what = f"{n_classes} classes" if n_classes else f"{needed} column{'s' * (needed > 1)}"
+        raise ConfigurationError(
+            f"The network puts out shape {out_shape} for each row, but y has {what}:"
+            f" its last layer with weights must be gn.Dense({needed})."
+        )

@@ -1,0 +1,97 @@
+"""Learning curves over rows: is there enough data, and would more of it help?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from glassnet.encoding.target_kinds import Task
+from glassnet.evaluation.comparison import Curve, Standing
+from glassnet.evaluation.verdicts import GUESS, LEVEL, NETWORK, WORTH, Difference, paired_folds
+
+SHARES = (1 / 8, 1 / 4, 1 / 2)
+FEWEST = 20
+
+
+def sizes_of(rows: int) -> tuple[int, ...]:
+    """Return the numbers of training rows, below all of them, to train on.
+
+    >>> sizes_of(800), sizes_of(100)
+    ((100, 200, 400), (25, 50))
+    """
+    return tuple(round(rows * share) for share in SHARES if rows * share >= FEWEST)
+
+
+def some_rows(target: np.ndarray, count: int, seed: int, task: Task) -> np.ndarray:
+    """Return the places of so many rows: a larger count has all those of a smaller one.
+
+    Classes keep their shares: the i-th of a class's m rows, in random order, has its place at (i + u) / m
+    of the whole, u uniform between 0 and 1.
+
+    >>> some_rows(np.array([0, 0, 0, 0, 1, 1]), 3, 0, "classification").shape
+    (3,)
+    """
+    rng = np.random.default_rng(seed)
+    if task == "regression":
+        return np.sort(rng.permutation(len(target))[:count])
+    place = np.empty(len(target))
+    for label in np.unique(target):
+        rows = rng.permutation(np.flatnonzero(target == label))
+        place[rows] = (np.arange(len(rows)) + rng.uniform(size=len(rows))) / len(rows)
+    return np.sort(np.argsort(place)[:count])
+
+
+def curve_of(
+    errors_at: Callable[[int], Mapping[str, np.ndarray] | None],
+    standings: Mapping[str, Standing],
+    sizes: Sequence[int],
+    folds: int,
+    full: Sequence[int],
+) -> Curve | None:
+    """Return the curves up to all rows, whose errors are known; None if there was no time for them."""
+    found: list[tuple[int, Mapping[str, np.ndarray]]] = []
+    # the largest first: should time run out, the last step is what tells most
+    for size in sorted(sizes, reverse=True):
+        errors = errors_at(size)
+        if errors is None:
+            break
+        found.insert(0, (size, errors))
+    first = found[0][1] if found else {}
+    keys = [k for k in standings if k in first and len(standings[k].errors) >= folds]
+    if not keys:
+        return None
+    found.append((round(np.mean(full)), {key: standings[key].errors[:folds] for key in keys}))
+    scale = standings[GUESS].errors[:folds].mean()
+    explained = {key: 1 - np.stack([errors[key] for _, errors in found]) / scale for key in keys}
+    rows = tuple(count for count, _ in found)
+    return Curve(rows, explained, _sentence(rows, explained, standings, folds))
+
+
+def _sentence(
+    rows: Sequence[int], explained: Mapping[str, Any], standings: Mapping[str, Standing], folds: int
+) -> str:
+    """Return whether the last step, from some rows to all, still brought something."""
+    best = max(explained, key=lambda key: explained[key][-1].mean())
+    worth = WORTH * max(float(explained[best][-1].mean()), 0.0)
+    parts = []
+    for key in dict.fromkeys([best, NETWORK]):
+        if key in explained:
+            before, now = explained[key][-2:]
+            gain = paired_folds(now - before, 1 / (folds - 1))
+            shares = f"share explained {before.mean():.3f} with {rows[-2]}, {now.mean():.3f} with {rows[-1]}"
+            parts.append(f"for {standings[key].title} {_gain(gain, worth)} ({shares})")
+    return f"Would more training rows help? {'; '.join(parts)}.".replace("? f", "? F")
+
+
+def _gain(gain: Difference, worth: float) -> str:
+    """Return in a word what the last step's gain says about still more rows.
+
+    More rows do no harm, so that the test is one-sided.
+    """
+    if gain.p <= LEVEL and gain.mean > worth:
+        return "yes"
+    if gain.high < 2 * worth or abs(gain.mean) <= worth:
+        return "hardly"
+    return "it cannot be told"

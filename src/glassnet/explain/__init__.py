@@ -1,0 +1,6 @@
+"""Why a model gave an answer: attributions, importance, partial dependence, neurons and examples.
+
+Read in this order: paths, attribution, importance, dependence, neurons, examples.
+May import: `evaluation`, `tracing` and below.
+Private: import public names from `glassnet` itself.
+"""

@@ -1,0 +1,264 @@
+"""Examples: the rows that excite a neuron most, the typical rows of each class, and the surest mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glassnet._checks import check_count
+from glassnet.data.tables import frame_of
+from glassnet.encoding.targets import ClassEncoder
+from glassnet.errors import ConfigurationError
+from glassnet.evaluation.evaluation import Evaluation, confusion, evaluate
+from glassnet.explain.neurons import last_hidden_layer, neuron_outputs, up_to_layer
+from glassnet.explain.rows import COLORS, Rows, as_text, axes, described, model_of, text_table
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Some rows of X, and why they were chosen.
+
+    title: what they are. rows: their places in X. facts: by name, a value a row. cells: the rows in their
+    own units; empty for pictures. inputs: as the network takes them, (rows, *in_shape), the last `codes` of
+    them no numbers but codes. input_names: their names; none of pictures.
+    """
+
+    title: str
+    rows: NDArray[np.intp]
+    facts: dict[str, tuple[Any, ...]]
+    cells: tuple[dict[str, Any], ...]
+    inputs: NDArray[Any]
+    input_names: tuple[str, ...]
+    codes: int
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values that JSON can hold."""
+        examples = [
+            {"row": int(row), **{name: values[i] for name, values in self.facts.items()}}
+            | ({"values": self.cells[i]} if self.cells else {})
+            for i, row in enumerate(self.rows)
+        ]
+        return {"title": self.title, "examples": examples}
+
+    def to_frame(self) -> Any:
+        """Return a data frame, one line an example: row, the facts, then the columns of X."""
+        taken = {"row": self.rows.tolist(), **{name: list(v) for name, v in self.facts.items()}}
+        for name in self.cells[0] if self.cells else ():
+            taken[name if name not in taken else f"X: {name}"] = [row[name] for row in self.cells]
+        return frame_of(taken)
+
+    def __str__(self) -> str:
+        rows = [["row", *self.facts]]
+        for i, row in enumerate(self.rows):
+            rows.append([str(row), *(as_text(values[i]) for values in self.facts.values())])
+        lines = text_table(rows, left=0).split("\n")
+        shown = ["", *(described(cells) for cells in self.cells or [{}] * len(self))]
+        lines = [f"{line}  {text}".rstrip() for line, text in zip(lines, shown, strict=True)]
+        return "\n".join([self.title, *(lines if len(self) else ["none"])])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw pictures side by side, or a map of the inputs but codes, a line a row; return the axes."""
+        ax = axes(ax, None if self.input_names else (1.2 * max(len(self), 4), 2.6))
+        ax.set_title(self.title)
+        names = [
+            "\n".join(
+                [f"row {row}", *(f"{name} {as_text(v[i])}" for name, v in self.facts.items())]
+            )
+            for i, row in enumerate(self.rows)
+        ]
+        if not len(self):
+            return ax
+        if not self.input_names:
+            pictures = self.inputs if self.inputs.ndim == 3 else self.inputs.mean(axis=3)
+            width = pictures.shape[2]
+            ax.imshow(np.concatenate(list(pictures), axis=1), cmap="gray")
+            ax.set_xticks(np.arange(len(self)) * width + (width - 1) / 2, names, fontsize=7)
+            ax.set_yticks([])
+            return ax
+        count = len(self.input_names) - self.codes
+        image = ax.imshow(self.inputs[:, :count], cmap=COLORS, aspect="auto")
+        ax.figure.colorbar(image, ax=ax, label="input of the network")
+        ax.set_yticks(
+            np.arange(len(self)), [name.replace("\n", ", ") for name in names], fontsize=7
+        )
+        shown = self.input_names[:count] if count <= 30 else ()
+        ax.set_xticks(np.arange(len(shown)), shown)
+        ax.tick_params(axis="x", rotation=90)
+        return ax
+
+
+@dataclass(frozen=True, eq=False)
+class Confusions(Examples):
+    """The surest mistakes, and which class is taken for which.
+
+    classes: in the order of `counts`: how many rows of each class (down) were predicted as each (across).
+    """
+
+    classes: tuple[str, ...] = ()
+    counts: NDArray[np.int64] | None = None
+
+    def pairs(self) -> list[tuple[str, str, int]]:
+        """Return (true class, predicted class, rows), the most confused pair first; none without mistakes."""
+        assert self.counts is not None
+        off = self.counts - np.diag(np.diag(self.counts))
+        order = np.argsort(-off, axis=None, kind="stable")
+        places = zip(*np.unravel_index(order, off.shape), strict=True)
+        return [(self.classes[i], self.classes[j], int(off[i, j])) for i, j in places if off[i, j]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as plain values that JSON can hold."""
+        heads = ("true", "predicted", "rows")
+        pairs = [dict(zip(heads, pair, strict=True)) for pair in self.pairs()]
+        return super().to_dict() | {"pairs": pairs}
+
+    def __str__(self) -> str:
+        found = [
+            ["true", "predicted", "rows"],
+            *([*pair[:2], str(pair[2])] for pair in self.pairs()[:10]),
+        ]
+        return f"{super().__str__()}\nclasses confused\n{text_table(found, left=2)}"
+
+
+def _examples(
+    rows: Rows, places: Sequence[int] | NDArray[Any], title: str, **facts: Any
+) -> Examples:
+    """Return some rows with the facts by which they were chosen."""
+    places = np.asarray(places, np.intp)
+    plain = {name: tuple(np.asarray(values).tolist()) for name, values in facts.items()}
+    cells = tuple(rows.cells(places)) if rows.columns else ()
+    return Examples(title, places, plain, cells, rows.x[places], rows.feature_names, rows.codes)
+
+
+def strongest_examples(
+    model: Any, X: Any, layer: int, neuron: int, *, member: int = 0, count: int = 10
+) -> Examples:
+    """Return the rows that excite a neuron most, the strongest first: what it lights up for.
+
+    Parameters
+    ----------
+    model: a fitted estimator, a `Run`, or a `Model`. X: rows as the model takes them.
+    layer, neuron: numbers from 0, the layer's as `network.summary` counts. member: one of many. Default 0.
+    count: how many rows. Default 10.
+
+    Raises
+    ------
+    ConfigurationError: there is no such layer, neuron or member. DataError: unusable rows.
+
+    >>> import glassnet as gn
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 2.0, 4.0, 6.0]
+    >>> run = gn.train(gn.Network([gn.Dense(1)]), X, y, optimizer=gn.SGD(0.1), epochs=100)
+    >>> strongest_examples(run, X, layer=0, neuron=0, count=2).rows.tolist()
+    [3, 2]
+    """
+    check_count("count", count)
+    rows = Rows.of(model_of(model), X)
+    _, outputs = neuron_outputs(rows, layer, neuron, member)
+    order = np.argsort(-outputs, kind="stable")[:count]
+    title = (
+        f"neuron {neuron} of layer {layer}, member {member}: mean {outputs.mean():.4g},"
+        f" deviation {outputs.std():.4g} over {len(outputs)} rows"
+    )
+    return _examples(rows, order, title, activation=outputs[order].astype(float))
+
+
+def prototypes(model: Any, X: Any, y: Any, *, count: int = 3) -> Examples:
+    """Return the most typical rows of each class: those nearest to the class's mean in the last hidden layer.
+
+    d(x) = |h(x) - mean of h over the class|, h what the output layer reads; of many members all of theirs.
+
+    Parameters
+    ----------
+    model: a fitted estimator, a `Run`, or a `Model` of classes. X, y: rows and their true classes.
+    count: how many rows a class. Default 3.
+
+    Raises
+    ------
+    ConfigurationError: the model predicts values or several labels. DataError: unusable rows or classes.
+
+    >>> import glassnet as gn
+    >>> X, y = [[0.0], [1.0], [2.0], [7.0], [8.0], [9.0]], ["low"] * 3 + ["high"] * 3
+    >>> run = gn.train(gn.Network([gn.Dense(2)]), X, y, epochs=1)
+    >>> print(prototypes(run, X, y, count=1).facts["class"])
+    ('high', 'low')
+    """
+    check_count("count", count)
+    rows = Rows.of(model_of(model), X)
+    _check_classes(rows)
+    truth = rows.truth(y)
+    hidden = _last_hidden(rows)
+    chosen, distances = [], []
+    for label in np.unique(truth):
+        own = np.flatnonzero(truth == label)
+        distance = np.linalg.norm(hidden[own] - hidden[own].mean(axis=0), axis=1)
+        nearest = np.argsort(distance, kind="stable")[:count]
+        chosen += own[nearest].tolist()
+        distances += distance[nearest].tolist()
+    facts = {
+        "class": truth[chosen],
+        "predicted": rows.model.predict(rows.X)[chosen],
+        "distance": distances,
+    }
+    return _examples(rows, chosen, "most typical rows of each class", **facts)
+
+
+def _last_hidden(rows: Rows) -> NDArray[np.float64]:
+    """Return what the output layer reads, all members' side by side, (n, neurons)."""
+    last = last_hidden_layer(rows.model)
+    if last < 0:
+        return rows.x.reshape(len(rows.x), -1).astype(np.float64)
+    each = up_to_layer(rows.model, last).outputs_by_member(rows.x)
+    return np.concatenate(list(each), axis=1).astype(np.float64)
+
+
+def confusions(model: Any, X: Any, y: Any, *, count: int = 10) -> Confusions:
+    """Return the rows that the model is most surely wrong about, and which classes it confuses.
+
+    Sorted by the probability of the wrong class that was predicted. Such rows are mislabelled, or of a kind
+    that training had too few of.
+
+    Parameters
+    ----------
+    model: a fitted estimator, a `Run`, or a `Model` of classes. X, y: rows and their true classes.
+    count: how many rows at most. Default 10.
+
+    Raises
+    ------
+    ConfigurationError: the model predicts values or several labels. DataError: unusable rows or classes.
+
+    >>> import glassnet as gn
+    >>> X, y = [[-3.0], [-2.0], [-1.0], [1.0], [2.0], [3.0]], ["low"] * 3 + ["high"] * 3
+    >>> run = gn.train(gn.Network([gn.Dense(2)]), X, y, optimizer=gn.Adam(0.1), epochs=100)
+    >>> confusions(run, X, ["low", "low", "high", "high", "high", "high"]).pairs()
+    [('high', 'low', 1)]
+    """
+    check_count("count", count)
+    rows = Rows.of(model_of(model), X)
+    _check_classes(rows)
+    tested: Evaluation = evaluate(rows.model, rows.X, rows.truth(y))
+    classes, counts = confusion(tested)
+    assert tested.proba is not None
+    surest = tested.proba.max(axis=1)
+    wrong = np.flatnonzero(tested.y_true != tested.y_pred)
+    order = wrong[np.argsort(-surest[wrong], kind="stable")][:count]
+    title = f"surest mistakes of {len(wrong)} in {len(surest)} rows"
+    facts = {"true": tested.y_true, "predicted": tested.y_pred, "probability": surest.astype(float)}
+    chosen = {name: values[order] for name, values in facts.items()}
+    found = _examples(rows, order, title, **chosen)
+    return Confusions(**vars(found), classes=tuple(map(str, classes)), counts=counts)
+
+
+def _check_classes(rows: Rows) -> None:
+    model = rows.model
+    if model.loss.task != "classification" and not isinstance(model.target, ClassEncoder):
+        raise ConfigurationError(
+            "This needs a model of classes, and this one predicts values or labels: gn.attribute,"
+            " gn.permutation_importance and gn.partial_dependence are for those too."
+        )

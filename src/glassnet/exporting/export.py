@@ -1,0 +1,356 @@
+"""Export: a model as a file that runs without glassnet, preprocessing inside, checked before it is written.
+
+    churn.onnx    an ONNX model: rows in as they are, label and probabilities (or values) out
+    churn.py      one Python file that needs NumPy alone, the model inside: `from churn import predict`
+
+Both are run on made rows beside the model itself; a file that answers otherwise is not written.
+"""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from glassnet import numpy_predict
+from glassnet.encoding.targets import LabelsEncoder, TargetScaler
+from glassnet.errors import ConfigurationError, did_you_mean
+from glassnet.exporting.onnx_columns import column_inputs, feeds, sample, write_features
+from glassnet.exporting.onnx_graph import ELEMENTS, IR_VERSION, ML_OPSET, OPSET, Graph, Value
+from glassnet.exporting.onnx_layers import write_network
+from glassnet.models.model import Model
+from glassnet.models.model_file import LOSS_TYPES, packed
+from glassnet.nn.layers import Rescale
+from glassnet.nn.losses import BinaryCrossEntropy, CrossEntropy, CustomLoss, Loss
+from glassnet.storage.atomic import write_atomically
+
+ROWS = 64  # made rows that an exported file is checked on
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+NOISE = 10  # times the model's own rounding, which a sharp network makes larger than the tolerance
+LARGEST = 2_000_000_000  # bytes of arrays: what one message of ONNX's format holds
+INPUT_TYPES = ("float32", "float64", "uint8")
+
+
+def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None = None) -> None:
+    """Write a model, or a fitted estimator, as a file that runs without glassnet: .onnx or .py.
+
+    An ONNX model has one input "X" (rows, ...), or for a table one input (rows, 1) a column, by its name, as
+    `onnx_columns` tells; its outputs are "label" (rows,) and "probabilities" (rows, classes), or "variable"
+    (rows, targets), the values in their own unit. A stroke is put behind a name that a column has already.
+
+    Parameters
+    ----------
+    model: a `Model`, or a fitted NeuralClassifier or NeuralRegressor.
+    path: a file's name that ends with .onnx or .py.
+    input_type: of arrays and pictures without preprocessing: "uint8", "float32" or "float64". None: "uint8"
+        for pictures whose mean in training was above 1, else the model's own type.
+
+    Raises
+    ------
+    ConfigurationError: another ending; a layer or loss of your own; onnx and onnxruntime are not there; or
+        the file would answer otherwise than the model.
+    DataError: the folder does not exist or cannot be written.
+
+    >>> import glassnet as gn, tempfile
+    >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"]
+    >>> classifier = gn.NeuralClassifier((4,), epochs=5, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gn.export(classifier, f"{folder}/small.onnx")
+    """
+    model, path = getattr(model, "model_", model), Path(path)
+    if not isinstance(model, Model):
+        raise ConfigurationError(
+            f"Only a trained model can be exported, but this is {type(model).__name__}: call fit first, or"
+            " give run.model."
+        )
+    endings = {".onnx": _onnx_bytes, ".py": _python_bytes}
+    if path.suffix not in endings:
+        raise ConfigurationError(
+            f"The file is named {path.name}: let its name end with .onnx, or with .py for one file that needs"
+            f" NumPy alone.{did_you_mean(path.suffix, endings)}"
+        )
+    write_atomically(path, endings[path.suffix](model, input_type))
+
+
+# --- the file of NumPy ---------------------------------------------------------------------------------
+
+
+def _python_bytes(model: Model, input_type: str | None) -> bytes:
+    """Return the source of `numpy_predict` with the model at its end."""
+    data = packed(model)
+    found = numpy_predict.loads(data)
+    rows = _made_rows(model, input_type or _input_type(model))
+    _compare(model, rows, found.outputs(rows), "The NumPy file")
+    text = base64.encodebytes(data).decode()
+    source = inspect.getsource(numpy_predict)
+    end = f'''
+
+import base64
+
+MODEL = loads(base64.b64decode("""
+{text}"""))
+predict, predict_proba = MODEL.predict, MODEL.predict_proba
+'''
+    return (source + end).encode()
+
+
+# --- the file of ONNX ----------------------------------------------------------------------------------
+
+
+def _onnx_bytes(model: Model, input_type: str | None) -> bytes:
+    """Return an ONNX model, checked by ONNX's own checker and by running it."""
+    onnx, runtime = _packages()
+    graph, inputs, outputs = graph_of(model, input_type)
+    size = sum(array.nbytes for array in graph.constants.values())
+    if size > LARGEST:
+        raise ConfigurationError(
+            f"An ONNX file holds at most 2 GB, but the arrays of this model are {size / 1e9:.1f} GB: train"
+            " fewer members or narrower layers, or export it to a .py file."
+        )
+    proto = _proto(onnx, model, graph, inputs, outputs)
+    onnx.checker.check_model(proto, full_check=True)
+    data: bytes = proto.SerializeToString(deterministic=True)
+    session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    rows = _made_rows(model, inputs[0].dtype)
+    answers = session.run([value.name for value in outputs], onnx_inputs(model, rows, inputs))
+    _compare(model, rows, _as_outputs(model, answers[-1]), "The ONNX file")
+    return data
+
+
+def _packages() -> tuple[Any, Any]:
+    """Return the packages onnx and onnxruntime."""
+    try:
+        import onnx
+        import onnx.checker
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Exporting to ONNX needs the packages onnx and onnxruntime ({error}): pip install"
+            " 'glassnet[onnx]'. A name that ends with .py needs neither."
+        ) from None
+    return onnx, onnxruntime
+
+
+def graph_of(model: Model, input_type: str | None = None) -> tuple[Graph, list[Value], list[Value]]:
+    """Return a model as a graph, its inputs and its outputs; raises `ConfigurationError` as `export` does."""
+    if model.encoder is not None:
+        inputs = column_inputs(model.encoder)
+    else:
+        inputs = [Value("X", input_type or _input_type(model), model.in_shape)]
+        if inputs[0].dtype not in INPUT_TYPES:
+            raise ConfigurationError(
+                f"input_type is {input_type!r}: choose one of {', '.join(INPUT_TYPES)}."
+            )
+    graph = Graph(model.dtype, [value.name for value in inputs])
+    whole = model.encoder is None or model.encoder.kind == "array"
+    sources = {"": "X"} if whole else {value.name: value.name for value in inputs}
+    found = write_model(graph, model, sources)
+    outputs = []
+    for value, made in found:
+        name = graph.free(value.name)
+        graph.add("Identity", made, output=name)
+        outputs.append(value._replace(name=name))
+    return graph, inputs, outputs
+
+
+def write_model(g: Graph, model: Model, sources: dict[str, str]) -> list[tuple[Value, str]]:
+    """Write all from a person's rows to the answer; return each output with the name of what it is made from.
+
+    sources: the names of the columns by their own names, or of the whole array by "".
+    """
+    x = sources[""] if model.encoder is None else write_features(g, model.encoder, sources)
+    shape = model.in_shape
+    x = g.add("Unsqueeze", g.cast(x, model.dtype), np.array([0]))
+    if model.members > 1:
+        x = g.add("Expand", x, np.array([model.members] + [1] * (len(shape) + 1)))
+    else:
+        model = replace(model, **_with_members(model))
+    z = write_network(g, model.network, model.params, model.layer_state, x, shape)
+    z = g.add("Mul", z, float(model.temperature))
+    write = OUTPUTS.get(type(model.loss))
+    if write is None:
+        raise ConfigurationError(
+            f"A loss of your own ({type(model.loss).__name__}) cannot be exported, since it says what the"
+            " outputs mean: use one of glassnet's, or gn.CustomLoss for values."
+        )
+    answer = g.add("ReduceMean", write(g, z), np.array([0]), keepdims=0)
+    return (
+        _values(g, model, answer) if model.loss.task == "regression" else _labels(g, model, answer)
+    )
+
+
+OUTPUTS: dict[type[Loss], Callable[[Graph, str], str]] = {
+    **dict.fromkeys((*LOSS_TYPES.values(), CustomLoss), lambda g, z: z),
+    CrossEntropy: lambda g, z: g.add("Softmax", z, axis=2),
+    BinaryCrossEntropy: lambda g, z: g.add("Sigmoid", z),
+}
+"""What a loss makes of the logits; a new loss whose outputs are more than values is a new row."""
+
+
+def _with_members(model: Model) -> dict[str, Any]:
+    """Return the arrays of one network as those of many are: with the members first."""
+    trees = {"params": model.params, "layer_state": model.layer_state}
+    return {name: jax.tree.map(lambda a: np.asarray(a)[None], tree) for name, tree in trees.items()}
+
+
+def _values(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
+    """Write values in the target's own unit, which is float64."""
+    if not isinstance(model.target, TargetScaler):
+        return [(Value("variable", model.dtype, (_outputs(model),)), answer)]
+    answer = g.add("Mul", g.cast(answer, np.float64), np.array(model.target.scale))
+    answer = g.add("Add", answer, np.array(model.target.center))
+    return [(Value("variable", "float64", (len(model.target.names),)), answer)]
+
+
+def _labels(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
+    """Write label and probabilities of classes, or of several labels."""
+    count = _outputs(model)
+    if model.loss.task == "classification":
+        codes = g.add("ArgMax", answer, axis=1, keepdims=0)
+    else:
+        codes = g.cast(g.add("Greater", answer, 0.5), np.int64)
+        if count == 1 and not isinstance(model.target, LabelsEncoder):
+            answer = g.add("Concat", g.add("Sub", 1.0, answer), answer, axis=1)
+            codes, count = g.reshape(codes, -1), 2
+    probabilities = (Value("probabilities", model.dtype, (count,)), answer)
+    classes = model.classes
+    if classes is None:
+        many = model.loss.task == "labels" and (model.target is not None or count > 2)
+        shape = (count,) if many else ()
+        return [(Value("label", "int64", shape), codes), probabilities]
+    classes = _exported(classes)
+    dtype = "str" if classes.dtype.kind == "O" else classes.dtype.name
+    label = g.add("Gather", classes, codes, axis=0)
+    return [(Value("label", dtype, ()), label), probabilities]
+
+
+def _exported(classes: np.ndarray) -> np.ndarray:
+    """Return classes in one of the few types that runtimes know."""
+    kind = classes.dtype.kind
+    if kind in "iu" and classes.dtype != np.uint64:
+        return classes.astype(np.int64)
+    if kind == "f" and classes.dtype == np.float16:
+        return classes.astype(np.float32)
+    return classes.astype(object) if kind in "UT" else classes
+
+
+def _outputs(model: Model) -> int:
+    """Return the number of the network's outputs."""
+    shape = model.in_shape
+    for layer in model.network.blank():
+        _, _, shape = layer.init(np.zeros(2, np.uint32), shape)
+    return shape[0]
+
+
+def _input_type(model: Model) -> str:
+    """Return the type of arrays that a model without preprocessing takes: bytes seem to be pictures' own."""
+    first = model.network.layers[0]
+    pictures = len(model.in_shape) > 1 and isinstance(first, Rescale) and first.scale != 0
+    return "uint8" if pictures and -first.shift / first.scale > 1 else model.dtype  # type: ignore[attr-defined]
+
+
+def _proto(onnx: Any, model: Model, graph: Graph, inputs: list[Value], outputs: list[Value]) -> Any:
+    """Return the graph as ONNX's own message, with what a person wants to know later beside it."""
+    helper = onnx.helper
+
+    def value_info(value: Value) -> Any:
+        return helper.make_tensor_value_info(
+            value.name, ELEMENTS[value.dtype], ["rows", *value.shape]
+        )
+
+    nodes = [
+        helper.make_node(n.op, n.inputs, [n.output], n.output, domain=n.domain, **n.attributes)
+        for n in graph.nodes
+    ]
+    constants = [onnx.numpy_helper.from_array(a, name) for name, a in graph.constants.items()]
+    main = helper.make_graph(
+        nodes, "glassnet", [*map(value_info, inputs)], [*map(value_info, outputs)], constants
+    )
+    domains = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
+    proto = helper.make_model(main, opset_imports=domains, ir_version=IR_VERSION)
+    proto.producer_name, proto.producer_version = "glassnet", version("glassnet")
+    for name, fact in _facts(model, inputs).items():
+        proto.metadata_props.add(key=name, value=json.dumps(fact, ensure_ascii=False))
+    return proto
+
+
+def _facts(model: Model, inputs: list[Value]) -> dict[str, Any]:
+    """Return what is written beside the graph, as plain values."""
+    encoder, classes = model.encoder, model.classes
+    kinds = {} if encoder is None else dict(zip(encoder.names, encoder.kinds, strict=True))
+    missing = {"number": "NaN", "category": '""', "date": "the smallest int64"}
+    columns = [
+        {"name": v.name, "type": v.dtype, "kind": kinds[v.name], "missing": missing[kinds[v.name]]}
+        for v in inputs
+        if v.name in kinds
+    ]
+    facts = {
+        "glassnet": version("glassnet"),
+        "task": model.loss.task,
+        "columns": columns,
+        "classes": None if classes is None else classes.tolist(),
+        "targets": list(getattr(model.target, "names", model.info.get("target") or [])),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def onnx_inputs(model: Model, X: Any, inputs: list[Value]) -> dict[str, np.ndarray]:
+    """Return a person's rows as the inputs of the model's graph."""
+    if model.encoder is not None:
+        return feeds(model.encoder, X)
+    return {"X": np.asarray(X).astype(inputs[0].dtype)}
+
+
+# --- the check -----------------------------------------------------------------------------------------
+
+
+def _made_rows(model: Model, input_type: str) -> Any:
+    """Return rows such as the model could be given."""
+    if model.encoder is not None:
+        return sample(model.encoder, ROWS)
+    rng, shape = np.random.default_rng(0), (ROWS, *model.in_shape)
+    if input_type == "uint8":
+        return rng.integers(0, 256, shape, np.uint8)
+    return rng.normal(size=shape).astype(input_type)
+
+
+def _as_outputs(model: Model, answer: np.ndarray) -> np.ndarray:
+    """Return what a file answers as `Model.outputs`: values before they get their own unit, one output."""
+    if isinstance(model.target, TargetScaler):
+        return np.asarray((answer - np.array(model.target.center)) / np.array(model.target.scale))
+    return answer[:, -_outputs(model) :]
+
+
+def _compare(model: Model, rows: Any, answer: np.ndarray, what: str) -> None:
+    """Raise unless the answer is the model's own, up to rounding."""
+    wanted = model.outputs(rows)
+    size = 1 + np.abs(wanted)
+    limit = TOLERANCE[model.dtype]
+    if (np.abs(answer - wanted) <= limit * size).all():
+        return
+    exact = replace(
+        model,
+        dtype="float64",
+        params=_as_float64(model.params),
+        layer_state=_as_float64(model.layer_state),
+    ).outputs(rows)
+    off, noise = np.abs(answer - exact) / size, np.abs(wanted - exact) / size
+    if not off.max() <= NOISE * max(noise.max(), limit):
+        raise ConfigurationError(
+            f"{what} was not written: on made rows it answers otherwise than the model, by up to"
+            f" {off.max():.1e} where rounding explains {noise.max():.1e}. This is a bug of glassnet or of the"
+            " runtime that is installed: please report it with the model file."
+        )
+
+
+def _as_float64(tree: Any) -> Any:
+    return jax.tree.map(lambda array: np.asarray(array, np.float64), tree)

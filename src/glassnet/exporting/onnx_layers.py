@@ -1,0 +1,220 @@
+"""Layers as ONNX operators: one function and one row of `WRITERS` a layer.
+
+    write(graph, layer, own, x, shape) -> name of the layer's output
+
+x has shape (members, rows, ...): many networks stand side by side, and each operator serves them all.
+`own` has the layer's arrays, params and state, members first; `shape` is that of one row as it leaves.
+
+Operators are chosen so that float64 runs too and nothing overflows: ONNX Runtime has no Erf in float64, and
+the plain formula of Softplus, which ONNX gives as its definition, is infinite from 90 on in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from glassnet import keys
+from glassnet._types import Params, Shape, State
+from glassnet.errors import ConfigurationError
+from glassnet.exporting.onnx_graph import Graph
+from glassnet.nn.network import LAYER_TYPES, Network
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def write_network(
+    g: Graph, network: Network, params: Params, state: State, x: str, shape: Shape
+) -> str:
+    """Write layer after layer; raises `ConfigurationError` for one that a person wrote."""
+    for layer, blank, p, s in zip(network, network.blank(), params, state, strict=True):
+        name = type(layer).__name__
+        if LAYER_TYPES.get(name) is not type(layer):
+            raise ConfigurationError(
+                f"A layer of your own ({name}) cannot be exported: ONNX has no code for it. Build the network"
+                f" from glassnet's layers ({', '.join(LAYER_TYPES)})."
+            )
+        _, _, out_shape = blank.init(keys.key(0), shape)
+        if isinstance(layer, Network):
+            x = write_network(g, layer, p, s, x, shape)
+        else:
+            x = WRITERS[name](g, layer, {**p, **s}, x, out_shape)
+        shape = out_shape
+    return x
+
+
+def _rows(array: np.ndarray) -> np.ndarray:
+    """Return an array of each member with an axis for the rows."""
+    return array[:, None]
+
+
+def _dense(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+    z = g.add("MatMul", x, own["W"].transpose(0, 2, 1))
+    return g.add("Add", z, _rows(own["b"])) if layer.bias else z
+
+
+def _batch_norm(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+    """The mean is taken off first: folded into the shift, a large one would cost digits."""
+    scale = own["gamma"].astype(np.float64) / np.sqrt(
+        own["variance"].astype(np.float64) + layer.eps
+    )
+    x_hat = g.add("Mul", g.add("Sub", x, _rows(own["mean"])), _rows(scale.astype(g.dtype)))
+    return g.add("Add", x_hat, _rows(own["beta"]))
+
+
+def _flatten(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+    return g.reshape(x, 0, 0, math.prod(shape))
+
+
+def _rescale(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+    return g.add("Add", g.add("Mul", x, float(layer.scale)), float(layer.shift))
+
+
+def _scale(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+    return g.add("Mul", x, _rows(own["s"]))
+
+
+def _sliced(g: Graph, x: str, first: int, last: int) -> str:
+    """Return the inputs from `first` on, before `last`."""
+    ends = (np.array([first]), np.array([last]), np.array([2]))
+    return g.add("Slice", x, *ends)
+
+
+def _periodic(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+    columns = g.add("Transpose", _sliced(g, x, 0, layer.columns), perm=[0, 2, 1])
+    columns = g.add("Unsqueeze", columns, np.array([3]))  # members, columns, rows, 1
+    turns = g.add("Mul", columns, own["f"][:, :, None])
+    turns = g.add("Add", turns, own["phase"][:, :, None])
+    # cos(2π t) = sin(2π (1/4 - |t - round(t)|)): whole turns are taken off exactly
+    away = g.add("Abs", g.add("Sub", turns, g.add("Round", turns)))
+    waves = g.add("Sin", g.add("Mul", g.add("Sub", 0.25, away), 2 * math.pi))
+    mixed = g.add("MatMul", waves, own["W"].transpose(0, 1, 3, 2))
+    mixed = g.add("Add", mixed, own["b"][:, :, None])
+    beside = g.reshape(
+        g.add("Transpose", mixed, perm=[0, 2, 1, 3]), 0, 0, layer.columns * layer.outputs
+    )
+    return g.add("Concat", x, beside, axis=2)
+
+
+def _embedding(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+    most = np.array(layer.places)
+    count, total = len(most), int(most.sum())
+    plain = shape[0] - count * layer.size
+    codes = g.add("Max", _sliced(g, x, plain, plain + count), 0.0)
+    codes = g.cast(g.add("Min", codes, (most - 1).astype(g.dtype)), np.int64)
+    # all tables of all members stand one below the other
+    member = np.arange(len(own["E"]))[:, None, None] * total
+    codes = g.add("Add", codes, member + np.cumsum(most) - most)
+    found = g.add("Gather", own["E"].reshape(-1, layer.size), codes, axis=0)
+    found = g.reshape(found, 0, 0, count * layer.size)
+    return g.add("Concat", _sliced(g, x, 0, plain), found, axis=2) if plain else found
+
+
+# --- activations: a from z -----------------------------------------------------------------------------
+
+
+def _leaky_relu(g: Graph, layer: Any, own: Arrays, z: str, shape: Shape) -> str:
+    return g.add("Where", g.add("Greater", z, 0.0), z, g.add("Mul", z, float(layer.slope)))
+
+
+def _softplus(g: Graph, z: str) -> str:
+    """max(z, 0) + ln(1 + e), e = exp(-|z|).
+
+    ln(1 + e) = e ln(u) / (u - 1), u = 1 + e, which Kahan found to be exact for small e too.
+    """
+    e = g.add("Exp", g.add("Neg", g.add("Abs", z)))
+    u = g.add("Add", e, 1.0)
+    log = g.add("Div", g.add("Mul", g.add("Log", u), e), g.add("Sub", u, 1.0))
+    return g.add("Add", g.add("Max", z, 0.0), g.add("Where", g.add("Equal", u, 1.0), e, log))
+
+
+def _silu(g: Graph, z: str) -> str:
+    if (
+        g.dtype == "float64"
+    ):  # older runtimes fuse z σ(z) into an operator that they have in float32 alone
+        return g.add("Div", z, g.add("Add", g.add("Exp", g.add("Neg", z)), 1.0))
+    return g.add("Mul", z, g.add("Sigmoid", z))
+
+
+def _mish(g: Graph, z: str) -> str:
+    return g.add("Mul", z, g.add("Tanh", _softplus(g, z)))
+
+
+def _selu(g: Graph, z: str) -> str:
+    """With exp(z) - 1 = tanh(z/2) (exp(z) + 1), which loses no digit near 0."""
+    low = g.add("Min", z, 0.0)
+    less = g.add("Mul", g.add("Tanh", g.add("Mul", low, 0.5)), g.add("Add", g.add("Exp", low), 1.0))
+    alpha, factor = 1.6732632423543772, 1.0507009873554805
+    below = g.add("Mul", less, alpha)
+    return g.add("Mul", g.add("Where", g.add("Greater", z, 0.0), z, below), factor)
+
+
+def _gelu(g: Graph, z: str) -> str:
+    if g.dtype == "float64":
+        return g.add("Mul", z, _normal_probability(g, z))
+    erf = g.add("Erf", g.add("Mul", z, math.sqrt(0.5)))
+    return g.add("Mul", g.add("Mul", z, 0.5), g.add("Add", erf, 1.0))
+
+
+def _normal_probability(g: Graph, z: str) -> str:
+    """Φ(z) in float64, from erfc(a) = t exp(-a² + P(2 t - 1)), t = 2 / (2 + a), a = |z| / √2.
+
+    P is a Chebyshev series, in the form of Press et al., "Numerical Recipes", section 6.2.2.
+    """
+    a = g.add("Mul", g.add("Abs", z), math.sqrt(0.5))
+    t = g.add("Div", 2.0, g.add("Add", a, 2.0))
+    twice = g.add("Sub", g.add("Mul", t, 4.0), 2.0)
+    first, *rest = _erfc_series()
+    b, before = g.add("Mul", t, 0.0), g.add("Mul", t, 0.0)
+    for coefficient in reversed(rest):  # Clenshaw's recurrence
+        ahead = g.add("Sub", g.add("Mul", twice, b), before)
+        b, before = g.add("Add", ahead, coefficient), b
+    series = g.add("Sub", g.add("Mul", g.add("Mul", twice, 0.5), b), before)
+    series = g.add("Add", series, first)
+    half = g.add("Exp", g.add("Sub", series, g.add("Mul", a, a)))
+    half = g.add("Mul", g.add("Mul", half, t), 0.5)
+    return g.add("Where", g.add("Greater", z, 0.0), g.add("Sub", 1.0, half), half)
+
+
+@cache
+def _erfc_series() -> tuple[float, ...]:
+    """Return P's coefficients; erfcx(a) = exp(a²) erfc(a) is scipy's, exact where both would be lost."""
+    from scipy.special import erfcx  # lazily: for this activation in float64 alone
+
+    def wanted(u: Any) -> Any:
+        t = (u + 1) / 2
+        return np.log(erfcx(2 / t - 2) / t)
+
+    return tuple(np.polynomial.chebyshev.chebinterpolate(wanted, 28).tolist())
+
+
+def _activation(write: Callable[[Graph, str], str]) -> Callable[..., str]:
+    """Return the writer of an activation that has no settings."""
+    return lambda g, layer, own, z, shape: write(g, z)
+
+
+WRITERS: dict[str, Callable[[Graph, Any, Arrays, str, Shape], str]] = {
+    "Dense": _dense,
+    "BatchNorm": _batch_norm,
+    "Dropout": _activation(lambda g, z: z),
+    "Flatten": _flatten,
+    "Rescale": _rescale,
+    "RandomShift": _activation(lambda g, z: z),
+    "Scale": _scale,
+    "Periodic": _periodic,
+    "Embedding": _embedding,
+    "Identity": _activation(lambda g, z: z),
+    "Sigmoid": _activation(lambda g, z: g.add("Sigmoid", z)),
+    "Tanh": _activation(lambda g, z: g.add("Tanh", z)),
+    "ReLU": _activation(lambda g, z: g.add("Max", z, 0.0)),
+    "LeakyReLU": _leaky_relu,
+    "Softplus": _activation(_softplus),
+    "SiLU": _activation(_silu),
+    "GELU": _activation(_gelu),
+    "SELU": _activation(_selu),
+    "Mish": _activation(_mish),
+}

@@ -1,0 +1,333 @@
+"""Figures of neurons and weights as a diagram: the network itself, and dropout in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet import keys
+from glassnet._types import Key
+from glassnet.display.drawing import (
+    Axes,
+    Palette,
+    axes_for,
+    bare,
+    literal,
+    number,
+    palette,
+    subscript,
+    title,
+)
+from glassnet.errors import ConfigurationError
+from glassnet.figures.opened import Column, Passed, columns, one_row, opened, walk
+from glassnet.models.model import Model
+from glassnet.nn.activations import Identity
+from glassnet.nn.layers import Dense, Dropout
+
+WIDEST = 4.0  # of a weight's line, in points
+
+
+class _Neurons(NamedTuple):
+    """One column of the diagram: which neurons are shown, and where."""
+
+    total: int
+    shown: np.ndarray
+    heights: np.ndarray
+    gap: float | None  # the height of the dots that stand for the others
+
+
+def _placed(count: int, most: int) -> _Neurons:
+    """Return the places of a column's neurons: all of them, or the first and the last ones."""
+    if count <= most:
+        shown, slots, gap = np.arange(count), np.arange(count), None
+        total = count
+    else:
+        first = (most + 1) // 2
+        last = most - 1 - first
+        shown = np.concatenate([np.arange(first), np.arange(count - last, count)])
+        slots = np.concatenate([np.arange(first), np.arange(first + 1, most)])
+        gap, total = first, most
+    step = 1.0 / max(total, 4)
+    top = 0.5 + step * (total - 1) / 2
+    return _Neurons(count, shown, top - step * slots, None if gap is None else top - step * gap)
+
+
+def _laid_out(model: Model, most: int) -> tuple[list[Column], list[_Neurons]]:
+    """Return the Dense layers and the places of inputs and neurons, column by column."""
+    found = columns(model)
+    for before, after in pairwise(found):
+        if after.W.shape[1] != before.units:
+            raise ConfigurationError(
+                f"Dense layer {after.number} takes {after.W.shape[1]} numbers, but the one before has"
+                f" {before.units} neurons: a layer between them changes the number, and a diagram of"
+                " neurons cannot show it. Draw gn.figures.weights instead."
+            )
+    counts = [found[0].W.shape[1], *(each.units for each in found)]
+    return found, [_placed(count, most) for count in counts]
+
+
+def network(
+    model: Any,
+    x: Any = None,
+    ax: Axes | None = None,
+    *,
+    inputs: Sequence[str] | None = None,
+    most: int = 10,
+) -> Axes:
+    """Draw the network's neurons and weights: width by size, solid above 0, dashed below.
+
+    Parameters
+    ----------
+    model: a model, a run or a fitted estimator; of many members the first is drawn.
+    x: one row; its numbers then stand in the neurons. Default: the biases stand beside them.
+    inputs: names of the inputs. Default x₁, x₂, ...
+    most: neurons shown a column; of more, the first and the last. Default 10.
+
+    Raises
+    ------
+    ConfigurationError: a layer between two Dense layers changes the number of neurons.
+
+    >>> import glassnet as gn
+    >>> net = gn.Network([gn.Dense(4), "tanh", gn.Dense(1)])
+    >>> ax = network(gn.figures.untrained(net, (3,)))
+    >>> ax.get_title()[:22]
+    '3-4-1: 21 parameters. '
+    """
+    found = opened(model)
+    layers, places = _laid_out(found, most)
+    values = None if x is None else _values(found, layers, one_row(found, x))
+    ax = axes_for(ax, (1.2 + 2.0 * len(places), 4.8))
+    colors = palette(ax)
+    largest = max(float(np.abs(layer.W).max()) for layer in layers) or 1.0
+    for layer, before, after in zip(layers, places, places[1:], strict=False):
+        _draw_weights(ax, colors, layer, before, after, largest)
+    _draw_neurons(ax, colors, places, values)
+    _label(ax, colors, layers, places, inputs, biases=values is None)
+    strongest = max(layers, key=lambda layer: np.abs(layer.W).max())
+    j, i = np.unravel_index(np.abs(strongest.W).argmax(), strongest.W.shape)
+    widths = "-".join(str(place.total) for place in places)
+    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(found.params))
+    title(
+        ax,
+        f"{widths}: {parameters} parameters. The largest weight, {number(float(strongest.W[j, i]))}, leads"
+        f" into neuron {j + 1} of {_name(layers, strongest.number)}",
+    )
+    return ax
+
+
+def _name(layers: Sequence[Column], place: int) -> str:
+    if place == len(layers) - 1:
+        return "the output layer"
+    return "the hidden layer" if len(layers) == 2 else f"hidden layer {place + 1}"
+
+
+def _values(model: Model, layers: Sequence[Column], row: np.ndarray) -> list[np.ndarray]:
+    """Return the inputs and each layer's outputs for one row; the last ones as the loss reads them."""
+    steps = walk(model, row)
+    at = [layer.place for layer in layers]
+    outputs = np.asarray(model.loss.output(jnp.asarray(steps[-1].y)))
+    return [steps[at[0]].x[0], *(steps[place].x[0] for place in at[1:]), outputs[0]]
+
+
+def _draw_weights(
+    ax: Axes,
+    colors: Palette,
+    layer: Column,
+    before: _Neurons,
+    after: _Neurons,
+    largest: float,
+    kept: tuple[np.ndarray, np.ndarray] | None = None,
+) -> None:
+    """Draw a line for each weight between neurons that are shown; faint where an end is dropped."""
+    from matplotlib.collections import LineCollection
+
+    x0, x1 = layer.number, layer.number + 1
+    W = layer.W[np.ix_(after.shown, before.shown)]
+    ends = np.array([
+        [[(x0, h0), (x1, h1)] for h0 in before.heights] for h1 in after.heights
+    ])  # fmt: skip
+    alive = np.ones(W.shape, bool)
+    if kept is not None:
+        alive = kept[1][after.shown][:, None] & kept[0][before.shown][None]
+    widths = 0.3 + (WIDEST - 0.3) * np.abs(W) / largest
+    for sign, color, dashes in (("plus", colors.plus, "-"), ("minus", colors.minus, (0, (4, 2)))):
+        chosen = alive & ((W >= 0) if sign == "plus" else (W < 0))
+        lines = LineCollection(
+            list(ends[chosen]), linewidths=widths[chosen], colors=color, linestyles=[dashes], zorder=1,
+            gid=f"{sign}-{layer.number}", alpha=0.85,
+        )  # fmt: skip
+        ax.add_collection(lines)
+    if not alive.all():
+        ax.add_collection(
+            LineCollection(
+                list(ends[~alive]), linewidths=0.5, colors=colors.muted, linestyles=":", alpha=0.5,
+                zorder=0, gid=f"dropped-{layer.number}",
+            )
+        )  # fmt: skip
+
+
+def _draw_neurons(
+    ax: Axes,
+    colors: Palette,
+    places: Sequence[_Neurons],
+    values: Sequence[np.ndarray] | None,
+    kept: Sequence[np.ndarray] | None = None,
+) -> None:
+    """Draw the neurons as circles, a number inside if there is one, crossed out if they are dropped."""
+    crowded = max(len(place.shown) for place in places)
+    size = 900 if values is not None and crowded <= 8 else float(np.clip(4200 / crowded, 90, 420))
+    for k, place in enumerate(places):
+        alive = np.ones(len(place.shown), bool) if kept is None else kept[k][place.shown]
+        for some, edge, dashes in ((alive, colors.ink, "-"), (~alive, colors.muted, "--")):
+            if some.any():
+                ax.scatter(
+                    np.full(some.sum(), k), place.heights[some], s=size, facecolors=colors.face,
+                    edgecolors=edge, linestyles=dashes, linewidths=1.3, zorder=2,
+                    gid=f"{'neurons' if edge == colors.ink else 'dropped-neurons'}-{k}",
+                )  # fmt: skip
+        if (~alive).any():
+            ax.scatter(
+                np.full((~alive).sum(), k), place.heights[~alive], s=size * 0.45, marker="x",
+                color=colors.ink, linewidths=1.6, zorder=3, gid=f"crossed-{k}",
+            )  # fmt: skip
+        if place.gap is not None:
+            ax.text(k, place.gap, "⋮", ha="center", va="center", fontsize=15, color=colors.ink)
+        if values is not None:
+            for height, value in zip(place.heights, values[k][place.shown], strict=True):
+                ax.text(
+                    k, height, number(round(float(value), 2), 2), ha="center", va="center", fontsize=8.5,
+                    color=colors.ink, zorder=4, gid=f"value-{k}",
+                )  # fmt: skip
+
+
+def _label(
+    ax: Axes,
+    colors: Palette,
+    layers: Sequence[Column],
+    places: Sequence[_Neurons],
+    inputs: Sequence[str] | None,
+    biases: bool,
+) -> None:
+    """Name the columns, the inputs, and the biases of small layers."""
+    bare(ax)
+    first = places[0]
+    names = list(inputs or [f"x{subscript(i + 1)}" for i in range(first.total)])
+    if len(names) != first.total:
+        raise ConfigurationError(
+            f"inputs has {len(names)} names, but the first Dense layer takes {first.total} numbers."
+        )
+    for place, height in zip(first.shown, first.heights, strict=True):
+        ax.text(-0.14, height, literal(names[place], 18), ha="right", va="center", fontsize=10,
+                color=colors.ink)  # fmt: skip
+    low = min(place.heights.min() for place in places) - 0.13
+    captions = [f"inputs\n{first.total}"]
+    for layer in layers:
+        last = layer.number == len(layers) - 1
+        what = (
+            "output" if last else ("hidden" if len(layers) == 2 else f"hidden {layer.number + 1}")
+        )
+        bend = "" if isinstance(layer.activation, Identity) else f", {layer.function}"
+        captions.append(f"{what}{bend}\n{layer.units} neuron{'s' * (layer.units > 1)}")
+    for k, caption in enumerate(captions):
+        ax.text(k, low, caption, ha="center", va="top", fontsize=10, color=colors.ink)
+    if biases and max(len(place.shown) for place in places[1:]) <= 6:
+        for layer, place in zip(layers, places[1:], strict=True):
+            for j, height in zip(place.shown, place.heights, strict=True):
+                ax.text(layer.number + 1, height + 0.065, f"b {number(layer.b[j], 2)}", ha="center",
+                        va="bottom", fontsize=8.5, color=colors.ink, zorder=4,
+                        bbox={"boxstyle": "round,pad=0.12", "fc": colors.face, "ec": "none", "alpha": 0.8},
+                        gid=f"bias-{layer.number}")  # fmt: skip
+    wide = 0.25 + 0.075 * max(len(literal(name, 18)) for name in names)
+    ax.set(xlim=(-wide, len(layers) + 0.55), ylim=(low - 0.15, 1.02))
+    _explain(ax, colors)
+
+
+def _explain(ax: Axes, colors: Palette) -> None:
+    """Say below the drawing what its kinds of line mean, those that there are."""
+    from matplotlib.lines import Line2D
+
+    kinds = (
+        ("plus", "weight above 0", {"color": colors.plus}),
+        ("minus", "weight below 0", {"color": colors.minus, "linestyle": "--"}),
+        (
+            "dropped",
+            "not used in this pass",
+            {"color": colors.muted, "linestyle": ":", "linewidth": 1},
+        ),
+    )
+    drawn = {(lines.get_gid() or "").split("-")[0] for lines in ax.collections if lines.get_paths()}
+    shown = [Line2D([], [], label=label, **look) for kind, label, look in kinds if kind in drawn]
+    ax.legend(handles=shown, loc="upper center", bbox_to_anchor=(0.5, 0.01), ncols=3, fontsize=9)
+
+
+def dropout(
+    model: Any, x: Any, ax: Axes | None = None, *, key: Key | None = None, most: int = 12
+) -> Axes:
+    """Draw which neurons are dropped in one very pass of training: crossed out, their lines dotted.
+
+    Parameters
+    ----------
+    model: with a Dropout layer. x: one row.
+    key: of the pass. Default: that of a run's next step, or `gn.keys.key(0)` for a model. Another key,
+        `gn.keys.key(1)`, drops others.
+    most: neurons shown a column. Default 12.
+
+    Raises
+    ------
+    ConfigurationError: the network has no Dropout.
+
+    Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014.
+
+    >>> import glassnet as gn
+    >>> net = gn.Network([gn.Dense(8), "relu", gn.Dropout(0.5), gn.Dense(1)])
+    >>> ax = dropout(gn.figures.untrained(net, (2,)), [[1.0, 2.0]])
+    >>> ax.get_title().split(" in this pass")[0] in {f"{k} of 8 neurons dropped" for k in range(9)}
+    True
+    """
+    found = opened(model)
+    layers, places = _laid_out(found, most)
+    if key is None:
+        state = getattr(model, "state", None)
+        key = keys.key(0) if state is None else keys.fold_in(state.key, state.step)
+    steps = walk(found, one_row(found, x), key=key, train=True)
+    kept, dropping = _kept(steps, layers, places)
+    if not dropping:
+        raise ConfigurationError(
+            "This network has no Dropout layer: put gn.Dropout(0.5) behind a hidden layer's activation."
+        )
+    ax = axes_for(ax, (1.2 + 2.0 * len(places), 4.8))
+    colors = palette(ax)
+    largest = max(float(np.abs(layer.W).max()) for layer in layers) or 1.0
+    for k, layer in enumerate(layers):
+        _draw_weights(ax, colors, layer, places[k], places[k + 1], largest, (kept[k], kept[k + 1]))
+    _draw_neurons(ax, colors, places, None, kept)
+    _label(ax, colors, layers, places, None, biases=False)
+    lost = sum(int((~kept[k]).sum()) for k in dropping)
+    of = sum(len(kept[k]) for k in dropping)
+    rates = sorted({step.layer.rate for step in steps if isinstance(step.layer, Dropout)})
+    title(
+        ax,
+        f"{lost} of {of} neurons dropped in this pass: {lost / of:.0%} of them at"
+        f" a rate of {' and '.join(f'{rate:.0%}' for rate in rates)}",
+    )
+    return ax
+
+
+def _kept(
+    steps: Sequence[Passed], layers: Sequence[Column], places: Sequence[_Neurons]
+) -> tuple[list[np.ndarray], list[int]]:
+    """Return which neurons of each column took part in a pass, and the columns that could lose some."""
+    kept = [np.ones(place.total, bool) for place in places]
+    dropping, k = [], 0
+    for step in steps:
+        if isinstance(step.layer, Dense):
+            k += 1
+        if isinstance(step.layer, Dropout) and step.x.shape[1] == places[k].total:
+            kept[k] &= np.asarray(step.cache)[0] > 0
+            dropping.append(k)
+    return kept, dropping

@@ -1,0 +1,290 @@
+"""Figures of functions: activations and losses with their derivatives, a surface, the way down on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet._checks import check_count, resolve
+from glassnet.display.drawing import Axes, axes_for, number, palette, panels, title
+from glassnet.errors import ConfigurationError
+from glassnet.nn.activations import ACTIVATIONS, Sigmoid
+from glassnet.nn.losses import BinaryCrossEntropy, MeanSquaredError
+from glassnet.nn.optimizer_wrappers import as_optimizer
+from glassnet.nn.optimizers import SGD, Adam, Momentum
+
+Surface = Callable[[Any, Any], Any]
+SHOWN = ("sigmoid", "tanh", "relu", "leaky_relu", "silu", "gelu")
+
+
+def activations(
+    names: Sequence[Any] = SHOWN, ax: Axes | None = None, *, span: float = 5.0
+) -> np.ndarray:
+    """Draw activation functions (solid) with their derivatives (dashed), a panel each.
+
+    Parameters
+    ----------
+    names: of activations, or activations themselves. span: z runs from -span to span. Default 5.
+
+    Raises
+    ------
+    ConfigurationError: a name that there is not, or no name.
+
+    >>> axes = activations(["sigmoid", "tanh"])
+    >>> [ax.get_title() for ax in axes]
+    ['Sigmoid: slope up to 0.25', 'Tanh: slope up to 1']
+    """
+    found = [resolve("activation", each, ACTIVATIONS) for each in names]
+    if not found:
+        raise ConfigurationError("There is no activation to draw: give names, ['relu', 'tanh'].")
+    wide = min(3, len(found))
+    high = -(-len(found) // wide)
+    drawn = panels(ax, high, wide, (3.0 * wide, 2.7 * high))
+    z = np.linspace(-span, span, 401, dtype=np.float32)
+    for place, activation in zip(drawn.flat, found, strict=False):
+        a = np.asarray(activation.value(z))
+        slope = np.asarray(activation.derivative(jnp.asarray(z), jnp.asarray(a)))
+        colors = palette(place)
+        place.axhline(0, color=colors.muted, linewidth=0.8)
+        place.axvline(0, color=colors.muted, linewidth=0.8)
+        place.plot(z, a, **colors.look(0), label="a = φ(z)")
+        place.plot(z, slope, **colors.look(1), label="φ′(z)")
+        place.set(xlabel="z", ylim=(-1.3, max(1.6, min(3.0, float(a.max()) * 1.05))))
+        title(place, f"{type(activation).__name__}: slope up to {number(slope.max())}", 10.5)
+    for place in drawn.flat[len(found) :]:
+        place.remove()
+    drawn.flat[0].legend(loc="upper left", fontsize=9)
+    shown: np.ndarray = drawn.ravel()[: len(found)]
+    return shown
+
+
+def losses(ax: Axes | None = None, *, span: float = 6.0) -> np.ndarray:
+    """Draw squared error and cross-entropy of p = σ(z) where the truth is 1, and what each sends back.
+
+    Left the loss over the logit z, right the size of its gradient |dL/dz|: with squared error it vanishes
+    where the network is wrong and sure of it. Values and slopes are the library's own.
+
+    >>> axes = losses()
+    >>> [len(ax.lines) for ax in axes]
+    [2, 2]
+    """
+    z = jnp.linspace(-span, span, 241, dtype=jnp.float32)[:, None]
+    truth = jnp.ones_like(z)
+    p = Sigmoid().value(z)
+    squared = np.asarray(MeanSquaredError().terms(p, truth))
+    back = np.asarray(MeanSquaredError().slopes(p, truth) * Sigmoid().derivative(z, p))
+    entropy = np.asarray(BinaryCrossEntropy().terms(z, truth))
+    slope = np.asarray(BinaryCrossEntropy().slopes(z, truth))
+    drawn = panels(ax, 1, 2, (8.4, 3.8)).ravel()
+    pairs = ((squared, entropy), (np.abs(back), np.abs(slope)))
+    for place, pair, what in zip(drawn, pairs, ("loss L", "|dL/dz|"), strict=True):
+        for k, (values, name) in enumerate(
+            zip(pair, ("squared error", "cross-entropy"), strict=True)
+        ):
+            place.plot(z[:, 0], values[:, 0], **palette(place).look(k, 40), label=name)
+        place.set(xlabel="logit z (truth: 1)", ylabel=what)
+    drawn[0].legend()
+    title(drawn[0], "Wrong and sure (left end): cross-entropy keeps growing")
+    title(
+        drawn[1],
+        f"There it sends back {number(abs(slope[0, 0]))}, squared error {number(abs(back[0, 0]), 2)}",
+    )
+    return drawn
+
+
+def bowl(x: Any, y: Any) -> Any:
+    """Return x² + y².
+
+    >>> bowl(1.0, 2.0)
+    5.0
+    """
+    return x * x + y * y
+
+
+def valley(x: Any, y: Any) -> Any:
+    """Return x² + 12 y²: steep one way, flat the other, as losses are.
+
+    >>> valley(1.0, 1.0)
+    13.0
+    """
+    return x * x + 12 * y * y
+
+
+def path(function: Surface, start: tuple[float, float], optimizer: Any, steps: int) -> np.ndarray:
+    """Return the points that an optimizer passes on a surface, (steps + 1, 2), the start first.
+
+    >>> path(bowl, (1.0, 0.0), SGD(0.25), 2).tolist()
+    [[1.0, 0.0], [0.5, 0.0], [0.25, 0.0]]
+    """
+    own = as_optimizer(optimizer)
+    slope = jax.grad(lambda point: function(point[0], point[1]))
+    first = jnp.asarray(start, jnp.float32)
+
+    def step(carry: Any, _: Any) -> Any:
+        point, state = carry
+        updates, state = own.update(slope(point), state, point)
+        return (point + updates, state), point + updates
+
+    (_, _), points = jax.lax.scan(step, (first, own.init(first)), length=steps)
+    return np.concatenate([np.asarray(first)[None], np.asarray(points)])
+
+
+def surface(
+    function: Surface | None = None,
+    at: tuple[float, float] = (1.6, 1.2),
+    ax: Axes | None = None,
+    *,
+    optimizer: Any = None,
+    steps: int = 15,
+    span: float = 2.0,
+) -> Axes:
+    """Draw a surface in 3-D, the gradient's arrow under a point of it, and the descent that starts there.
+
+    Parameters
+    ----------
+    function: f(x, y), written with jax.numpy. Default x² + y².
+    at: the point. optimizer: whose path is drawn. Default `gn.SGD(0.1)`. steps: of it. Default 15.
+    span: x and y run from -span to span. Default 2.
+
+    >>> ax = surface(at=(1.0, 1.0))
+    >>> ax.get_title().split(";")[0]
+    'Uphill at (1, 1) points the gradient (2, 2)'
+    """
+    function = function or bowl
+    if ax is not None and ax.name != "3d":
+        figure, place = ax.figure, ax.get_subplotspec()
+        ax.remove()
+        ax = figure.add_subplot(place, projection="3d")
+    ax = axes_for(ax, (6.6, 5.2), projection="3d")
+    colors = palette(ax)
+    ax.computed_zorder = False  # the floor first, then the surface, the path and the arrows on top
+    grid = np.linspace(-span, span, 41, dtype=np.float32)
+    X, Y = np.meshgrid(grid, grid)
+    Z = np.asarray(function(X, Y))
+    floor = float(Z.min()) - 0.7 * float(np.ptp(Z))
+    ax.contour(
+        X, Y, Z, zdir="z", offset=floor, levels=10, colors=colors.muted, linewidths=0.7, zorder=0
+    )
+    ax.plot_surface(X, Y, Z, cmap="cividis", alpha=0.7, linewidth=0, rcount=40, ccount=40, zorder=1)
+    slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(at, jnp.float32)))
+    way = path(function, at, optimizer or SGD(0.1), steps)
+    heights = np.asarray(function(way[:, 0], way[:, 1]))
+    floors = np.full(len(way), floor)
+    arrow = slope / (float(np.linalg.norm(slope)) or 1.0) * 0.45 * span
+    ax.plot(
+        [at[0]] * 2,
+        [at[1]] * 2,
+        [floor, heights[0]],
+        color=colors.muted,
+        linestyle="--",
+        linewidth=1,
+    )
+    ax.plot(way[:, 0], way[:, 1], floors, color=colors.ink, linestyle=":", linewidth=1.4, zorder=2)
+    ax.plot(way[:, 0], way[:, 1], heights, color=colors.ink, marker="o", markersize=4, linewidth=1.4,
+            label="descent", zorder=3)  # fmt: skip
+    ax.quiver(*at, floor, *arrow, 0, color=colors.minus, linewidth=2.6, arrow_length_ratio=0.3, zorder=4,
+              label="direction of the gradient")  # fmt: skip
+    _calm(ax, colors)
+    ax.set(xlabel="x", ylabel="y", zlabel="f(x, y)", zlim=(floor, float(Z.max())))
+    ax.view_init(elev=28, azim=-122)
+    ax.legend(loc="upper left", fontsize=9)
+    title(
+        ax,
+        f"Uphill at ({number(at[0])}, {number(at[1])}) points the gradient"
+        f" ({number(slope[0])}, {number(slope[1])}); descent goes the other way,"
+        f" from {number(heights[0])} to {number(heights[-1])}",
+    )
+    return ax
+
+
+def _calm(ax: Axes, colors: Any) -> None:
+    """Take the grey walls from behind a 3-D drawing."""
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        axis.set_pane_color(colors.face)
+        axis._axinfo["grid"]["color"] = colors.line
+
+
+def descent(
+    function: Surface | None = None,
+    start: tuple[float, float] = (-4.0, 1.5),
+    ax: Axes | None = None,
+    *,
+    optimizers: Mapping[str, Any] | None = None,
+    steps: int = 40,
+) -> Axes:
+    """Draw optimizers' paths down a surface over its contours, with the gradient's arrow at the start.
+
+    Parameters
+    ----------
+    function: f(x, y), written with jax.numpy. Default x² + 12 y², a valley.
+    start: where all begin.
+    optimizers: by name, of glassnet or optax. Default SGD, Momentum and Adam, each with a rate that suits the
+        default surface.
+    steps: of each. Default 40.
+
+    Raises
+    ------
+    ConfigurationError: no optimizer, or no step.
+
+    >>> ax = descent(optimizers={"gradient descent": SGD(0.05)}, steps=3)
+    >>> ax.lines[0].get_xydata().round(3).tolist()
+    [[-4.0, 1.5], [-3.6, -0.3], [-3.24, 0.06], [-2.916, -0.012]]
+    """
+    check_count("steps", steps)
+    function = function or valley
+    chosen = _usual() if optimizers is None else dict(optimizers)
+    if not chosen:
+        raise ConfigurationError(
+            "There is no optimizer to follow: give some by name, {'Adam': gn.Adam(0.1)}."
+        )
+    ways = {name: path(function, start, each, steps) for name, each in chosen.items()}
+    ax = axes_for(ax, (7.2, 4.6))
+    colors = palette(ax)
+    slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(start, jnp.float32)))
+    passed = np.concatenate(list(ways.values()))
+    reach = 0.2 * float(np.ptp(passed[np.isfinite(passed).all(axis=1)], axis=0).min())
+    tip = np.asarray(start) + slope / (float(np.linalg.norm(slope)) or 1.0) * reach
+    X, Y, Z = _around(function, np.concatenate([passed, tip[None]]))
+    lowest = float(Z.min())
+    levels = lowest + np.geomspace(1e-3, 1, 14) * (float(Z.max()) - lowest)
+    ax.contour(X, Y, Z, levels=levels, colors=colors.muted, linewidths=0.6, alpha=0.8, zorder=0)
+    for k, (name, way) in enumerate(ways.items()):
+        ends = number(function(way[-1, 0], way[-1, 1]), 2)
+        ax.plot(
+            way[:, 0],
+            way[:, 1],
+            **colors.look(k, 1),
+            markersize=4,
+            linewidth=1.4,
+            label=f"{name}: {ends}",
+        )
+    ax.annotate("", tip, start, zorder=5, annotation_clip=False,
+                arrowprops={"arrowstyle": "-|>", "color": colors.ink, "linewidth": 2})  # fmt: skip
+    ax.annotate("gradient", tip, (5, 2), textcoords="offset points", color=colors.ink, zorder=5)
+    ax.set(xlabel="x", ylabel="y", xlim=(X.min(), X.max()), ylim=(Y.min(), Y.max()))
+    ax.legend(title=f"f after {steps} steps", loc="lower right")
+    best = min(ways, key=lambda name: float(function(*ways[name][-1])))
+    start_at = number(function(*np.asarray(start, np.float32)), 2)
+    title(ax, f"From {start_at} down in {steps} steps: {best} gets lowest")
+    return ax
+
+
+def _usual() -> dict[str, Any]:
+    return {"SGD": SGD(0.06), "Momentum": Momentum(0.02, 0.7), "Adam": Adam(0.3)}
+
+
+def _around(function: Surface, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a grid of the surface around points that are finite, and 0, with a margin."""
+    points = points[np.isfinite(points).all(axis=1)]
+    low, high = np.minimum(points.min(axis=0), 0), np.maximum(points.max(axis=0), 0)
+    margin = 0.12 * np.maximum(high - low, 1e-3) + 0.12 * float((high - low).max())
+    x, y = (
+        np.linspace(a, b, 121, dtype=np.float32)
+        for a, b in zip(low - margin, high + margin, strict=True)
+    )
+    X, Y = np.meshgrid(x, y)
+    return X, Y, np.asarray(function(X, Y))

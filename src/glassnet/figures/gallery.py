@@ -1,0 +1,348 @@
+"""The gallery: every figure, drawn from small networks trained on the spot, in light and dark, with a page.
+
+A new figure is one function and one row of `PICTURES`; a network that several of them draw is one property of
+`Networks`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from glassnet import figures
+from glassnet.display.drawing import Axes
+from glassnet.display.html import escape, page, paragraph
+from glassnet.errors import ConfigurationError
+from glassnet.figures.opened import untrained
+from glassnet.fit.train import Run, train
+from glassnet.models.model import Model
+from glassnet.nn.activations import ReLU, Sigmoid, Tanh
+from glassnet.nn.layers import BatchNorm, Dense, Dropout
+from glassnet.nn.network import Network
+from glassnet.nn.optimizers import Adam
+from glassnet.storage.atomic import write_atomically
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+class Networks:
+    """The networks that the figures are drawn from, each trained when it is first asked for."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    @cached_property
+    def xor_rows(self) -> Rows:
+        """The four points of XOR and their classes."""
+        return np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.array([0, 1, 1, 0])
+
+    @cached_property
+    def xor(self) -> Run:
+        """A 2-4-2 network of XOR."""
+        net = Network([Dense(4), Tanh(), Dense(2)])
+        return train(net, *self.xor_rows, optimizer=Adam(0.05), epochs=200, seed=self.seed)
+
+    @cached_property
+    def moon_rows(self) -> Rows:
+        """Two interleaved half circles, with noise."""
+        from sklearn.datasets import make_moons
+
+        X, y = make_moons(300, noise=0.25, random_state=self.seed)
+        return X.astype(np.float32), y
+
+    @cached_property
+    def moons(self) -> Run:
+        """A network for the moons, trained for longer than is good for it."""
+        net = Network([Dense(32), Tanh(), Dense(32), Tanh(), Dense(2)])
+        return train(
+            net, *self.moon_rows, optimizer=Adam(0.01), epochs=150, validation=0.5, seed=self.seed
+        )
+
+    @cached_property
+    def deep(self) -> dict[str, Model]:
+        """Nine layers by activation, before the first step."""
+
+        def fresh(bend: Any) -> Model:
+            layers = [layer for _ in range(8) for layer in (Dense(24, initializer="glorot"), bend)]
+            X, y = self.moon_rows
+            return untrained(Network([*layers, Dense(2)]), X.shape[1:], y, seed=self.seed)
+
+        return {type(bend).__name__: fresh(bend) for bend in (Sigmoid(), Tanh(), ReLU())}
+
+    @cached_property
+    def digit_rows(self) -> Rows:
+        """Scikit-learn's handwritten digits, pixels from 0 to 1."""
+        from sklearn.datasets import load_digits
+
+        X, y = load_digits(return_X_y=True)
+        return (X / 16).astype(np.float32), y
+
+    @cached_property
+    def unseen_digits(self) -> Rows:
+        """The last third of the digits, which the network was not trained on."""
+        X, y = self.digit_rows
+        return X[1200:], y[1200:]
+
+    @cached_property
+    def digits(self) -> Run:
+        """A network for the digits with batch normalisation and dropout."""
+        net = Network([Dense(24), BatchNorm(), ReLU(), Dropout(0.5), Dense(10)])
+        X, y = self.digit_rows
+        return train(
+            net, X[:1200], y[:1200], optimizer=Adam(0.005), epochs=25, l2=0.003, seed=self.seed
+        )
+
+    @cached_property
+    def diabetes_rows(self) -> Rows:
+        """Scikit-learn's patients, and how their diabetes was a year later."""
+        from sklearn.datasets import load_diabetes
+
+        X, y = load_diabetes(return_X_y=True)
+        return X, y
+
+    @cached_property
+    def diabetes(self) -> Any:
+        """An estimator of values, for the patients."""
+        from glassnet.fit.estimators import NeuralRegressor
+
+        found = NeuralRegressor((16,), members=1, epochs=30, random_state=self.seed)
+        return found.fit(*self.diabetes_rows)
+
+    @cached_property
+    def line_rows(self) -> Rows:
+        """Values that are nearly a line through two features."""
+        rng = np.random.default_rng(self.seed)
+        X = rng.normal(size=(64, 2)) * [1.0, 0.5]
+        return X.astype(np.float32), X @ [1.0, 1.5] + 0.3 * rng.normal(size=64)
+
+
+class Picture(NamedTuple):
+    """One figure of the gallery.
+
+    heading: what it is. text: what to look for. draw: draws it on axes from the networks; returns axes.
+    size: of the figure in inches. projection: of its axes.
+    """
+
+    heading: str
+    text: str
+    draw: Callable[[Networks, Axes], Any]
+    size: tuple[float, float] = (6.4, 4.4)
+    projection: str | None = None
+
+
+PICTURES: dict[str, Picture] = {
+    "network": Picture(
+        "The network",
+        "Neurons in layers; each line is a weight, the wider the larger, solid above 0 and dashed below.",
+        lambda n, ax: figures.network(n.xor, ax=ax, inputs=["x₁", "x₂"]),
+        (7.0, 4.8),
+    ),
+    "picture_as_vector": Picture(
+        "A picture becomes a vector",
+        "How the input layer reads a picture: row after row.",
+        lambda n, ax: figures.picture_as_vector(n.digit_rows[0][0].reshape(8, 8) * 16, ax),
+        (6.4, 4.2),
+    ),
+    "neuron": Picture(
+        "One neuron",
+        "The weighted sum of its inputs and its bias, then the activation, with the numbers of one row.",
+        lambda n, ax: figures.neuron(n.xor, n.xor_rows[0][1:2], ax, layer=1, unit=1),
+        (7.6, 4.2),
+    ),
+    "weights": Picture(
+        "Weights as pictures",
+        "What each neuron of the first layer is moved by: light pixels up, dark pixels down.",
+        lambda n, ax: figures.weights(n.digits, ax),
+        (6.4, 5.4),
+    ),
+    "xor": Picture(
+        "XOR",
+        "No line has both filled squares on one side and both circles on the other; one hidden layer has.",
+        lambda n, ax: figures.xor(n.xor, ax),
+        (5.6, 5.6),
+    ),
+    "activations": Picture(
+        "Activation functions",
+        "Values solid, derivatives dashed. Where the dashed line is near 0, no gradient comes through.",
+        lambda n, ax: figures.activations(ax=ax),
+        (9.0, 5.4),
+    ),
+    "approximation": Picture(
+        "Universal approximation",
+        "One hidden layer fits a curve with a corner, sin(3x) + |x|, the better the wider it is.",
+        lambda n, ax: figures.approximation(ax=ax, epochs=6000, seed=n.seed),
+    ),
+    "losses": Picture(
+        "Squared error and cross-entropy",
+        "Of a network that is sure and wrong, squared error's gradient is nearly 0, cross-entropy's is not.",
+        lambda n, ax: figures.losses(ax),
+        (8.4, 4.0),
+    ),
+    "surface": Picture(
+        "The gradient",
+        "It points uphill on the floor below the surface; descent goes the other way.",
+        lambda n, ax: figures.surface(ax=ax),
+        (6.6, 5.6),
+        "3d",
+    ),
+    "descent": Picture(
+        "Optimizers",
+        "Paths of several optimizers down the same valley from the same start.",
+        lambda n, ax: figures.descent(ax=ax),
+        (7.2, 4.8),
+    ),
+    "sgd_against_gd": Picture(
+        "Stochastic and plain gradient descent",
+        "A step of SGD follows the gradient of a few rows, which is not that of all: its way is less direct.",
+        lambda n, ax: figures.sgd_against_gd(
+            Network([Dense(1, bias=False)]), *n.line_rows, ax, epochs=6, seed=n.seed
+        ),
+    ),
+    "learning_rates": Picture(
+        "Learning rates",
+        "Too small and little happens; too large and the loss jumps about or grows.",
+        lambda n, ax: figures.learning_rates(
+            Network([Dense(16), Tanh(), Dense(2)]), *n.moon_rows, ax, optimizer="sgd", seed=n.seed
+        ),
+    ),
+    "gradient_flow": Picture(
+        "Gradient flow",
+        "How much of the gradient reaches the first layers of a deep network, by activation function.",
+        lambda n, ax: figures.gradient_flow(n.deep, *n.moon_rows, ax),
+    ),
+    "activity": Picture(
+        "What the layers put out",
+        "The spread of the neurons' outputs by layer, and the share of them through which no gradient comes.",
+        lambda n, ax: figures.activity(n.moons, n.moon_rows[0], ax),
+    ),
+    "learning_curves": Picture(
+        "Learning curves",
+        "When the validation loss rises while the training loss still falls, the network overfits.",
+        lambda n, ax: figures.learning_curves(n.moons, ax),
+    ),
+    "dropout": Picture(
+        "Dropout",
+        "The neurons crossed out take no part in this pass of training, and nor do their weights.",
+        lambda n, ax: figures.dropout(n.digits, n.digit_rows[0][:1], ax),
+        (7.2, 5.0),
+    ),
+    "batch_norm": Picture(
+        "Batch normalisation",
+        "Before, each neuron has a middle and a spread of its own; after, all are alike.",
+        lambda n, ax: figures.batch_norm(n.digits, n.digit_rows[0][:128], ax),
+        (7.2, 4.6),
+    ),
+    "decision_boundary": Picture(
+        "Decision boundary",
+        "What the network says all over two features, with the rows on it.",
+        lambda n, ax: figures.decision_boundary(n.moons, *n.moon_rows, ax),
+    ),
+    "confusion_matrix": Picture(
+        "Confusion matrix",
+        "How often each true class of new rows was given each name.",
+        lambda n, ax: figures.confusion_matrix(n.digits, *n.unseen_digits, ax),
+        (6.0, 5.4),
+    ),
+    "residuals": Picture(
+        "Residuals",
+        "Errors over predictions: a bend or a funnel would say that something is missed.",
+        lambda n, ax: figures.residuals(n.diabetes, *n.diabetes_rows, ax),
+    ),
+    "loss_landscape": Picture(
+        "Loss landscape",
+        "The loss around the solution, in two random directions as long as the weights themselves.",
+        lambda n, ax: figures.loss_landscape(n.moons, *n.moon_rows, ax),
+        (6.6, 5.2),
+    ),
+}
+"""Name, which is the function's and the file's -> the figure, in the order of the unit."""
+
+FORMATS = ("svg", "png")
+
+
+class Drawn(NamedTuple):
+    """What was drawn: its name, what its titles say, and the picture's bytes in light and in dark."""
+
+    name: str
+    finding: str
+    light: bytes
+    dark: bytes
+
+
+def draw(name: str, networks: Networks, kind: str = "svg") -> Drawn:
+    """Draw one figure in light and in dark.
+
+    Raises
+    ------
+    ConfigurationError: there is no such figure or format.
+    """
+    if name not in PICTURES:
+        raise ConfigurationError(f"There is no figure '{name}'. There are: {', '.join(PICTURES)}.")
+    if kind not in FORMATS:
+        raise ConfigurationError(f"The format is '{kind}', but it must be svg or png.")
+    finding, sides = "", []
+    for dark in (False, True):
+        with figures.style(dark=dark):
+            figure, axes = _figure(PICTURES[name], networks)
+            titles = (" ".join(ax.get_title().split()) for ax in np.ravel(np.asarray(axes, object)))
+            finding = "; ".join(text for text in titles if text)
+            sides.append(_bytes(figure, kind, name))
+    return Drawn(name, finding, *sides)
+
+
+def _figure(picture: Picture, networks: Networks) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # not pyplot's: nothing keeps it
+
+    figure = Figure(figsize=picture.size, layout="constrained")
+    return figure, picture.draw(networks, figure.add_subplot(projection=picture.projection))
+
+
+def _bytes(figure: Any, kind: str, name: str) -> bytes:
+    import matplotlib as mpl
+
+    out = io.BytesIO()
+    with mpl.rc_context({"svg.hashsalt": name}):  # the same drawing gives the same bytes
+        figure.savefig(
+            out, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else None
+        )
+    return out.getvalue()
+
+
+def draw_all(
+    folder: Path, networks: Networks, kind: str = "svg", names: list[str] | None = None
+) -> Iterator[Drawn]:
+    """Draw figures into a folder that is there, yield each when it is written, and write the page last."""
+    done = []
+    for name in names or PICTURES:
+        drawn = draw(name, networks, kind)
+        write_atomically(folder / f"{name}.{kind}", drawn.light)
+        write_atomically(folder / f"{name}-dark.{kind}", drawn.dark)
+        done.append(drawn)
+        yield drawn
+    write_atomically(folder / "index.html", index_html(done, kind).encode())
+
+
+def index_html(done: list[Drawn], kind: str) -> str:
+    """Return the page of the figures: each with its finding as text, light or dark as the reader has it."""
+    header = "<h1>glassnet's figures</h1>\n" + paragraph(
+        "Each is drawn from a live network, trained when this page was made, by a function of the same"
+        " name in <code>gn.figures</code>."
+    )
+    sections = []
+    for drawn in done:
+        picture = PICTURES[drawn.name]
+        width, height = (round(inches * 96) for inches in picture.size)
+        body = (
+            f'<figure><picture><source srcset="{drawn.name}-dark.{kind}"'
+            f' media="(prefers-color-scheme: dark)"><img src="{drawn.name}.{kind}" width="{width}"'
+            f' height="{height}" alt="{escape(f"{picture.text} {drawn.finding}.", 600)}"></picture>\n'
+            f"<figcaption>{escape(picture.text, 600)} <code>gn.figures.{drawn.name}</code></figcaption>"
+            "</figure>\n"
+        )
+        sections.append((drawn.name, picture.heading, body))
+    return page("glassnet's figures", header, sections, images="'self' file: data:")

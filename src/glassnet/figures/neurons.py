@@ -1,0 +1,316 @@
+"""Figures of what a network is made of: one neuron with its numbers, weights and rows as pictures."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from glassnet.display.drawing import (
+    Axes,
+    axes_for,
+    bare,
+    literal,
+    number,
+    palette,
+    signed_colors,
+    subscript,
+    title,
+)
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.figures.opened import column, one_row, opened, walk
+from glassnet.models.model import Model
+from glassnet.nn.activations import Identity
+
+
+def neuron(
+    model: Any,
+    x: Any,
+    ax: Axes | None = None,
+    *,
+    layer: int = 0,
+    unit: int = 0,
+    inputs: Sequence[str] | None = None,
+    most: int = 8,
+) -> Axes:
+    """Draw one neuron with its inputs, weights and bias for one row: z = Σ w a + b, then a = φ(z).
+
+    Parameters
+    ----------
+    model: a model, a run or a fitted estimator; of many members the first. x: one row.
+    layer, unit: the Dense layer and the neuron in it, both from 0. Default: the very first.
+    inputs: names of what goes in. Default a₁, a₂, ..., x₁, x₂, ... in the first layer.
+    most: inputs shown, those of the largest |w a|; the sum of the others stands below. Default 8.
+
+    Raises
+    ------
+    ConfigurationError: there is no such layer or neuron, or another number of names.
+
+    >>> import glassnet as gn
+    >>> net = gn.Network([gn.Dense(1, initializer="zeros"), "sigmoid"])
+    >>> neuron(gn.figures.untrained(net, (2,)), [[1.0, 2.0]]).get_title()[:19]
+    'Neuron 1 says 0.5 ('
+    """
+    found = opened(model)
+    own = column(found, layer)
+    if not 0 <= unit < own.units:
+        raise ConfigurationError(
+            f"unit is {unit!r}, but this layer has {own.units} neurons: count from 0 to {own.units - 1}."
+        )
+    steps = walk(found, one_row(found, x))
+    a, w, b = steps[own.place].x[0], own.W[unit], float(own.b[unit])
+    z = float(steps[own.place].y[0, unit])
+    out = float(np.asarray(own.activation.value(np.float32(z))))
+    letter = "x" if own.number == 0 else "a"
+    names = list(inputs or [f"{letter}{subscript(i + 1)}" for i in range(len(w))])
+    if len(names) != len(w):
+        raise ConfigurationError(
+            f"inputs has {len(names)} names, but this neuron has {len(w)} inputs."
+        )
+    shown = np.sort(np.argsort(-np.abs(w * a), kind="stable")[:most])
+    rest = float(np.delete(w * a, shown).sum()) if len(shown) < len(w) else None
+    ax = axes_for(ax, (7.6, 1.9 + 0.42 * max(5, len(shown) + 2)))
+    _draw_inputs(ax, [names[i] for i in shown], a[shown], w[shown], rest, len(w) - len(shown))
+    _draw_body(ax, b, z, out, own.function)
+    _write_equation(ax, a[shown], w[shown], rest, b, z, out, own.function)
+    what = "logit" if isinstance(own.activation, Identity) else own.function.lower()
+    shares = w[shown] * a[shown]
+    most_of = names[shown[int(np.abs(shares).argmax())]]
+    word = "" if what == "logit" else f" ({what} of {number(z)})"
+    title(ax, f"Neuron {unit + 1} says {number(out)}{word}; {literal(most_of)} moves it most")
+    return ax
+
+
+def _draw_inputs(
+    ax: Axes, names: Sequence[str], a: Any, w: Any, rest: float | None, others: int
+) -> None:
+    """Draw what goes in, each with a line as wide as its weight, solid above 0 and dashed below."""
+    colors = palette(ax)
+    count = len(a) + (rest is not None)
+    heights = np.linspace(1, 0, count) if count > 1 else np.array([0.5])
+    largest = float(np.abs(w).max()) or 1.0
+    for name, value, weight, height in zip(names, a, w, heights, strict=False):
+        ax.plot(
+            [0, 2], [height, 0.5], color=colors.plus if weight >= 0 else colors.minus,
+            linestyle="-" if weight >= 0 else (0, (4, 2)), linewidth=0.5 + 4 * abs(weight) / largest,
+            zorder=1, gid="weight",
+        )  # fmt: skip
+        ax.text(
+            0.62, height + (0.5 - height) * 0.31, f"w {number(weight)}", ha="center", va="center",
+            fontsize=9.5, color=colors.ink, gid="w", zorder=3, bbox=_patch(colors.face),
+        )  # fmt: skip
+        ax.text(-0.13, height, f"{literal(name, 20)} = {number(value)}", ha="right", va="center",
+                color=colors.ink, gid="a")  # fmt: skip
+        ax.scatter([0], [height], s=120, facecolors=colors.face, edgecolors=colors.ink, zorder=2)
+    if rest is not None:
+        ax.plot(
+            [0, 2], [heights[-1], 0.5], color=colors.muted, linestyle=":", linewidth=1, zorder=0
+        )
+        ax.text(-0.13, heights[-1], f"{others} others: {number(rest)} in all", ha="right", va="center",
+                color=colors.ink)  # fmt: skip
+
+
+def _patch(face: str) -> dict[str, Any]:
+    return {"boxstyle": "round,pad=0.15", "fc": face, "ec": "none", "alpha": 0.9}
+
+
+def _draw_body(ax: Axes, b: float, z: float, out: float, function: str) -> None:
+    """Draw the sum, the bias that joins it, the activation and what comes out."""
+    colors = palette(ax)
+    bends = function != "Identity"
+    arrow = {"arrowstyle": "-|>", "color": colors.ink, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+    stops = [2.0, 3.0, 3.75] if bends else [2.0, 2.75]
+    for left, right in pairwise(stops):
+        ax.annotate(
+            "", (right - (0.17 if right == 3.0 else 0), 0.5), (left + 0.17, 0.5), arrowprops=arrow
+        )
+    ax.annotate("", (2.0, 0.6), (2.0, 0.86), arrowprops=arrow)
+    ax.text(2.0, 0.88, f"b {number(b)}", ha="center", va="bottom", color=colors.ink, gid="b")
+    for place, text in zip(stops[:-1], ["Σ", "φ"], strict=False):
+        ax.scatter([place], [0.5], s=900, facecolors=colors.face, edgecolors=colors.ink, linewidths=1.6,
+                   zorder=4)  # fmt: skip
+        ax.text(place, 0.5, text, ha="center", va="center", fontsize=16, color=colors.ink, zorder=5)
+    if bends:
+        ax.text(2.5, 0.53, f"z {number(z)}", ha="center", va="bottom", color=colors.ink, gid="z")
+        ax.text(3.0, 0.37, function.lower(), ha="center", va="top", color=colors.ink)
+    ax.text(
+        stops[-1] + 0.06,
+        0.5,
+        number(out),
+        ha="left",
+        va="center",
+        fontsize=14,
+        color=colors.ink,
+        gid="out",
+    )
+
+
+def _write_equation(
+    ax: Axes, a: Any, w: Any, rest: float | None, b: float, z: float, out: float, function: str
+) -> None:
+    """Write z = Σ w a + b with its numbers, and a = φ(z), below the drawing."""
+    terms = [f"{number(weight)}·{number(value)}" for weight, value in zip(w, a, strict=True)]
+    terms = [
+        term if value >= 0 else term.replace("·", "·(") + ")"
+        for term, value in zip(terms, a, strict=True)
+    ]
+    terms += [] if rest is None else [number(rest)]
+    total = " + ".join([*terms, number(b)]).replace("+ −", "− ")
+    lines = textwrap.wrap(f"z = {total} =\u00a0{number(z)}", 76)
+    if function != "Identity":
+        lines.append(f"a = {function.lower()}({number(z)}) = {number(out)}")
+    bare(ax)
+    bottom = -0.2 - 0.1 * len(lines)
+    ax.text(-1.3, -0.16, "\n".join(lines), ha="left", va="top", fontsize=10.5, color=palette(ax).ink,
+            gid="equation", linespacing=1.5)  # fmt: skip
+    ax.set(xlim=(-1.35, 4.5), ylim=(bottom, 1.08))
+
+
+def weights(
+    model: Any,
+    ax: Axes | None = None,
+    *,
+    layer: int = 0,
+    shape: tuple[int, int] | None = None,
+    most: int = 16,
+) -> Axes:
+    """Draw each neuron's weights as a picture: light above 0, dark below; the strongest neurons first.
+
+    Parameters
+    ----------
+    layer: the Dense layer, from 0. Default: the first.
+    shape: (height, width) of the pictures that the weights belong to. Default: the model's own, a square if
+        the inputs make one, else one table of neurons by inputs.
+    most: neurons shown, those of the largest weights. Default 16.
+
+    >>> import glassnet as gn
+    >>> ax = weights(gn.figures.untrained(gn.Network([gn.Dense(6)]), (64,)))
+    >>> ax.images[0].get_array().shape  # 6 pictures of 8 × 8 in two rows of three, with gaps
+    (20, 28)
+    """
+    found = opened(model)
+    W = column(found, layer).W
+    order = np.sort(np.argsort(-np.linalg.norm(W, axis=1), kind="stable")[:most])
+    shape = shape or _picture_shape(found, W.shape[1])
+    if shape is not None and shape[0] * shape[1] != W.shape[1]:
+        raise ConfigurationError(
+            f"shape is {shape}, but each neuron of this layer has {W.shape[1]} weights."
+        )
+    if shape is None:
+        image, across = W[order], 0
+    else:
+        image, across = _mosaic(W[order].reshape(-1, *shape))
+    ax = axes_for(ax, (6.4, 5.0))
+    limit = float(np.abs(W).max()) or 1.0
+    drawn = ax.imshow(
+        image, cmap=signed_colors(), vmin=-limit, vmax=limit, interpolation="nearest",
+        aspect="equal" if shape else "auto",
+    )  # fmt: skip
+    ax.figure.colorbar(drawn, ax=ax, label="weight (dark: below 0, light: above 0)")
+    if shape is None:
+        ax.set(xlabel="input", ylabel="neuron", yticks=range(len(order)), yticklabels=order + 1)
+        ax.grid(False)
+    else:
+        bare(ax)
+        for k, j in enumerate(order):
+            row, place = divmod(k, across)
+            ax.text(place * (shape[1] + 2) + 1, row * (shape[0] + 2) + 0.45, f"{j + 1}", fontsize=8,
+                    va="bottom", color=palette(ax).ink)  # fmt: skip
+    few = f"The {len(order)} strongest of {len(W)}" if len(order) < len(W) else f"All {len(W)}"
+    title(
+        ax,
+        f"{few} neurons of Dense layer {layer}: weights from {number(W.min())} to {number(W.max())}",
+    )
+    return ax
+
+
+def _picture_shape(model: Model, inputs: int) -> tuple[int, int] | None:
+    """Return the height and width of the pictures that so many inputs are, if they are pictures."""
+    shape = model.in_shape
+    if len(shape) == 2 and math.prod(shape) == inputs:
+        return shape[0], shape[1]
+    side = math.isqrt(inputs)
+    return (
+        (side, side) if side * side == inputs and side > 2 and math.prod(shape) == inputs else None
+    )
+
+
+def _mosaic(pictures: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return pictures side by side in one, NaN between them, and how many stand in a row."""
+    count, high, wide = pictures.shape
+    across = math.ceil(math.sqrt(count * 1.3)) if count > 2 else count
+    down = math.ceil(count / across)
+    image = np.full((down * (high + 2), across * (wide + 2) - 2), np.nan)
+    for k, picture in enumerate(pictures):
+        row, place = divmod(k, across)
+        top, left = row * (high + 2) + 2, place * (wide + 2)
+        image[top : top + high, left : left + wide] = picture
+    return image, across
+
+
+def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
+    """Draw a picture beside the vector that it becomes: its rows of pixels, one below the other.
+
+    Parameters
+    ----------
+    picture: numbers, shape (h, w), or (h, w, c) with c = 1, 3 or 4 colours, whose numbers stand together.
+
+    Raises
+    ------
+    DataError: it is no such array.
+
+    >>> ax = picture_as_vector(np.arange(6).reshape(2, 3))
+    >>> ax.images[1].get_array()[:, 0].tolist()
+    [0, 1, 2, 3, 4, 5]
+    """
+    pixels = np.asarray(picture)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.ndim not in (2, 3) or pixels.dtype.kind not in "buif" or 0 in pixels.shape:
+        raise DataError(
+            f"picture has shape {np.shape(picture)}, but it must hold numbers, (h, w) or (h, w, c): for one"
+            " of several pictures give pictures[0]."
+        )
+    high, wide = pixels.shape[:2]
+    vector = pixels.reshape(-1)
+    ax = axes_for(ax, (6.4, 4.2))
+    colors = palette(ax)
+    top = float(vector.max())
+    shown = pixels / (top if pixels.dtype.kind == "f" else 255) if pixels.ndim == 3 else pixels
+    grey = {"cmap": "gray", "vmin": float(vector.min()), "vmax": top, "interpolation": "nearest"}
+    ax.imshow(shown, extent=(0, wide, high, 0), **grey)
+    column, thick = wide * 1.5, wide * 0.16
+    ax.imshow(vector[:, None], extent=(column, column + thick, high, 0), aspect="equal", **grey)
+    for row in range(high + 1):
+        ends = ([wide, column], [row, row])
+        ax.plot(*ends, color=colors.muted, linestyle=":", linewidth=0.9, gid="row")
+    if max(high, wide) <= 10 and pixels.ndim == 2:
+        _write_pixels(ax, pixels)
+    each = len(vector) // high
+    for row in range(0, high, max(1, high // 8)):
+        places = f"{row * each + 1}…{(row + 1) * each}" if each > 1 else f"{row + 1}"
+        ax.text(column + thick * 1.25, row + 0.5, places, va="center", fontsize=9.5, color=colors.ink,
+                gid="places")  # fmt: skip
+    for left, width in ((0, wide), (column, thick)):
+        ax.plot(
+            [left, left + width, left + width, left, left],
+            [0, 0, high, high, 0],
+            color=colors.ink,
+            lw=1,
+        )
+    bare(ax)
+    ax.set(xlim=(-0.02 * wide, column + thick + wide * 0.42), ylim=(high * 1.02, -0.02 * high))
+    shape = " × ".join(map(str, pixels.shape))
+    title(ax, f"A picture of {shape} becomes a vector of {len(vector)} numbers")
+    return ax
+
+
+def _write_pixels(ax: Axes, pixels: np.ndarray) -> None:
+    middle = (float(pixels.max()) + float(pixels.min())) / 2
+    for (row, place), value in np.ndenumerate(pixels):
+        ax.text(place + 0.5, row + 0.5, number(value, 2), ha="center", va="center", fontsize=8, gid="pixel",
+                color="#ffffff" if value < middle else "#000000")  # fmt: skip

@@ -1,0 +1,180 @@
+"""Passes: a live network opened for drawing, its layers one by one with what went in and what came out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import reduce
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet import keys
+from glassnet._precision import default_float, precision
+from glassnet._types import Key, Params, Shape
+from glassnet.encoding.objectives import encode_target, resolve_loss
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.models.model import Model
+from glassnet.nn.activations import Activation, Identity
+from glassnet.nn.layers import Dense, Layer
+from glassnet.nn.losses import MeanSquaredError
+from glassnet.nn.network import Network, each_layer
+
+
+def untrained(
+    network: Network, in_shape: Shape, y: Any = None, *, loss: Any = "auto", seed: int = 0
+) -> Model:
+    """Return a model with the weights that `gn.train` would start from: to draw, to compare with.
+
+    Parameters
+    ----------
+    network: its layers. in_shape: the shape of one row.
+    y: targets, by which classes are named as in training. Default: the model puts out values as they are.
+    loss: as for `gn.train`. Default "auto". seed: of the weights. Default 0.
+
+    >>> model = untrained(Network([Dense(2), "relu", Dense(1)]), (3,))
+    >>> model.params[0]["W"].shape
+    (2, 3)
+    """
+    params, state, _ = network.init(keys.fold_in(keys.key(seed), 0), tuple(in_shape))
+    found, target = MeanSquaredError() if y is None else resolve_loss(loss, y), None
+    if y is not None:
+        target, _ = encode_target(y, found)
+    return Model(network, params, state, found, tuple(in_shape), target=target)
+
+
+def opened(model: Any) -> Model:
+    """Return the model inside a run or a fitted estimator; of many members the first alone.
+
+    Raises
+    ------
+    ConfigurationError: it is none of these, or not fitted.
+    """
+    found = whole(model)
+    if found.members == 1:
+        return found
+    first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (found.params, found.layer_state))
+    return replace(found, params=first[0], layer_state=first[1], members=1)
+
+
+def whole(model: Any) -> Model:
+    """Return the model inside a run or a fitted estimator, with all its members."""
+    for found in (model, getattr(model, "model_", None), getattr(model, "model", None)):
+        if isinstance(found, Model):
+            return found
+    raise ConfigurationError(
+        f"{type(model).__name__} is no trained network. Give a gn.Model, the run of gn.train, a fitted"
+        " estimator, or gn.figures.untrained(network, in_shape)."
+    )
+
+
+def one_row(model: Model, x: Any) -> np.ndarray:
+    """Return one row as the network takes it, (1, ...).
+
+    Raises
+    ------
+    DataError: there are more rows than one.
+    """
+    rows = model.inputs(np.asarray(x)[None] if np.shape(x) == model.in_shape else x)
+    if len(rows) != 1:
+        raise DataError(f"x has {len(rows)} rows, but a pass of one is drawn: give X[:1].")
+    return rows
+
+
+class Passed(NamedTuple):
+    """One layer in a pass: the layer, its parameters, what went in, what came out, what it kept."""
+
+    layer: Layer
+    params: Params
+    x: np.ndarray
+    y: np.ndarray
+    cache: Any
+
+
+def walk(model: Model, x: Any, *, key: Key | None = None, train: bool = False) -> list[Passed]:
+    """Return each layer's part in a forward pass of encoded rows; nested networks layer by layer."""
+    found = []
+    with precision(model.dtype):
+        a = jnp.asarray(x, default_float())
+        for place, layer, (own, kept) in each_layer(model.network, model.params, model.layer_state):
+            of_layer = None if key is None else reduce(keys.fold_in, place, key)
+            y, _, cache = layer.forward(own, kept, a, key=of_layer, train=train)
+            found.append(Passed(layer, own, np.asarray(a), np.asarray(y), cache))
+            a = y
+    return found
+
+
+class Column(NamedTuple):
+    """A layer of neurons as it is drawn: its weights, and the layers between it and the next one.
+
+    number: of the Dense layer, from 0. W: (units, inputs). b: (units,), zeros where there is none.
+    activation: what bends its logits, Identity if nothing does.
+    place: where the Dense stands among all layers, nested ones counted one by one.
+    """
+
+    number: int
+    W: np.ndarray
+    b: np.ndarray
+    activation: Activation
+    place: int
+
+    @property
+    def units(self) -> int:
+        """The number of its neurons."""
+        return len(self.W)
+
+    @property
+    def function(self) -> str:
+        """The activation's name: "Tanh"."""
+        return type(self.activation).__name__
+
+
+def columns(model: Model) -> list[Column]:
+    """Return the Dense layers of a model as they are drawn.
+
+    Raises
+    ------
+    ConfigurationError: there is none.
+    """
+    found: list[Column] = []
+    for place, (_, layer, (params,)) in enumerate(each_layer(model.network, model.params)):
+        if isinstance(layer, Dense):
+            W = np.asarray(params["W"])
+            b = np.asarray(params.get("b", np.zeros(len(W))))
+            found.append(Column(len(found), W, b, Identity(), place))
+        elif found and isinstance(layer, Activation):
+            found[-1] = found[-1]._replace(activation=layer)
+    if not found:
+        raise ConfigurationError(
+            "This network has no Dense layer, so that there are no neurons to draw."
+        )
+    return found
+
+
+def column(model: Model, layer: int) -> Column:
+    """Return one Dense layer, counted from 0, or from the end by negative numbers.
+
+    Raises
+    ------
+    ConfigurationError: there is no such layer.
+    """
+    found = columns(model)
+    try:
+        return found[layer]
+    except (IndexError, TypeError):
+        raise ConfigurationError(
+            f"layer is {layer!r}, but this network has {len(found)} Dense layers: count from 0 to"
+            f" {len(found) - 1}."
+        ) from None
+
+
+def without_chance(network: Network) -> Network:
+    """Return a network of the same parameters that draws nothing while training."""
+    return Network([_still(layer) for layer in network])
+
+
+def _still(layer: Layer) -> Layer:
+    if isinstance(layer, Network):
+        return without_chance(layer)
+    return Identity() if layer.random else layer

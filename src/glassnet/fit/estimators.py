@@ -1,0 +1,264 @@
+"""NeuralClassifier and NeuralRegressor: a network behind scikit-learn's contract; nothing numerical here."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from glassnet.encoding.objectives import check_same_classes, resolve_loss
+from glassnet.encoding.targets import LabelsEncoder
+from glassnet.errors import ConfigurationError
+from glassnet.fit.base import NeuralEstimator
+from glassnet.nn.losses import LOSSES, Loss
+from glassnet.nn.network import Network
+
+
+class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
+    """A network that tells classes, or yes-or-no labels, apart.
+
+    Parameters
+    ----------
+    hidden: the widths of the hidden layers; "auto": (128, 128, 128), of pictures (384, 384).
+    activation: of the hidden layers, a name or an object. Default "silu".
+    dropout: the share of hidden neurons dropped while training; "auto": 0.1 from 40 rows on, else 0;
+        0.3 beyond 256 columns of a table.
+    batch_norm: whether batch normalization stands before each activation. Default False.
+    embedding: of a table's columns before the first layer: "auto" ("periodic" up to 256 columns of numbers
+        that do not mostly repeat one another, as pixels do; else "scale"), "periodic" (learned scales, waves
+        of each number: gn.Scale, gn.Periodic), "scale", "none", or a layer. Categories of more than 64 levels
+        are looked up in a table (gn.Embedding). Of pictures: "auto" (moved by up to a 28th of their side
+        while training: gn.RandomShift), "none", or a layer.
+    network: a network of your own in place of these five; its last layer is gn.Dense(classes).
+    loss: "auto" (cross-entropy, binary cross-entropy for several labels), a loss, or its name.
+    optimizer: "auto" (AdamW at a steady rate, its steps averaged: gn.Averaged), an optimizer with its
+        learning rate, a name, or optax's.
+    l2: strength of the L2 penalty on the weights. Default 0.
+    batch_size: rows a step; "auto" by the data's size; None: all rows at once.
+    epochs: walks through the rows at most; "auto" by the data's size.
+    early_stopping: "auto" (from 40 rows on, calibrated), True, False, or gn.EarlyStopping(patience=...):
+        keeps the best epoch on an eighth of the rows, for each member another (up to 50 000 rows), so that
+        together they learn from all; or on the `validation` given to `fit`.
+    class_weight: a dictionary {class: weight}, "balanced" (n / (classes · rows of the class)), or for several
+        labels also a list of one such for each. Rows set aside for early stopping count likewise.
+    members: how many networks to train, at once and from other seeds; their mean predicts, and `spread` tells
+        how far they differ. "auto": 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 4
+        up to 5 000, else 2.
+    max_seconds: when to stop at the latest, compilation included; what was best by then is kept. None: never.
+    warm_start: whether `fit` goes on from the last fit's parameters.
+    dtype: "float32", "float64", or "auto": float64 for a float64 array of at most 40 rows, else float32.
+    random_state: a number for the same result each time.
+    callbacks: each is called with an `Event` between calls of the program, `gn.ProgressBar()` for example.
+    on_divergence: when all members diverge "raise"; or "stop": warn and keep the last finite model; or
+        "rollback" (gn.Rollback(times=5)): each that diverges goes back and on with half the learning rate.
+    checkpoint: a folder, or gn.Checkpoint(folder, every=5, resume=True), to which `fit` writes its standing.
+
+    Attributes
+    ----------
+    model_: the `Model`, which predicts by itself and is what is saved. history_: one row an epoch, of many
+        members their mean; histories_: each member's. states_: each member's `TrainState`.
+    status_: "finished", "converged", "stopped early", "interrupted", "out of time" or "diverged"; of many
+        members the first's.
+    n_validation_: rows that a member watches for early stopping, and does not learn from.
+    classes_, n_features_in_, feature_names_in_, n_iter_: scikit-learn's.
+
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = NeuralClassifier(random_state=0).fit(X, y)
+    >>> classifier.score(X, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        hidden: Any = "auto",
+        *,
+        activation: Any = "silu",
+        dropout: Any = "auto",
+        batch_norm: bool = False,
+        embedding: Any = "auto",
+        network: Network | None = None,
+        loss: Any = "auto",
+        optimizer: Any = "auto",
+        l2: float = 0.0,
+        batch_size: Any = "auto",
+        epochs: Any = "auto",
+        early_stopping: Any = "auto",
+        class_weight: Any = None,
+        members: Any = "auto",
+        max_seconds: float | None = None,
+        warm_start: bool = False,
+        dtype: str = "auto",
+        random_state: Any = None,
+        callbacks: Any = (),
+        on_divergence: Any = "raise",
+        checkpoint: Any = None,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.embedding = embedding
+        self.network = network
+        self.loss = loss
+        self.optimizer = optimizer
+        self.l2 = l2
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.class_weight = class_weight
+        self.members = members
+        self.max_seconds = max_seconds
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.random_state = random_state
+        self.callbacks = callbacks
+        self.on_divergence = on_divergence
+        self.checkpoint = checkpoint
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train one epoch on these rows, on from the last call; the first settles the encoding.
+
+        classes: all that there will be, for the first call, whose rows may lack some.
+
+        Raises
+        ------
+        As `fit`; ConfigurationError: a later call names other classes.
+        """
+        if hasattr(self, "model_"):
+            check_same_classes(classes, self.model_.target)
+        return self._one_epoch(X, y, sample_weight, classes)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class, (n, classes), or of each label, (n, labels)."""
+        check_is_fitted(self)
+        return self.model_.predict_proba(self._normal(X, reset=False))
+
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Return the natural logarithm of `predict_proba`; -inf where a probability is 0 in its dtype.
+
+        >>> X, y = [[0.0], [1.0], [2.0], [3.0]], ["no", "no", "yes", "yes"]
+        >>> classifier = NeuralClassifier((4,), members=1, epochs=5, random_state=0).fit(X, y)
+        >>> bool(np.allclose(np.exp(classifier.predict_log_proba(X)).sum(axis=1), 1))
+        True
+        """
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.predict_proba(X)))
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The classes in the order of `predict_proba`; for several labels their numbers."""
+        check_is_fitted(self, "model_")
+        target = self.model_.target
+        if isinstance(target, LabelsEncoder):
+            return np.arange(len(target.names))
+        return np.asarray(self.model_.classes)
+
+    def _loss(self, y: np.ndarray) -> Loss:
+        if isinstance(self.loss, str) and self.loss == "auto":
+            return LOSSES["binary_cross_entropy" if y.ndim > 1 else "cross_entropy"]
+        loss = resolve_loss(self.loss, y)
+        if loss.task == "regression":
+            raise ConfigurationError(
+                f"{type(loss).__name__} is for values: use 'cross_entropy', or NeuralRegressor."
+            )
+        return loss
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # type: ignore[misc]  # as above
+    """A network that predicts values: one column or several, in their own units.
+
+    The targets are standardised inside. Parameters and attributes are those of `NeuralClassifier` (without
+    `class_weight` and `classes_`); `loss` is "auto" (squared error), a loss, its name, or a function.
+
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = NeuralRegressor(random_state=0, epochs=20).fit(X, y)
+    >>> regressor.predict(X[:2]).shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        hidden: Any = "auto",
+        *,
+        activation: Any = "silu",
+        dropout: Any = "auto",
+        batch_norm: bool = False,
+        embedding: Any = "auto",
+        network: Network | None = None,
+        loss: Any = "auto",
+        optimizer: Any = "auto",
+        l2: float = 0.0,
+        batch_size: Any = "auto",
+        epochs: Any = "auto",
+        early_stopping: Any = "auto",
+        members: Any = "auto",
+        max_seconds: float | None = None,
+        warm_start: bool = False,
+        dtype: str = "auto",
+        random_state: Any = None,
+        callbacks: Any = (),
+        on_divergence: Any = "raise",
+        checkpoint: Any = None,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.embedding = embedding
+        self.network = network
+        self.loss = loss
+        self.optimizer = optimizer
+        self.l2 = l2
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.members = members
+        self.max_seconds = max_seconds
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.random_state = random_state
+        self.callbacks = callbacks
+        self.on_divergence = on_divergence
+        self.checkpoint = checkpoint
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train one epoch on these rows, on from the last call; the first settles the encoding."""
+        return self._one_epoch(X, y, sample_weight)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """Return for each row an interval that holds its value with probability `coverage`, (n, 2).
+
+        From the errors that the members made on rows they had not seen (`intervals`): it holds for rows drawn
+        as the training rows were. For several targets (n, targets, 2), each target by itself.
+
+        Raises
+        ------
+        ConfigurationError: no rows were held out. DataError: too few were for so large a coverage.
+
+        >>> from sklearn.datasets import load_diabetes
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> regressor = NeuralRegressor((16,), members=2, epochs=10, random_state=0).fit(X, y)
+        >>> regressor.predict_interval(X[:2], coverage=0.8).shape
+        (2, 2)
+        """
+        check_is_fitted(self)
+        return self.model_.predict_interval(self._normal(X, reset=False), coverage)
+
+    def _loss(self, y: np.ndarray) -> Loss:
+        if isinstance(self.loss, str) and self.loss == "auto":
+            return LOSSES["squared_error"]
+        loss = resolve_loss(self.loss, y)
+        if loss.task != "regression":
+            raise ConfigurationError(
+                f"{type(loss).__name__} is for classes: use 'squared_error', or NeuralClassifier."
+            )
+        return loss

@@ -1,0 +1,123 @@
+"""Pipelines to ONNX: what skl2onnx must know to convert a pipeline that holds one of our estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from glassnet.errors import ConfigurationError
+from glassnet.exporting.export import write_model
+from glassnet.exporting.onnx_graph import ELEMENTS, ML_OPSET, OPSET, Graph, Value
+from glassnet.fit.estimators import NeuralClassifier, NeuralRegressor
+from glassnet.models.model import Model
+
+
+def register_skl2onnx() -> None:
+    """Make `skl2onnx.to_onnx` convert NeuralClassifier and NeuralRegressor, alone or in a pipeline.
+
+    Outputs are those of `gn.export`, under the names and with the options (`zipmap`) that skl2onnx gives all
+    classifiers. Declare the pipeline's inputs as float64 where they are so: float32 rounds before we begin.
+
+    Raises
+    ------
+    ConfigurationError: skl2onnx is not there.
+
+    >>> import glassnet as gn
+    >>> gn.register_skl2onnx()
+    """
+    try:
+        from skl2onnx import update_registered_converter
+    except ImportError as error:
+        raise ConfigurationError(
+            f"Converting pipelines needs the package skl2onnx ({error}): pip install skl2onnx. A model by"
+            " itself needs none: model.export('model.onnx')."
+        ) from None
+    options = {
+        "zipmap": [True, False, "columns"],
+        "output_class_labels": [False, True],
+        "nocl": [False],  # labels are always there
+    }
+    update_registered_converter(
+        NeuralClassifier, "GlassnetNeuralClassifier", _set_types, _convert, options=options
+    )
+    update_registered_converter(NeuralRegressor, "GlassnetNeuralRegressor", _set_types, _convert)
+
+
+def _set_types(operator: Any) -> None:
+    """Tell skl2onnx the types of the outputs."""
+    from skl2onnx.common import data_types
+
+    types = {
+        "float32": data_types.FloatTensorType,
+        "float64": data_types.DoubleTensorType,
+        "int64": data_types.Int64TensorType,
+        "str": data_types.StringTensorType,
+        "uint64": data_types.UInt64TensorType,
+    }
+    _, found = _written(operator)
+    for output, (value, _) in zip(operator.outputs, found, strict=True):
+        output.type = types[value.dtype]([None, *value.shape])
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    """Add the nodes and constants of a fitted estimator to the graph of a pipeline."""
+    from onnx import numpy_helper
+
+    opset = container.target_opset_any_domain("")
+    if opset < OPSET:
+        raise ConfigurationError(
+            f"target_opset is {opset}, but a network of glassnet needs {OPSET} at least: leave it out, or"
+            f" give target_opset={OPSET}."
+        )
+    graph, found = _written(operator)
+    names = {variable.full_name: variable.full_name for variable in operator.inputs}
+    for name in (*graph.constants, *(node.output for node in graph.nodes)):
+        names[name] = scope.get_unique_variable_name(f"glassnet_{name}")
+    for name, array in graph.constants.items():
+        if array.dtype.kind == "O":
+            texts = [text.encode() for text in array.ravel()]
+            container.add_initializer(names[name], ELEMENTS["str"], array.shape, texts)
+        else:
+            proto = numpy_helper.from_array(array)
+            container.add_initializer(names[name], proto.data_type, array.shape, proto)
+    ends = zip(operator.outputs, (made for _, made in found), strict=True)
+    nodes = [
+        (n.op, [names[i] for i in n.inputs], names[n.output], n.domain, n.attributes)
+        for n in graph.nodes
+    ]
+    nodes += [("Identity", [names[made]], output.full_name, "", {}) for output, made in ends]
+    for op, inputs, output, domain, attributes in nodes:
+        name = scope.get_unique_operator_name(f"glassnet_{op}")
+        as_of = ML_OPSET if domain else None
+        container.add_node(op, inputs, [output], domain, as_of, name, **attributes)
+
+
+def _written(operator: Any) -> tuple[Graph, list[tuple[Value, str]]]:
+    """Return the graph of a fitted estimator on the inputs that a pipeline gives it, and its outputs."""
+    model: Model = operator.raw_operator.model_
+    inputs = {variable.raw_name: variable.full_name for variable in operator.inputs}
+    graph = Graph(model.dtype, inputs.values())
+    names = () if model.encoder is None else model.encoder.names
+    if names and set(inputs) >= set(names) - set(model.encoder.dropped):  # type: ignore[union-attr]
+        found = write_model(graph, model, inputs)
+    else:
+        matrices = [graph.cast(name, np.float64) for name in inputs.values()]
+        whole = matrices[0] if len(matrices) == 1 else graph.add("Concat", *matrices, axis=1)
+        found = write_model(graph, model, {"": whole})
+    return graph, [_as_expected(graph, operator, *output) for output in found]
+
+
+def _as_expected(graph: Graph, operator: Any, value: Value, made: str) -> tuple[Value, str]:
+    """Return an output in the type that skl2onnx's own nodes behind it take."""
+    dtype = "int64" if value.dtype == "bool" else value.dtype
+    if value.name == "probabilities":
+        zipmap = operator.scope_inst.get_options(operator.raw_operator, {"zipmap": False})["zipmap"]
+        double = type(operator.inputs[0].type).__name__ == "DoubleTensorType"
+        taken = {True: "float32", "columns": "float64" if double else "float32"}
+        dtype = taken.get(zipmap, dtype)
+    return (
+        (value, made)
+        if dtype == value.dtype
+        else (value._replace(dtype=dtype), graph.cast(made, dtype))
+    )

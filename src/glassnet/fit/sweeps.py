@@ -1,0 +1,308 @@
+"""Sweeps: many networks side by side in one program, each with other numbers."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from glassnet._checks import check_count, check_range
+from glassnet.errors import ConfigurationError, did_you_mean
+from glassnet.fit.parameters import seed_of
+from glassnet.fit.train import as_callbacks, finished_run, network_job
+from glassnet.fit.variations import Settings, grid, vary
+from glassnet.nn.network import Network
+from glassnet.training.batches import batch_count
+from glassnet.training.history import History
+from glassnet.training.jobs import Finished, Job, run_jobs
+from glassnet.training.loop import Callback
+from glassnet.training.progress import ProgressBar
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One network of a sweep.
+
+    settings: its numbers. fitted: its `Run` or estimator; None if it diverged. history: one row an epoch.
+    status: "finished", "converged", "stopped early", "interrupted" or "diverged".
+    score: its lowest validation loss, or its last training loss if no rows were watched; infinite if it
+        diverged.
+    """
+
+    settings: Settings
+    fitted: Any
+    history: History
+    status: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What `sweep` returns: one trial a network, in the order asked for.
+
+    >>> print(Sweep((Trial({"seed": 0}, None, History(), "diverged", math.inf),)))
+    seed  epochs  score  status
+    0     0       inf    diverged
+    """
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def runs(self) -> list[Any]:
+        """What was fitted, in order: a `Run` or an estimator each, None where it diverged."""
+        return [trial.fitted for trial in self.trials]
+
+    @property
+    def best(self) -> Trial:
+        """The trial of the lowest score."""
+        return min(self.trials, key=lambda trial: trial.score)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return columns of equal length, for a data frame: settings, epochs, score, status."""
+        names = list(dict.fromkeys(name for trial in self.trials for name in trial.settings))
+        columns: dict[str, list[Any]] = {
+            name: [trial.settings.get(name) for trial in self.trials] for name in names
+        }
+        columns["epochs"] = [trial.history.n_epochs for trial in self.trials]
+        columns["score"] = [trial.score for trial in self.trials]
+        columns["status"] = [trial.status for trial in self.trials]
+        return columns
+
+    def __str__(self) -> str:
+        columns = self.to_dict()
+        rows = [list(columns), *(list(row) for row in zip(*columns.values(), strict=True))]
+        texts = [[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+        widths = [max(len(row[k]) for row in texts) for k in range(len(columns))]
+        padded = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in texts)
+        return "\n".join(padded)
+
+
+def sweep(
+    network: Any,
+    X: Any,
+    y: Any,
+    *,
+    over: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]],
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+    **options: Any,
+) -> Sweep:
+    """Train many networks at once that differ in numbers only, and return one trial each.
+
+    All share one compiled program and meet the rows in one order. A network that diverges harms no other.
+
+    Parameters
+    ----------
+    network: a `Network` (then `options` are those of `train`), or an estimator, which stays as it is (then
+        `options` may be `sample_weight` and `validation`, as for its `fit`).
+    X, y: as `train` or the estimator takes them.
+    over: values by name, all combinations of which are tried, or a list of settings. Names: "seed" (of
+        weights and dropout), "dropout" (the rate of all dropout layers), "l1", "l2", and each number of the
+        optimizer or its schedule: "learning_rate", "weight_decay", "momentum", "beta1", "warm_up", ...
+    callbacks, progress: as for `train`; a callback is told of the mean over the networks.
+
+    Raises
+    ------
+    ConfigurationError: a name that cannot vary, an option that there is not. DataError: as `train`.
+
+    >>> import glassnet as gn
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = gn.Network([gn.Dense(4), gn.Tanh(), gn.Dense(2)])
+    >>> rates = gn.sweep(net, X, y, over={"learning_rate": [1e-4, 0.1], "seed": range(3)}, epochs=100)
+    >>> len(rates.trials), rates.best.settings["learning_rate"]
+    (6, 0.1)
+    """
+    bar: list[Callback] = [ProgressBar()] if progress else []
+    return Sweep(_trials(network, X, y, grid(over), options, [*as_callbacks(callbacks), *bar]))
+
+
+def _trials(
+    network: Any,
+    X: Any,
+    y: Any,
+    settings: Sequence[Settings],
+    options: dict[str, Any],
+    callbacks: Sequence[Callback] = (),
+    steps: int | None = None,
+) -> tuple[Trial, ...]:
+    """Train a network, or an estimator's, once for each of the settings; for about so many steps if given."""
+    job, numbers, finish = _prepared(network, X, y, settings, options)
+    if steps is not None:
+        an_epoch = batch_count(len(job.data[0].x), job.plan.batch_size)
+        job = job._replace(epochs=math.ceil(steps / an_epoch), early_stopping=None)
+    jobs = [vary(job, numbers(each)) for each in settings]
+    return tuple(
+        _trial(each, varied, ended, finish)
+        for each, varied, ended in zip(settings, jobs, run_jobs(jobs, callbacks), strict=True)
+    )
+
+
+class _Prepared(NamedTuple):
+    """The job that all vary; what a person's settings are inside; and what comes out: a run, an estimator."""
+
+    job: Job
+    numbers: Callable[[Settings], Settings]
+    finish: Callable[[Settings, Job, Sequence[Finished]], Any]
+
+
+def _prepared(
+    network: Any, X: Any, y: Any, settings: Sequence[Settings], options: dict[str, Any]
+) -> _Prepared:
+    """Return a network's training as `train`, or an estimator's as its `fit`, would have it."""
+    if isinstance(network, Network):
+        names = inspect.signature(network_job).parameters
+        _check_options(options, [name for name in names if name not in _OWN])
+        job = network_job(network, X, y, **options)
+        return _Prepared(job, lambda each: each, lambda _, job, ended: finished_run(job, ended[0]))
+    from glassnet.fit.base import NeuralEstimator, fitted, job_of  # lazily: scikit-learn
+
+    if not isinstance(network, NeuralEstimator):
+        raise ConfigurationError(
+            f"{network!r} is neither a network nor an estimator: give gn.Network([...]) or"
+            " gn.NeuralClassifier()."
+        )
+    _check_options(options, ("sample_weight", "validation"))
+    estimator = copy.copy(network)
+    most = max((each.get("dropout") or 0.0 for each in settings), default=0.0)
+    if most > 0 and network.network is None:
+        estimator.dropout = most  # so that there is a layer
+
+    def numbers(settings: Settings) -> Settings:
+        return {k: seed_of(v) if k == "seed" else v for k, v in settings.items()}
+
+    def finish(settings: Settings, job: Job, ended: Sequence[Finished]) -> Any:
+        known = {"seed": "random_state", "dropout": "dropout", "l2": "l2"}
+        changed = {known[name]: value for name, value in settings.items() if name in known}
+        return fitted(estimator, job, ended, optimizer=job.optimizers[0], **changed)
+
+    return _Prepared(job_of(estimator, X, y, **options), numbers, finish)
+
+
+_OWN = ("network", "X", "y", "state", "history")
+
+
+def _check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
+    for name in options:
+        if name not in known:
+            raise ConfigurationError(
+                f"There is no option '{name}' here.{did_you_mean(name, known)} There are:"
+                f" {', '.join(known)}."
+            )
+
+
+def _trial(settings: Settings, job: Job, ended: Sequence[Finished], finish: Any) -> Trial:
+    diverged = all(end.status == "diverged" for end in ended)
+    history = History.mean([end.history for end in ended])
+    losses = history["validation_loss" if job.validation[0] is not None else "loss"]
+    score = losses.min() if job.validation[0] is not None else losses[-1]
+    return Trial(
+        settings=settings,
+        fitted=None if diverged else finish(settings, job, ended),
+        history=history,
+        status="diverged" if diverged else ended[0].status,
+        score=math.inf if diverged or np.isnan(score) else float(score),
+    )
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """What `find_learning_rate` returns.
+
+    rates: shape (rates,). losses: at the end, shape (rates, repeats); infinite where a network diverged.
+    untrained: the loss in the first epoch at the lowest rate: about that of a network that knows nothing.
+    sweep: all the networks.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    untrained: float
+    sweep: Sweep
+
+    @property
+    def best(self) -> float:
+        """The rate of the lowest median loss."""
+        return float(self.rates[np.argmin(np.median(self.losses, axis=1))])
+
+    def __str__(self) -> str:
+        rows = [
+            f"{rate:8.2g}  {np.median(losses):.4g}{'  <- best' if rate == self.best else ''}"
+            for rate, losses in zip(self.rates, self.losses, strict=True)
+        ]
+        return "\n".join(["    rate  loss", *rows])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw loss against learning rate, the best rate, and where networks diverged; return the axes."""
+        if ax is None:
+            import matplotlib.pyplot as plt  # lazily: half a second that training does not need
+
+            ax = plt.subplots()[1]
+        median = np.median(self.losses, axis=1)
+        fine = np.isfinite(median)
+        ax.plot(self.rates[fine], median[fine], "o-", label="median loss")
+        low, high = self.losses.min(axis=1), self.losses.max(axis=1)
+        ax.fill_between(self.rates[fine], low[fine], np.where(np.isfinite(high), high, median)[fine],
+                        alpha=0.2, label="lowest to highest")  # fmt: skip
+        ax.axhline(self.untrained, color="0.5", linestyle=":", label="before training")
+        ax.axvline(self.best, color="0.5", linestyle="--", label=f"best: {self.best:.2g}")
+        lost = self.rates[~np.isfinite(self.losses).all(axis=1)]
+        if len(lost):
+            ax.plot(
+                lost, np.full(len(lost), self.untrained), "x", color="tab:red", label="diverged"
+            )
+        top = max(self.untrained, float(np.median(median[fine]))) if fine.any() else self.untrained
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, 1.5 * top))
+        ax.legend()
+        return ax
+
+
+def find_learning_rate(
+    network: Any,
+    X: Any,
+    y: Any,
+    *,
+    low: float = 1e-5,
+    high: float = 1.0,
+    points: int = 21,
+    repeats: int = 3,
+    steps: int = 200,
+    **options: Any,
+) -> LearningRates:
+    """Try learning rates on a person's own data: a learning-rate range test, all rates side by side.
+
+    Each rate gets `repeats` networks of its own, trained for a short time from the same starts; so a rate's
+    loss owes nothing to the rates before it, as it would in one run with a growing rate. What is best over a
+    short run is often a little high for a long one at a constant rate: halve it, or let a schedule lower it.
+
+    Smith, "Cyclical Learning Rates for Training Neural Networks", 2017 (section 3.3), in one run.
+
+    Parameters
+    ----------
+    network, X, y, options: as for `sweep`.
+    low, high: the lowest and the highest rate. Defaults 1e-5 and 1.
+    points: how many rates, at equal ratios. Default 21: four a decade.
+    repeats: how many networks a rate. Default 3.
+    steps: how long each is trained, rounded up to whole epochs. Default 200.
+
+    >>> import glassnet as gn
+    >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+    >>> net = gn.Network([gn.Dense(4), gn.Tanh(), gn.Dense(2)])
+    >>> found = gn.find_learning_rate(net, X, y, low=1e-4, high=1.0, points=5)
+    >>> found.losses.shape, 1e-3 < found.best <= 1.0
+    ((5, 3), True)
+    """
+    check_range("low", low, 0, math.inf, open_low=True)
+    check_range("high", high, low, math.inf, open_low=True)
+    check_count("points", points, 2)
+    check_count("repeats", repeats)
+    check_count("steps", steps)
+    rates = np.geomspace(low, high, points)
+    settings = grid({"learning_rate": rates.tolist(), "seed": list(range(repeats))})
+    trials = _trials(network, X, y, settings, options, steps=steps)
+    losses = np.array([trial.score for trial in trials]).reshape(points, repeats)
+    untrained = float(np.median([trial.history["loss"][0] for trial in trials[:repeats]]))
+    return LearningRates(rates, losses, untrained, Sweep(trials))

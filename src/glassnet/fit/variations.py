@@ -1,0 +1,182 @@
+"""Variations: the same training with other numbers; what a sweep makes of one job.
+
+Only what is traced may vary (the seed, dropout rates, penalties, numbers of the optimizer and of its
+schedule): such networks share one program.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from glassnet import keys
+from glassnet._checks import check_range
+from glassnet._precision import precision
+from glassnet._types import Key
+from glassnet.errors import ConfigurationError, did_you_mean
+from glassnet.nn.layers import Dropout, Layer
+from glassnet.nn.network import Network
+from glassnet.nn.optimizer_wrappers import as_optimizer
+from glassnet.nn.penalties import Penalty
+from glassnet.nn.schedules import Schedule, WarmUp
+from glassnet.training.jobs import Job
+from glassnet.training.loop import start
+
+Settings = dict[str, Any]
+
+
+def grid(over: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> list[Settings]:
+    """Return settings one by one: all combinations of a mapping's values, or those listed.
+
+    Raises
+    ------
+    ConfigurationError: neither form, or nothing in it.
+
+    >>> grid({"learning_rate": [0.1, 0.01], "seed": [0]})
+    [{'learning_rate': 0.1, 'seed': 0}, {'learning_rate': 0.01, 'seed': 0}]
+    """
+    if isinstance(over, Mapping):
+        values = {name: _values(name, given) for name, given in over.items()}
+        found = [
+            dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())
+        ]
+        listed = found if values else []
+    elif isinstance(over, list | tuple) and all(isinstance(point, Mapping) for point in over):
+        listed = [dict(point) for point in over]
+    else:
+        raise ConfigurationError(
+            f"over is {over!r}, but it must name what varies, as in"
+            ' {"learning_rate": [1e-3, 1e-2], "seed": range(3)}, or list such settings one by one.'
+        )
+    if not listed or not all(listed):
+        raise ConfigurationError('over holds nothing to vary: {"learning_rate": [1e-3, 1e-2]}.')
+    return listed
+
+
+def _values(name: str, given: Any) -> list[Any]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ConfigurationError(
+            f"over[{name!r}] is {given!r}, but it must list values: [{given!r}, ...]."
+        )
+    return [value.item() if isinstance(value, np.generic) else value for value in given]
+
+
+def vary(job: Job, settings: Settings) -> Job:
+    """Return the job with other numbers; its networks still meet the rows in the same order.
+
+    Raises
+    ------
+    ConfigurationError: a name that is no traced number of this training, or a number out of range.
+    """
+    network, optimizer = job.blueprint.network, as_optimizer(job.optimizers[0])
+    penalty, drawn = job.penalties[0], job.keys
+    for name, value in settings.items():
+        if name == "seed":
+            drawn = member_keys(keys.key(value), len(job.keys))
+        elif name == "dropout":
+            network = with_dropout(network, value)
+        elif name in Penalty._fields:
+            check_range(name, value, 0, np.inf)
+            penalty = penalty._replace(**{name: value})
+        else:
+            optimizer = with_number(optimizer, name, value)
+    plan, n_networks = replace(job.plan, penalised=job.plan.penalised or any(penalty)), len(drawn)
+    with precision(job.blueprint.dtype):
+        fresh = [start(plan, network, optimizer, job.blueprint.in_shape, key)[0] for key in drawn]
+    return job._replace(
+        blueprint=replace(job.blueprint, network=network),
+        plan=plan,
+        keys=drawn,
+        states=tuple(state._replace(order=job.states[0].order) for state in fresh),
+        optimizers=(optimizer,) * n_networks,
+        penalties=(penalty,) * n_networks,
+    )
+
+
+def member_keys(key: Key, members: int) -> tuple[Key, ...]:
+    """Return a key for each member of an ensemble; the first one's is that of a network by itself."""
+    return (key, *(keys.fold_in(key, 1 + member) for member in range(1, members)))
+
+
+def with_dropout(network: Network, rate: float) -> Network:
+    """Return the network with another rate in all its dropout layers.
+
+    Raises
+    ------
+    ConfigurationError: it has none.
+
+    >>> from glassnet.nn.layers import Dense
+    >>> with_dropout(Network([Dense(4), Dropout(0.1)]), 0.5).layers[1]
+    Dropout(rate=0.5)
+    """
+
+    def changed(layer: Layer) -> Layer:
+        if isinstance(layer, Network):
+            return Network([changed(part) for part in layer])
+        return Dropout(rate) if isinstance(layer, Dropout) else layer
+
+    if not any(isinstance(layer, Dropout) for layer in _all_layers(network)):
+        raise ConfigurationError(
+            "dropout is to vary, but the network has no dropout layer: put gn.Dropout(0.1) into it."
+        )
+    return Network([changed(layer) for layer in network])
+
+
+def _all_layers(layer: Layer) -> Iterator[Layer]:
+    if isinstance(layer, Network):
+        for part in layer:
+            yield from _all_layers(part)
+    else:
+        yield layer
+
+
+def with_number(optimizer: Any, name: str, value: Any) -> Any:
+    """Return an optimizer with another learning rate, or another number of its own or of its schedule.
+
+    Raises
+    ------
+    ConfigurationError: it has no number of this name.
+
+    >>> from glassnet.nn.optimizers import AdamW
+    >>> from glassnet.nn.optimizer_wrappers import ClipByNorm
+    >>> with_number(ClipByNorm(AdamW()), "weight_decay", 0.5).optimizer.weight_decay
+    0.5
+    """
+    found = _replaced(optimizer, name, value)
+    if found is None:
+        known = sorted({"seed", "dropout", *Penalty._fields, *_numbers(optimizer)})
+        raise ConfigurationError(
+            f"'{name}' cannot vary here.{did_you_mean(name, known)} What can: {', '.join(known)}."
+        )
+    return found
+
+
+def _replaced(part: Any, name: str, value: Any) -> Any:
+    """Return an optimizer or schedule with a number replaced, at the innermost place of its name; or None."""
+    if (
+        name == "learning_rate"
+        and isinstance(part, WarmUp)
+        and not isinstance(part.after, Schedule)
+    ):
+        return part._replace(after=value)
+    for field in getattr(part, "_fields", ()):
+        inner = getattr(part, field)
+        whole = isinstance(value, Schedule) and isinstance(inner, Schedule)  # one for the other
+        if hasattr(inner, "_fields") and not whole:
+            new = _replaced(inner, name, value)
+            if new is not None:
+                return part._replace(**{field: new})
+    return part._replace(**{name: value}) if name in getattr(part, "_fields", ()) else None
+
+
+def _numbers(part: Any) -> Iterator[str]:
+    for field in getattr(part, "_fields", ()):
+        inner = getattr(part, field)
+        if hasattr(inner, "_fields"):
+            yield from _numbers(inner)
+        if not hasattr(inner, "_fields") or field == "learning_rate":
+            yield field

@@ -1,0 +1,323 @@
+"""The model: everything that predicts, and nothing else. What is saved, exported, traced and explained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet._compile import forgetful
+from glassnet._precision import precision
+from glassnet._types import Array, Params, Shape, State
+from glassnet.data.tables import is_table
+from glassnet.encoding.table_encoder import TableEncoder
+from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, Target, TargetScaler
+from glassnet.errors import ConfigurationError, DataError
+from glassnet.models.intervals import interval
+from glassnet.nn.losses import Loss
+from glassnet.nn.network import Network
+
+BUCKETS = (8, 16, 128, 1024, 8192)  # rows a call predicts: five programs serve any number of rows
+
+
+@dataclass(frozen=True)
+class _Program:
+    """What a prediction is compiled for.
+
+    loss: None: logits. members: whether there are many. answer: "mean" of the members, what "each" says, or
+    the likeliest "class" by their mean.
+    """
+
+    network: Network  # a skeleton
+    loss: Loss | None
+    members: bool
+    answer: str
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.network, self.loss, self.members, self.answer))
+
+    def __hash__(self) -> int:  # taken once: each call asks for it
+        return self._hash
+
+
+def _run(
+    program: _Program, params: Params, layer_state: State, temperature: Array, x: Array
+) -> Array:
+    """Return one network's logits, or what its loss makes of them."""
+    logits = temperature * program.network.forward(params, layer_state, x)[0]
+    return logits if program.loss is None else program.loss.output(logits)
+
+
+@forgetful
+@partial(jax.jit, static_argnames="program")
+def _forward_apart(
+    params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
+) -> Array:
+    """Return what each of many networks says of rows of its own, (members, n, outputs)."""
+    each = jax.vmap(partial(_run, program), in_axes=(0, 0, None, 0))
+    outputs: Array = each(params, layer_state, temperature, x)
+    return outputs
+
+
+@forgetful
+@partial(jax.jit, static_argnames="program")
+def _forward(
+    params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
+) -> Array:
+    """Return what the program answers: (n, outputs), (members, n, outputs), or a class a row."""
+
+    run = partial(_run, program)
+    each = jax.vmap(run, in_axes=(0, 0, None, None)) if program.members else run
+    outputs = each(params, layer_state, temperature, x)
+    if program.members and program.answer != "each":
+        outputs = outputs.mean(axis=0)
+    return jnp.argmax(outputs, axis=1) if program.answer == "class" else outputs
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network with what turns a person's rows into its inputs and its outputs into answers.
+
+    Parameters
+    ----------
+    network: the architecture; params and layer_state: its arrays (NumPy).
+    loss: says what the outputs mean.
+    in_shape: the shape of one row as the network takes it.
+    dtype: "float32" or "float64", in which it computes.
+    encoder: from a table or raw numbers to the network's input; None: the numbers as they are.
+    target: from the network's output to classes, labels or the target's own unit; None: as it is.
+    info: what a person wants to know later (name of the target, scores, versions); plain values.
+    members: how many networks predict together; of more than one every array in params and layer_state
+        has a first axis, one place a member, and the answer is their mean.
+    temperature: what the logits are multiplied by, see `EarlyStopping`. Default 1.
+    errors: on held-out rows, target minus output in the network's unit, (targets, count) in ascending order,
+        see `intervals`; None: no rows were held out.
+    """
+
+    network: Network
+    params: Params
+    layer_state: State
+    loss: Loss
+    in_shape: Shape
+    dtype: str = "float32"
+    encoder: TableEncoder | None = None
+    target: Target = None
+    info: dict[str, Any] = field(default_factory=dict)
+    members: int = 1
+    temperature: float = 1.0
+    errors: np.ndarray | None = None
+
+    def inputs(self, X: Any) -> np.ndarray:
+        """Return rows as the network takes them, shape (n, *in_shape).
+
+        Raises
+        ------
+        DataError: rows of another shape, text where numbers belong, missing columns, infinite values.
+        """
+        if self.encoder is not None:
+            return self.encoder.transform(X, dtype=self.dtype)
+        return check_array(X, self.in_shape, self.dtype)
+
+    def logits(self, X: Any) -> np.ndarray:
+        """Return what leaves the network, shape (n, outputs); of many members their mean."""
+        return self._answer(X, "mean", None)
+
+    def outputs(self, X: Any) -> np.ndarray:
+        """Return probabilities of classes or labels, or values before they get their own unit.
+
+        Of many members it is the mean of theirs.
+        """
+        return self._answer(X, "mean", self.loss)
+
+    def outputs_by_member(self, X: Any) -> np.ndarray:
+        """Return each member's `outputs`, shape (members, n, outputs)."""
+        outputs = self._answer(X, "each", self.loss)
+        return outputs if self.members > 1 else outputs[None]
+
+    def outputs_encoded(self, x: np.ndarray) -> np.ndarray:
+        """Return the `outputs` of rows as the network takes them."""
+        return self._computed(x, "mean", self.loss)
+
+    def logits_encoded(self, x: np.ndarray) -> np.ndarray:
+        """Return the `logits` of rows as the network takes them."""
+        return self._computed(x, "mean", None)
+
+    def outputs_apart(self, x: np.ndarray) -> np.ndarray:
+        """Return each member's outputs, (members, n, outputs), of rows of its own, x (members, n, ...)."""
+        with precision(self.dtype):
+            program = self._program("each", self.loss)
+            return np.asarray(_forward_apart(*self._arrays, x, program=program))
+
+    def spread(self, X: Any) -> np.ndarray:
+        """Return how far the members differ: the standard deviation over them of what is predicted.
+
+        Of the probabilities of `predict_proba`, or of values in the target's own unit, in their shapes: large
+        where training from another seed could have led to another answer. 0 with a single member.
+        """
+        each = self.outputs_by_member(X)
+        if isinstance(self.target, TargetScaler):
+            return np.asarray(np.std([self.target.inverse(values) for values in each], axis=0))
+        spread = np.asarray(each.std(axis=0))
+        return np.concatenate([spread, spread], axis=1) if self._is_single(spread) else spread
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone: a copy or a pickle makes its own programs and arrays."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @cached_property
+    def _arrays(self) -> tuple[Params, State, Array]:
+        """Parameters and state where the program wants them, so that no call has to bring them there."""
+        temperature = np.asarray(self.temperature, self.dtype)
+        params, state, t = jax.device_put((self.params, self.layer_state, temperature))
+        return params, state, t
+
+    @cached_property
+    def _programs(self) -> dict[tuple[str, bool], _Program]:
+        return {}
+
+    def _program(self, answer: str, loss: Loss | None) -> _Program:
+        kind = (answer, loss is None)
+        if kind not in self._programs:
+            network = self.network.skeleton()
+            self._programs[kind] = _Program(network, loss, self.members > 1, answer)
+        return self._programs[kind]
+
+    def _answer(self, X: Any, answer: str, loss: Loss | None) -> np.ndarray:
+        """Return what a program answers, computed in batches of a few fixed sizes."""
+        return self._computed(self.inputs(X), answer, loss)
+
+    def _computed(self, x: np.ndarray, answer: str, loss: Loss | None) -> np.ndarray:
+        """Return what a program answers to rows as the network takes them."""
+        program = self._program(answer, loss)
+        n, parts = x.shape[0], []
+        if n == 0:
+            raise DataError("There is no row to predict: X is empty.")
+        with precision(self.dtype):
+            for first in range(0, n, BUCKETS[-1]):
+                rows = x[first : first + BUCKETS[-1]]
+                size = next(b for b in BUCKETS if b >= len(rows))
+                if size > len(rows):
+                    rows = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
+                parts.append(_forward(*self._arrays, rows, program=program))
+        axis = 1 if parts[0].ndim == 3 else 0  # that of the rows
+        found = [np.asarray(part) for part in parts]  # only now: the calls overlap
+        whole = found[0] if len(found) == 1 else np.concatenate(found, axis=axis)
+        return np.asarray(whole[:, :n] if axis else whole[:n])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the class of each row, its labels, or its value in the target's own unit."""
+        if self.loss.task == "classification":
+            codes = self._answer(X, "class", self.loss)
+            return self.target.inverse(codes) if isinstance(self.target, ClassEncoder) else codes
+        outputs = self.outputs(X)
+        if self.loss.task == "regression":
+            return (
+                self.target.inverse(outputs) if isinstance(self.target, TargetScaler) else outputs
+            )
+        if isinstance(self.target, LabelsEncoder):
+            return self.target.inverse((outputs > 0.5).astype(np.int32))
+        if outputs.shape[1] > 1:
+            return (outputs > 0.5).astype(np.int32)
+        codes = (outputs[:, 0] > 0.5).astype(np.int32)
+        return self.target.inverse(codes) if isinstance(self.target, ClassEncoder) else codes
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
+        """Return for each row an interval that holds the value with probability `coverage`, (n, 2).
+
+        For several targets (n, targets, 2), each by itself. See `intervals`.
+
+        Raises
+        ------
+        ConfigurationError: the model predicts classes, or no rows were held out in training.
+        DataError: too few rows were held out for so large a coverage.
+        """
+        if self.loss.task != "regression" or not isinstance(self.target, TargetScaler):
+            raise ConfigurationError(
+                "Intervals are for values of a NeuralRegressor: for classes use model.predict_proba(X)."
+            )
+        if self.errors is None:
+            raise ConfigurationError(
+                "This model was trained on all its rows, so that nothing tells how far it errs on new ones:"
+                " train with early_stopping=True, or fit(X, y, validation=0.2)."
+            )
+        found = interval(self.outputs(X).astype(np.float64), self.errors, coverage)
+        ends = [self.target.inverse(found[:, :, end]) for end in (0, 1)]
+        return np.stack(ends, axis=-1)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return the probability of each class (n, classes), each row summing to 1, or of each label.
+
+        Raises
+        ------
+        ConfigurationError: the model predicts values, not classes.
+        """
+        if self.loss.task == "regression":
+            raise ConfigurationError(
+                "This model predicts values, which have no probabilities: use model.predict(X)."
+            )
+        outputs = self.outputs(X)
+        return (
+            np.concatenate([1 - outputs, outputs], axis=1) if self._is_single(outputs) else outputs
+        )
+
+    def _is_single(self, outputs: np.ndarray) -> bool:
+        """Return whether one output stands for two classes."""
+        labels = isinstance(self.target, LabelsEncoder)
+        return self.loss.task != "regression" and outputs.shape[1] == 1 and not labels
+
+    @property
+    def classes(self) -> np.ndarray | None:
+        """The classes in the order of `predict_proba`'s columns; None for regression."""
+        return self.target.classes if isinstance(self.target, ClassEncoder) else None
+
+
+def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:
+    """Return rows of numbers or pictures as an array, their bytes as they are.
+
+    Raises
+    ------
+    DataError: text, a table, one row without its axis, missing or infinite values, another shape.
+    """
+    if is_table(X):
+        raise DataError(
+            "This network takes arrays of numbers, but X is a table. Tables with names, categories and"
+            " missing values go to gn.NeuralClassifier(network=...) or gn.NeuralRegressor(network=...)."
+        )
+    if hasattr(X, "toarray"):
+        X = X.toarray()
+    try:
+        x = np.asarray(X)
+        if not (np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.bool_)):
+            if x.dtype.kind not in "fOUS":
+                raise TypeError(f"it holds {x.dtype}")
+            with np.errstate(over="ignore"):  # what became infinite is reported below
+                x = x.astype(dtype, copy=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"X must be an array of numbers, one row an example: {error}.") from None
+    if x.ndim < 2:
+        raise DataError(
+            f"X has shape {x.shape}, but it needs one row an example and one column a feature."
+            " Use X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one example."
+        )
+    if in_shape is not None and x.shape[1:] != tuple(in_shape):
+        raise DataError(
+            f"X has rows of shape {x.shape[1:]}, but the network was trained on rows of shape"
+            f" {tuple(in_shape)}: {_features(x.shape[1:])} instead of {_features(in_shape)}."
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        row = int(np.argwhere(~np.isfinite(x.reshape(len(x), -1)))[0, 0]) if x.size else 0
+        raise DataError(
+            f"X holds missing or infinite numbers in {dtype}, first in row {row}: a network cannot compute"
+            " with them. Drop or replace them; NeuralClassifier and NeuralRegressor replace missing ones."
+        )
+    return x
+
+
+def _features(shape: Shape) -> str:
+    """Return "4 numbers a row"."""
+    return f"{int(np.prod(shape))} numbers a row"

@@ -1,0 +1,88 @@
+"""Typed: objects as a person would type them, for advice that can be copied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from glassnet.nn.optimizers import OPTIMIZERS
+
+
+def typed(value: Any) -> str:
+    """Return an object of the library as a person would type it; fields with their defaults are left out.
+
+    >>> from glassnet.nn.optimizers import SGD
+    >>> from glassnet.nn.layers import Dense
+    >>> typed(SGD(0.05)), typed(Dense(8, "glorot")), typed((64, 32)), typed(0.1)
+    ('gn.SGD(0.05)', "gn.Dense(8, initializer='glorot')", '(64, 32)', '0.1')
+    """
+    if isinstance(value, bool | str | None):
+        return repr(value)
+    if isinstance(value, int | float | np.number) or getattr(value, "shape", None) == ():
+        return f"{float(value):.6g}"
+    if hasattr(value, "layers"):
+        return f"gn.Network([{', '.join(typed(layer) for layer in value.layers)}])"
+    if hasattr(value, "_fields"):
+        return _call(value, {n: value._field_defaults.get(n, MISSING) for n in value._fields})
+    if is_dataclass(value):
+        return _call(value, {f.name: f.default for f in fields(value) if f.init})
+    if isinstance(value, tuple):
+        inside = ", ".join(typed(part) for part in value)
+        return f"({inside},)" if len(value) == 1 else f"({inside})"
+    return "..." if isinstance(value, np.ndarray) else repr(value)
+
+
+def _call(value: Any, defaults: Mapping[str, Any]) -> str:
+    parts = []
+    for place, (name, default) in enumerate(defaults.items()):
+        given = getattr(value, name)
+        if default is not MISSING and typed(given) == typed(default):
+            continue
+        parts.append(typed(given) if place == 0 else f"{name}={typed(given)}")
+    return f"gn.{type(value).__name__}({', '.join(parts)})"
+
+
+def arguments(parameters: Mapping[str, Any]) -> str:
+    """Return parameters as arguments of a call.
+
+    >>> arguments({"l2": 0.01, "early_stopping": True})
+    'l2=0.01, early_stopping=True'
+    """
+    return ", ".join(f"{name}={typed(value)}" for name, value in parameters.items())
+
+
+def flags(parameters: Mapping[str, Any]) -> str:
+    """Return parameters of an estimator as options of the command.
+
+    >>> flags({"hidden": (64, 64), "batch_norm": True, "class_weight": "balanced"})
+    '--hidden 64,64 --batch-norm --class-weight balanced'
+    >>> from glassnet.nn.optimizers import SGD
+    >>> flags({"optimizer": SGD(0.08)})
+    '--optimizer sgd --learning-rate 0.08'
+    """
+    parts = []
+    for name, value in parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "early_stopping":
+            parts.append(f"--patience {value.patience:g}")
+        elif name == "optimizer":
+            parts.append(_optimizer_flags(value))
+        elif value is True:
+            parts.append(option)
+        elif isinstance(value, tuple):
+            parts.append(f"{option} {','.join(map(str, value))}")
+        else:
+            parts.append(f"{option} {value}")
+    return " ".join(parts)
+
+
+def _optimizer_flags(optimizer: Any) -> str:
+    """Return the name and the learning rate by which the command makes an optimizer; it knows no wrappers."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    kinds = {(type(known), getattr(known, "nesterov", None)): n for n, known in OPTIMIZERS.items()}
+    name = kinds[type(optimizer), getattr(optimizer, "nesterov", None)]
+    return f"--optimizer {name} --learning-rate {typed(optimizer.learning_rate)}"

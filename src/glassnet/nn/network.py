@@ -1,0 +1,229 @@
+"""Networks: the forward pass and the backward pass, the two loops to read first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet import keys
+from glassnet._checks import resolve
+from glassnet._precision import default_float
+from glassnet._types import Array, Cache, Key, Params, Shape, State
+from glassnet.errors import ConfigurationError
+from glassnet.nn.activations import ACTIVATIONS, Activation
+from glassnet.nn.augmentation import AUGMENTATIONS
+from glassnet.nn.embeddings import EMBEDDINGS
+from glassnet.nn.initializers import Zeros
+from glassnet.nn.layers import LAYERS, BatchNorm, Dense, Dropout, Layer, Trait
+
+
+@dataclass(frozen=True)
+class Network(Layer):
+    """Layers one after the other. A network is itself a layer, so networks nest.
+
+    A network of one `Dense` is a perceptron.
+
+    Parameters
+    ----------
+    layers: the layers from input to output; an activation may be given by name ("relu").
+
+    Raises
+    ------
+    ConfigurationError: there is no layer, or something in the list is none.
+
+    >>> net = Network([Dense(4), "tanh", Dense(1)])
+    >>> print(net.summary((3,)))
+    layer  name   output  parameters
+    0      Dense  4       16 = W 4×3 + b 4
+    1      Tanh   4       0
+    2      Dense  1       5 = W 1×4 + b 1
+    21 parameters
+    """
+
+    layers: tuple[Layer, ...]
+
+    def __init__(self, layers: Iterable[Layer | str]) -> None:
+        named = tuple(resolve("activation", layer, ACTIVATIONS) for layer in layers)
+        if not named:
+            raise ConfigurationError(
+                "A network needs at least one layer: gn.Network([gn.Dense(1)])."
+            )
+        for layer in named:
+            if not isinstance(layer, Layer):
+                raise ConfigurationError(
+                    f"{layer!r} is no layer. A layer is an object such as gn.Dense(64) or gn.ReLU(),"
+                    " or the name of an activation such as 'relu'."
+                )
+        object.__setattr__(self, "layers", named)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
+        """Initialise each layer with a key of its own and the shape that the one before puts out."""
+        params, state, shape = [], [], tuple(in_shape)
+        for i, layer in enumerate(self.layers):
+            layer_params, layer_state, shape = layer.init(keys.fold_in(key, i), shape)
+            params.append(layer_params)
+            state.append(layer_state)
+        return tuple(params), tuple(state), shape
+
+    def forward(
+        self,
+        params: Params,
+        state: State,
+        x: Array,
+        *,
+        key: Key | None = None,
+        train: bool = False,
+        weight: Array | None = None,
+    ) -> tuple[Array, State, Cache]:
+        """Carry the input through the layers, first to last.
+
+        Numbers of any type become the float in force here: a picture's bytes stay bytes till then.
+        """
+        x = jnp.asarray(x, default_float())
+        caches, new_state = [], []
+        for i, layer in enumerate(self.layers):
+            own = None if key is None else keys.fold_in(key, i)
+            x, s, cache = layer.forward(params[i], state[i], x, key=own, train=train, weight=weight)
+            caches.append(cache)
+            new_state.append(s)
+        return x, tuple(new_state), tuple(caches)
+
+    def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
+        """Carry the gradient back through the layers, last to first: the chain rule."""
+        dparams = []
+        for layer, p, c in zip(
+            reversed(self.layers), reversed(params), reversed(cache), strict=True
+        ):
+            dy, dp = layer.backward(p, c, dy)
+            dparams.append(dp)
+        return dy, tuple(reversed(dparams))
+
+    def traits(self) -> Any:
+        """Return the traits of all layers, in order."""
+        return tuple(layer.traits() for layer in self.layers)
+
+    def skeleton(self) -> Network:
+        """Return the network of the layers' skeletons."""
+        return Network([layer.skeleton() for layer in self.layers])
+
+    def blank(self) -> Network:
+        """Return the network with zeros for weights: `init` then gives its shapes, and nothing is drawn."""
+
+        def plain(layer: Layer) -> Layer:
+            if isinstance(layer, Network):
+                return layer.blank()
+            return replace(layer, initializer=Zeros()) if isinstance(layer, Dense) else layer
+
+        return Network([plain(layer) for layer in self])
+
+    def summary(self, in_shape: Shape) -> str:
+        """Return a table of layers, output shapes and parameter counts, for inputs of `in_shape`."""
+        rows, total, shape = [("layer", "name", "output", "parameters")], 0, tuple(in_shape)
+        for i, layer in enumerate(self.layers):
+            params, _, shape = layer.init(keys.key(0), shape)
+            sizes = [
+                (_name(path), np.shape(leaf))
+                for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+            ]
+            count = sum(math.prod(s) for _, s in sizes)
+            total += count
+            parts = " + ".join(f"{name} {'×'.join(map(str, s))}" for name, s in sizes)
+            counted = f"{count} = {parts}" if count else "0"
+            rows.append((str(i), type(layer).__name__, "×".join(map(str, shape)), counted))
+        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        lines = [
+            "  ".join([*(c.ljust(w) for c, w in zip(row[:3], widths, strict=True)), row[3]])
+            for row in rows
+        ]
+        return "\n".join([*lines, f"{total} parameters"])
+
+
+def _name(path: Any) -> str:
+    """Return the last name on a path through a tree of parameters."""
+    return str(getattr(path[-1], "key", getattr(path[-1], "idx", path[-1])))
+
+
+Place = tuple[int, ...]  # of a layer in a network, and in the networks inside it
+
+
+def is_plain(layer: Layer) -> bool:
+    """Return whether a layer is a network whose layers are seen one by one, with no ways of its own."""
+    cls = type(layer)
+    own = (cls.forward, cls.backward)
+    return isinstance(layer, Network) and own == (Network.forward, Network.backward)
+
+
+def each_layer(
+    network: Network, *trees: Any, at: Place = ()
+) -> Iterator[tuple[Place, Layer, list[Any]]]:
+    """Yield each layer's place, the layer, and its part of each tree (parameters, state, ...).
+
+    Those of networks inside come one by one, where these stand; the part of a tree that is None is None.
+
+    >>> [place for place, _, _ in each_layer(Network([Dense(2), Network([Dense(1), "relu"])]))]
+    [(0,), (1, 0), (1, 1)]
+    """
+    for i, layer in enumerate(network):
+        parts = [None if tree is None else tree[i] for tree in trees]
+        if is_plain(layer):
+            assert isinstance(layer, Network)
+            yield from each_layer(layer, *parts, at=(*at, i))
+        else:
+            yield (*at, i), layer, parts
+
+
+def spread_traits(layer: Layer, params: Params) -> Params:
+    """Return a tree like `params` with the `Trait` of each parameter in its place."""
+
+    def spread(traits: Any, params: Any) -> Any:
+        if isinstance(params, tuple):
+            return tuple(spread(t, p) for t, p in zip(traits, params, strict=True))
+        return {name: traits.get(name, Trait()) for name in params}
+
+    return spread(layer.traits(), params)
+
+
+def hidden_layers(
+    widths: Iterable[int],
+    *,
+    activation: Activation | str = "relu",
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+) -> list[Layer]:
+    """Return blocks of Dense, BatchNorm (if asked), activation, Dropout (if any), one a width.
+
+    >>> [type(layer).__name__ for layer in hidden_layers([8], dropout=0.1, batch_norm=True)]
+    ['Dense', 'BatchNorm', 'ReLU', 'Dropout']
+    """
+    layers: list[Layer] = []
+    for units in widths:
+        layers.append(Dense(units))
+        if batch_norm:
+            layers.append(BatchNorm())
+        layers.append(resolve("activation", activation, ACTIVATIONS))
+        if dropout:
+            layers.append(Dropout(dropout))
+    return layers
+
+
+LAYER_TYPES: dict[str, type[Layer]] = (
+    LAYERS
+    | AUGMENTATIONS
+    | EMBEDDINGS
+    | {
+        "Network": Network,
+        **{type(activation).__name__: type(activation) for activation in ACTIVATIONS.values()},
+    }
+)

@@ -1,0 +1,51 @@
+"""Penalties: L1 and L2 norms of the weights, added to the loss and to its gradient.
+
+    penalty = l1 · sum |W| + l2 / 2 · sum W²        d penalty / dW = l1 · sign(W) + l2 · W
+
+Only parameters whose trait says `decay` count: weights do; biases, gamma and beta do not.
+Decay that is decoupled from the gradient is AdamW's, see optimizers.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from glassnet._types import Array, Params
+from glassnet.nn.layers import Trait
+
+
+class Penalty(NamedTuple):
+    """The strengths of the L1 and the L2 penalty, both at least 0; L1 makes sparse, L2 small.
+
+    >>> traits = {"W": Trait(decay=True), "b": Trait()}
+    >>> params = {"W": jnp.array([[2.0, -1.0]]), "b": jnp.array([5.0])}
+    >>> float(Penalty(l1=0.5, l2=2.0).value(params, traits))
+    6.5
+    >>> Penalty(l1=0.5, l2=2.0).gradient(params, traits)["W"].tolist()
+    [[4.5, -2.5]]
+    """
+
+    l1: float | Array = 0.0
+    l2: float | Array = 0.0
+
+    def value(self, params: Params, traits: Any) -> Array:
+        """Return l1 · sum |W| + l2 / 2 · sum W²."""
+
+        def of(w: Array, trait: Trait) -> Array:
+            if not trait.decay:
+                return jnp.zeros((), w.dtype)
+            return self.l1 * jnp.sum(jnp.abs(w)) + self.l2 / 2 * jnp.sum(w * w)
+
+        leaves = jax.tree.leaves(jax.tree.map(of, params, traits))
+        return jnp.sum(jnp.stack(leaves)) if leaves else jnp.zeros(())
+
+    def gradient(self, params: Params, traits: Any) -> Params:
+        """Return l1 · sign(W) + l2 · W, and 0 for what is not penalised."""
+
+        def of(w: Array, trait: Trait) -> Array:
+            return self.l1 * jnp.sign(w) + self.l2 * w if trait.decay else jnp.zeros_like(w)
+
+        return jax.tree.map(of, params, traits)

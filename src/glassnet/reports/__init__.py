@@ -1,0 +1,6 @@
+"""Self-contained HTML reports on a model or a comparison.
+
+Read in this order: report, scores, mistakes, reasons, network, comparison_page.
+May import: `explain`, `figures` and below.
+Private: import public names from `glassnet` itself.
+"""

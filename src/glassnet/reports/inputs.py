@@ -1,0 +1,80 @@
+"""Inputs: how each column of the data enters the network, as a part of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from glassnet.display.html import clean, counted, escape, name, number, paragraph, table
+from glassnet.encoding.dates import DateEncoder
+from glassnet.encoding.encoders import CategoryEncoder
+from glassnet.encoding.table_encoder import TableEncoder
+from glassnet.models.model import Model
+from glassnet.nn.layers import Rescale
+
+MOST_COLUMNS = 60
+
+
+def described_inputs(model: Model) -> str:
+    """Return a table of columns and their encodings, or a sentence on pictures and plain numbers."""
+    return _plain(model) if model.encoder is None else _encodings(model.encoder)
+
+
+def _plain(model: Model) -> str:
+    shape = " × ".join(map(str, model.in_shape))
+    what = "a picture" if len(model.in_shape) > 1 else "numbers"
+    scaled = [layer for layer in model.network if isinstance(layer, Rescale)]
+    by = "as they are"
+    if scaled:
+        by = f"multiplied by {number(scaled[0].scale)}, then {number(scaled[0].shift)} added"
+    return paragraph(f"Each row is {what} of shape {shape}, {by}.")
+
+
+def _encodings(encoder: TableEncoder) -> str:
+    described = {**dict(_numbers(encoder)), **dict(_others(encoder))}
+    described |= {n: ("dropped", reason, 0) for n, reason in encoder.dropped.items()}
+    kinds = dict(zip(encoder.names, encoder.kinds, strict=True))
+    rows = []
+    for column in encoder.names[:MOST_COLUMNS]:
+        treatment, how, features = described[column]
+        rows.append([name(column), kinds[column], treatment, escape(how, 300), str(features)])
+    left = len(encoder.names) - len(rows)
+    more = f" {counted(left, 'further column')} not shown." if left else ""
+    caption = (
+        f"{counted(len(encoder.names), 'column')} became "
+        f"{counted(encoder.n_features, 'input')} of the network.{more}"
+    )
+    head = ["Column", "Kind", "Encoding", "How", "Inputs"]
+    return table(caption, head, rows, numeric=(4,), kind="wide")
+
+
+Encoding = tuple[str, tuple[str, str, int]]
+
+
+def _numbers(encoder: TableEncoder) -> Iterator[Encoding]:
+    numeric = encoder.numeric
+    columns = zip(numeric.names, numeric.center, numeric.scale, numeric.missing, strict=True)
+    for column, center, scale, missing in columns:
+        how = f"(x − {number(center)}) / {number(scale)}" if scale else "constant: 0"
+        how += ", smoothly clipped at ±3" if numeric.clip and scale else ""
+        how += "; one more input says that it is missing" if missing else ""
+        yield column, ("scaled", how.replace("− −", "+ "), 1 + missing)
+
+
+def _others(encoder: TableEncoder) -> Iterator[Encoding]:
+    for other in encoder.others:
+        count = len(other.feature_names)
+        if isinstance(other, DateEncoder):
+            how = "; ".join(
+                ["days since the median", *(f"{part} on a circle" for part in other.parts)]
+            )
+            yield other.name, ("date", how, count)
+            continue
+        form = "looked up" if other.coded else "one-hot" if count > 1 else "±1"
+        yield other.name, (form, _levels(other), count)
+
+
+def _levels(encoder: CategoryEncoder) -> str:
+    shown = [clean(level, 24) for level in encoder.levels[:8]]
+    more = len(encoder.levels) - len(shown)
+    places = ", ".join(shown) + (f" and {more} more" if more else "")
+    return places + "; other" * encoder.other + "; missing" * encoder.missing

@@ -1,0 +1,96 @@
+"""The network in a report: its diagram, its layers, and what keeps it from learning."""
+
+from __future__ import annotations
+
+from glassnet.diagnosis.findings import Finding
+from glassnet.display import charts
+from glassnet.display.html import clean, counted, escape, number, paragraph, table
+from glassnet.errors import ConfigurationError
+from glassnet.figures.diagrams import network as diagram
+from glassnet.figures.opened import columns, opened
+from glassnet.models.model import Model
+from glassnet.reports.facts import Source
+from glassnet.reports.mistakes import figure
+
+MOST_NEURONS = 8
+
+
+def diagnosis(source: Source) -> str:
+    """Return what keeps the network from learning, why, and which parameter to change."""
+    found = source.facts.diagnosis
+    if found is None:
+        return ""
+    about = escape(found.about, 300)
+    if found.healthy:
+        return paragraph(
+            f"Nothing was found that keeps the network from learning. Looked at: {about}."
+        )
+    parts = "".join(_finding(finding) for finding in found.findings)
+    return (
+        paragraph(f"{counted(len(found.findings), 'finding')} in {about}, the gravest first.")
+        + parts
+    )
+
+
+def _finding(finding: Finding) -> str:
+    told = (("Where", finding.where), ("Seen", finding.seen), ("Why", finding.why))
+    lines = "".join(f"<dt>{label}</dt><dd>{escape(text, 1000)}</dd>" for label, text in told)
+    kind = escape(finding.kind[:1].upper() + finding.kind[1:])
+    return (
+        f'<article class="finding {finding.severity}"><h3>{kind} <small>({finding.severity})</small></h3>\n'
+        f"<dl>{lines}<dt>Change</dt><dd>{escape(finding.change, 1000)}</dd></dl></article>\n"
+    )
+
+
+def network(source: Source) -> str:
+    """Return the network as a diagram and as a table of layers, and what was trained on what."""
+    model, history = source.model, source.history
+    head, *lines, total = model.network.summary(model.in_shape).split("\n")
+    starts = [head.index(column) for column in head.split()]
+    ends = [*starts[1:], None]
+    rows = [[escape(line[a:b]) for a, b in zip(starts, ends, strict=True)] for line in lines]
+    shape = "×".join(map(str, model.in_shape))
+    caption = f"Layers from input (shape {shape}) to output: {escape(total)}"
+    facts = [["Loss", escape(model.loss)], ["Numbers", escape(model.dtype)]]
+    if model.members > 1:
+        facts.append(["Networks", f"{model.members} of these layers each, whose mean predicts"])
+    if "learning_rate" in history and history.n_epochs:
+        rates = [number(float(rate)) for rate in history["learning_rate"][[0, -1]]]
+        facts.append(["Learning rate", f"{rates[0]} in the first epoch, {rates[1]} in the last"])
+    heads = ["Layer", "Name", "Output", "Parameters"]
+    listed = table(caption, heads, rows) + table("Training", ["What", "Value"], facts)
+    return _drawn(model) + listed
+
+
+def _drawn(model: Model) -> str:
+    """Return the diagram of neurons and weights; nothing where it would not show the network."""
+    said: list[str] = []
+
+    def draw(ax: object) -> None:
+        drawn = diagram(model, ax=ax, inputs=_inputs(model), most=MOST_NEURONS)
+        said.append(" ".join(drawn.get_title().split()))
+        drawn.set_title("")  # it stands in the caption, where it wraps
+        drawn.set_title("", loc="left")
+
+    try:
+        size = (1.2 + 1.3 * (len(columns(model)) + 1), 4.0)
+        what = "Diagram of the network: neurons in layers, a line for each weight."
+        drawing = charts.svg("network-diagram", what, draw, size, formulas=True)
+    except ConfigurationError:
+        return ""
+    one = f"One of {model.members} networks. " if model.members > 1 else ""
+    caption = (
+        f"{one}{said[0]}. A line is a weight, the wider the larger, solid above 0 and dashed below; of"
+        f" layers of more than {MOST_NEURONS} neurons the first and the last are shown."
+    )
+    box = f'<div class="scroll diagram" tabindex="0" role="group" aria-label="Diagram">{drawing}</div>'
+    return figure(box, escape(caption, 600))
+
+
+def _inputs(model: Model) -> list[str] | None:
+    """Return the names of what the first neurons take, where that is the encoded columns themselves."""
+    encoder = model.encoder
+    first = columns(opened(model))[0].W.shape[1]  # of one member: (units, inputs)
+    if encoder is None or len(encoder.feature_names) != first:
+        return None
+    return [clean(name, 18) for name in encoder.feature_names]

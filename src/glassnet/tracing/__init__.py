@@ -1,0 +1,6 @@
+"""One training step with every number kept, and each neuron's equations.
+
+Read in this order: recording, records, trace, layer_equations, neuron_equations, gradient_check.
+May import: `fit` and below.
+Private: import public names from `glassnet` itself.
+"""

@@ -1,0 +1,185 @@
+"""Text of a trace: what a terminal shows of one step of training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from glassnet.display.html import clean, counted
+from glassnet.nn.optimizer_wrappers import Averaged, ClipByNorm
+from glassnet.tracing.expressions import written
+from glassnet.tracing.own_units import Answer, GivenColumn, value_text
+from glassnet.tracing.records import LayerTrace, Parameter, Traced, norm
+
+FEW = 4  # numbers are shown; of more how many, from the least to the largest
+MOST_COLUMNS = 20
+MOST_PIXELS = 32  # a side of a picture that is drawn
+SHADES = " .:-=+*#%@"
+MOST_ANSWERS = 12
+
+
+def trace_text(
+    traced: Traced, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
+) -> str:
+    """Return a trace as text: the row as given, the layers, the loss, and the optimizer's step."""
+    parts = [headline(traced), *notes, ""]
+    if given and given[0].kind == "pixel":
+        parts += [picture_text(given), *(f"  {line}" for line in shades(traced.layers[0].input[0]))]
+    else:
+        parts += ["Row 0 as given, and what the network takes it for:", *aligned(given_rows(given))]
+        if len(given) > MOST_COLUMNS:
+            parts.append(f"  and {counted(len(given) - MOST_COLUMNS, 'further column')}")
+    parts += ["", "Row 0 through the layers:", *aligned(layer_rows(traced))]
+    parts += ["", "Row 0 as answered: " + answers_text(answers)]
+    if traced.loss is not None:
+        parts += ["", loss_text(traced), "", step_text(traced), *aligned(parameter_rows(traced))]
+    return "\n".join(parts)
+
+
+def headline(traced: Traced) -> str:
+    """Return what it is, in a few words."""
+    what = "One step of training" if traced.loss is not None else "One forward pass"
+    return f"{what} on {counted(traced.rows, 'row')}, in {traced.dtype}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of cells as lines, their columns one below the other.
+
+    >>> aligned([["a", "b"], ["long", "c"]])
+    ['  a     b', '  long  c']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
+    return [f"  {line}".rstrip() for line in lines]
+
+
+def picture_text(given: Sequence[GivenColumn]) -> str:
+    """Return what a picture holds, in a few words."""
+    values = [float(column.value or 0) for column in given]
+    span = f"{value_text(min(values))} to {value_text(max(values))}"
+    return f"Row 0 as given: a picture of {counted(len(values), 'number')}, {span}"
+
+
+def shades(picture: Any) -> list[str]:
+    """Return a small picture, (h, w) or (h, w, channels), as lines of characters, two a pixel.
+
+    >>> shades(np.array([[0.0, 1.0], [0.5, 0.0]]))
+    ['  @@', '==']
+    """
+    values = np.asarray(picture, np.float64)
+    grey = values.mean(axis=2) if values.ndim == 3 else values
+    if grey.ndim != 2 or max(grey.shape) > MOST_PIXELS:
+        return []
+    low, high = float(grey.min()), float(grey.max())
+    steps = np.rint((grey - low) / ((high - low) or 1.0) * (len(SHADES) - 1)).astype(int)
+    return ["".join(SHADES[k] * 2 for k in line).rstrip() for line in steps]
+
+
+def given_rows(given: Sequence[GivenColumn]) -> list[list[str]]:
+    """Return a line a column: its name, its value, its inputs."""
+    rows = [["column", "value", "inputs"]]
+    for column in given[:MOST_COLUMNS]:
+        several = len(column.inputs) > 1 or column.name not in column.inputs
+        inputs = [
+            (f"{clean(name, 40)} " if several else "") + written(value)
+            for name, value in column.inputs.items()
+        ]
+        shown = ", ".join(inputs[:6]) + (f", and {len(inputs) - 6} more" if len(inputs) > 6 else "")
+        rows.append([clean(column.name, 40), value_text(column.value), shown or clean(column.note)])
+    return rows
+
+
+def layer_rows(traced: Traced) -> list[list[str]]:
+    """Return a line a layer: what it puts out for row 0, dL/d(output), and the parameters' gradients."""
+    there = traced.loss is not None
+    rows = [["layer", "kind", "output", *(["dL/d(output)", "gradients"] if there else [])]]
+    for layer in traced.layers:
+        row = [layer.place, layer.kind, values_text(layer.output[0])]
+        if there:
+            row += [values_text(layer.d_output[0]), gradients_text(layer)]  # type: ignore[index]  # with a loss
+        rows.append(row)
+    return rows
+
+
+def gradients_text(layer: LayerTrace) -> str:
+    """Return the norm of dL/d(each parameter)."""
+    each = layer.parameters.items()
+    return ", ".join(f"‖d{name}‖ {written(norm(p.gradient))}" for name, p in each)
+
+
+def values_text(values: Any) -> str:
+    """Return a few numbers as they are; of many how many, the least and the largest.
+
+    >>> values_text([0.5, -1.0]), values_text(np.arange(9.0))
+    ('0.5 -1.0', '9 numbers, 0.0 to 8.0')
+    """
+    flat = np.reshape(values, -1)
+    if flat.size <= FEW:
+        return " ".join(written(float(v)) for v in flat)
+    return f"{flat.size} numbers, {written(float(flat.min()))} to {written(float(flat.max()))}"
+
+
+def answers_text(answers: Sequence[Answer]) -> str:
+    """Return each output with its name, the targets that are not 0 after it."""
+    shown = sorted(answers, key=lambda a: -abs(a.value))[:MOST_ANSWERS]
+    shown = list(answers) if len(answers) <= MOST_ANSWERS else shown
+    text = ", ".join(f"{a.name} {written(a.value)}" for a in shown)
+    more = f", and {len(answers) - len(shown)} more" if len(shown) < len(answers) else ""
+    truths = [a for a in answers if a.target]
+    if not answers or answers[0].target is None:
+        return text + more
+    truth = ", ".join(f"{a.name} {written(a.target or 0)}" for a in truths) or "0 in all"
+    return f"{text}{more}; target: {truth}"
+
+
+def loss_text(traced: Traced) -> str:
+    """Return the loss and its penalty in a line."""
+    assert traced.loss is not None and traced.total is not None
+    text = f"Loss ({type(traced.loss_function).__name__}): {written(traced.loss, 6)}"
+    if traced.penalty:
+        text += f" + penalty {written(traced.penalty, 6)} = {written(traced.total, 6)}"
+    return text
+
+
+def step_text(traced: Traced) -> str:
+    """Return the optimizer's step in a line."""
+    step = traced.step
+    assert step is not None
+    rate = f", learning rate {step.rate:.4g}" if np.isfinite(step.rate) else ""
+    name = optimizer_name(step.optimizer)
+    return f"Step {step.number} by {name}{rate}; the gradient's norm is {written(step.norm)}:"
+
+
+def optimizer_name(optimizer: Any) -> str:
+    """Return an optimizer's name, with that of the one inside it.
+
+    >>> from glassnet.nn.optimizers import Adam
+    >>> optimizer_name(ClipByNorm(Adam()))
+    'ClipByNorm(Adam)'
+    """
+    inside = isinstance(optimizer, Averaged | ClipByNorm)
+    return type(optimizer).__name__ + (f"({optimizer_name(optimizer.optimizer)})" if inside else "")
+
+
+def parameter_rows(traced: Traced) -> list[list[str]]:
+    """Return a line a parameter: norms before, of its gradient and of its move, and its moments'."""
+    norms = ["‖w‖", "‖gradient‖", "‖Δw‖", "‖Δw‖/‖w‖", "effective rate", "moments"]
+    rows = [["layer", "parameter", "shape", *norms]]
+    for layer in traced.layers:
+        for name, p in layer.parameters.items():
+            shape = "×".join(map(str, p.value.shape)) or "1"
+            moved, size, slope = norm(p.update), norm(p.value), norm(whole_gradient(p))
+            ratios = (moved / by if by else np.nan for by in (size, slope))
+            numbers = (size, slope, moved, *ratios)
+            cells = ["–" if np.isnan(n) else written(n) for n in numbers]
+            moments = ", ".join(f"‖{moment}‖ {written(norm(a))}" for moment, a in p.moments.items())
+            rows.append([layer.place, name, shape, *cells, moments])
+    return rows
+
+
+def whole_gradient(parameter: Parameter) -> Any:
+    """Return a parameter's gradient of loss and penalty together."""
+    assert parameter.gradient is not None and parameter.penalty is not None
+    return parameter.gradient + parameter.penalty

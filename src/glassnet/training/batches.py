@@ -1,0 +1,88 @@
+"""Batches: which rows each step sees.
+
+Each epoch walks all rows once, in an order that depends on (seed, epoch) alone. The last short batch is
+padded with rows of weight 0, so that every batch has the same shape, no sample is dropped and nothing
+recompiles. When one batch holds all rows there is nothing to shuffle.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet import keys
+from glassnet._precision import default_float
+from glassnet._types import Array, Key
+
+
+class Data(NamedTuple):
+    """Rows to learn from or to be measured on: inputs, targets, and weights (None: all 1)."""
+
+    x: Any
+    y: Any
+    weight: Any = None
+
+    def at(self, rows: Any) -> Data:
+        """Return some of the rows."""
+        return Data(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
+
+
+def batch_count(n_rows: int, batch_size: int) -> int:
+    """Return the number of steps in an epoch.
+
+    >>> batch_count(150, 16)
+    10
+    """
+    return math.ceil(n_rows / batch_size)
+
+
+class Batches(NamedTuple):
+    """Which rows each batch holds, shape (batches, batch_size), and which of them are there (None: all)."""
+
+    rows: Array
+    present: Array | None
+
+
+def epoch_batches(order: Key, epoch: Array, n_rows: int, batch_size: int) -> Batches | None:
+    """Return the batches of an epoch, shuffled; None where one batch holds all rows as they stand."""
+    if batch_size >= n_rows:
+        return None
+    # counted down from -1, so that no epoch shares its key with a step
+    shuffled = keys.permutation(keys.fold_in(order, -1 - epoch), n_rows)
+    return _batches(shuffled, n_rows, batch_size)
+
+
+def rows_in_order(n_rows: int, batch_size: int) -> Batches:
+    """Return the batches of all rows as they stand."""
+    return _batches(jnp.arange(n_rows, dtype=jnp.int32), n_rows, batch_size)
+
+
+def _batches(rows: Array, n_rows: int, batch_size: int) -> Batches:
+    """Return rows as batches, the last one filled up with row 0 (see `padding`)."""
+    missing = batch_count(n_rows, batch_size) * batch_size - n_rows
+    filled = jnp.pad(rows, (0, missing)).reshape(-1, batch_size)
+    return Batches(filled, padding(n_rows, batch_size))
+
+
+def padding(n_rows: int, batch_size: int) -> Array | None:
+    """Return 1 for rows and 0 for padding, shape (batches, batch_size); None if no batch is short.
+
+    >>> padding(3, 2).tolist()
+    [[1.0, 1.0], [1.0, 0.0]]
+    """
+    if n_rows % batch_size == 0:
+        return None
+    places = np.arange(batch_count(n_rows, batch_size) * batch_size).reshape(-1, batch_size)
+    return jnp.asarray((places < n_rows).astype(default_float()))
+
+
+def take(data: Data, rows: Array, present: Array | None) -> Data:
+    """Return a batch: its rows, each weighted by its weight and by whether it is there."""
+    x, y = data.x[rows], data.y[rows]
+    weight = None if data.weight is None else data.weight[rows]
+    if present is not None:
+        weight = present if weight is None else (weight.T * present).T
+    return Data(x, y, weight)

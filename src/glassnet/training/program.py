@@ -1,0 +1,336 @@
+"""Training: the whole run as one compiled program, `while epoch < limit and running: scan over the batches`.
+
+The Training contract: one record in, one record out. `TrainState` holds everything that a run is made of;
+`run_epochs` carries it forward by some epochs. Epoch limit, learning rate, dropout rates, penalties and seed
+are traced values: changing them compiles nothing. Where a run is cut into calls changes no bit of it.
+Status is a value inside the program; what it means for the person is decided outside.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from glassnet import keys
+from glassnet._compile import compiled
+from glassnet._precision import default_float
+from glassnet._types import Array, Params, State
+from glassnet.nn.layers import Trait
+from glassnet.nn.metrics import METRICS
+from glassnet.nn.network import spread_traits
+from glassnet.nn.optimizer_wrappers import Averaged, is_foreign
+from glassnet.nn.optimizers import global_norm
+from glassnet.nn.penalties import Penalty
+from glassnet.nn.schedules import rate_at
+from glassnet.training.batches import Batches, Data, batch_count, epoch_batches, rows_in_order, take
+from glassnet.training.packing import LARGEST, Layout
+from glassnet.training.state import (
+    CAPACITY,
+    CONVERGED,
+    DIVERGED,
+    RUNNING,
+    STOPPED_EARLY,
+    TEMPERATURES,
+    Best,
+    Controls,
+    Plan,
+    TrainState,
+    predicting,
+    temperatures_of,
+)
+
+EVALUATION_BATCH = 2048  # rows measured at a time
+
+
+def run_epochs(
+    state: TrainState,
+    optimizer: Any,
+    data: Data,
+    validation: Data | None,
+    controls: Controls,
+    *,
+    plan: Plan,
+) -> TrainState:
+    """Train until `controls.epoch_limit` epochs are finished, or the run ends by itself.
+
+    At most CAPACITY epochs a call: longer ones overwrite their own history. With `plan.stacked` every array
+    of state (but `order`), optimizer and controls has a first axis, one place a network. Each network trains
+    as it would alone; they meet the rows in the same order, so that a product with all their weights is one.
+    """
+    n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
+    program = compiled(_run_epochs, "plan", few_numbers=n_parameters <= LARGEST)
+    finished: TrainState = program(state, optimizer, data, validation, controls, plan=plan)
+    return finished
+
+
+def _run_epochs(
+    state: TrainState,
+    optimizer: Any,
+    data: Data,
+    validation: Data | None,
+    controls: Controls,
+    *,
+    plan: Plan,
+) -> TrainState:
+    """What `run_epochs` compiles."""
+    alone = jax.tree.map(lambda p: p[0], state.params) if plan.stacked else state.params
+    n_networks = state.epoch.size if plan.stacked else 1
+    layout = Layout.of(alone, n_networks, allowed=not is_foreign(optimizer))
+    n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
+    each = partial(jax.vmap, in_axes=(_EACH,), out_axes=_EACH) if plan.stacked else _as_it_is
+    epoch: Any = partial(run_epoch, plan=plan, layout=layout)
+    if plan.stacked:
+        rows = 0 if plan.own_rows else None
+        epoch = jax.vmap(epoch, in_axes=(_EACH, None, 0, rows, rows, 0), out_axes=_EACH)
+
+    def unfinished(state: TrainState) -> Any:
+        return (state.epoch < controls.epoch_limit) & (state.status == RUNNING)
+
+    def run_next(state: TrainState) -> TrainState:
+        # networks that are behind, as after a rollback, catch up first: all that run share one epoch
+        behind = jnp.where(unfinished(state), state.epoch, np.iinfo(np.int32).max)
+        number = jnp.min(behind)
+        running = behind == number
+        batches = epoch_batches(state.order, number, n_rows, plan.batch_size)
+        later: TrainState = epoch(state, batches, optimizer, data, validation, controls)
+        return _where_each(running, later, state) if plan.stacked else later
+
+    packed = each(partial(_relaid, params=layout.pack, within=layout.pack_within))(state)
+    finished = jax.lax.while_loop(lambda s: unfinished(s).any(), run_next, packed)
+    unpacked: TrainState = each(
+        partial(_relaid, params=layout.unpack, within=layout.unpack_within)
+    )(finished)
+    return unpacked
+
+
+# the axes of a state of many networks: all that it holds is stacked, but the order of rows
+_EACH: Any = TrainState(*[0] * len(TrainState._fields))._replace(order=None)  # type: ignore[arg-type]  # axes, not arrays
+
+
+def _as_it_is(function: Any) -> Any:
+    return function
+
+
+def _where_each(chosen: Array, new: TrainState, old: TrainState) -> TrainState:
+    """Return the new state of the networks chosen, the old one of the others."""
+
+    def select(new: Array, old: Array) -> Array:
+        return jnp.where(chosen.reshape(chosen.shape + (1,) * (new.ndim - 1)), new, old)
+
+    kept = jax.tree.map(select, new._replace(order=()), old._replace(order=()))
+    return new._replace(**(kept._asdict() | {"order": new.order}))
+
+
+def run_epoch(
+    state: TrainState,
+    batches: Batches | None,
+    optimizer: Any,
+    data: Data,
+    validation: Data | None,
+    controls: Controls,
+    *,
+    plan: Plan,
+    layout: Layout,
+) -> TrainState:
+    """Train one epoch, measure, note, and judge."""
+    state, measured = train_epoch(state, batches, optimizer, data, controls.penalty, plan, layout)
+    measured = [*measured, rate_at(getattr(optimizer, "learning_rate", jnp.nan), state.step - 1)]
+    if plan.penalised:
+        params = layout.unpack(state.params)
+        measured.append(controls.penalty.value(params, spread_traits(plan.network, params)))
+    score, losses = measured[0], measured[0][None]
+    if validation is not None:
+        params, layer_state = predicting(state)
+        losses, metrics = evaluate(layout.unpack(params), layer_state, validation, plan)
+        best = jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))
+        score = losses[best]
+        measured = [*measured, score, *metrics]
+        if plan.calibrated:
+            measured.append(jnp.asarray(TEMPERATURES, losses.dtype)[best])
+    row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
+    # an update may overflow though its gradient did not: then no later step could tell in time
+    sound = _all_finite((state.params, state.layer_state))
+    state = state._replace(
+        epoch=state.epoch + 1,
+        rows=state.rows.at[state.epoch % CAPACITY].set(row),
+        status=jnp.where(sound, state.status, DIVERGED),
+    )
+    return judge_epoch(state, score, losses, controls, plan) if plan.keep_best else state
+
+
+def _relaid(state: TrainState, params: Any, within: Any) -> TrainState:
+    """Return the state with its parameters and the optimizer's moments packed or unpacked."""
+    best = state.best and state.best._replace(params=params(state.best.params))
+    average = state.average and (params(state.average[0]), state.average[1])
+    return state._replace(
+        params=params(state.params),
+        optimizer_state=within(state.optimizer_state),
+        average=average,
+        best=best,
+    )
+
+
+def train_epoch(
+    state: TrainState,
+    batches: Batches | None,
+    optimizer: Any,
+    data: Data,
+    penalty: Penalty,
+    plan: Plan,
+    layout: Layout,
+) -> tuple[TrainState, list[Array]]:
+    """Take one step a batch; return the epoch's mean loss, gradient norm and metrics."""
+
+    def one_batch(carry: tuple[TrainState, Array], batch: Data) -> tuple[TrainState, Array]:
+        state, sums = carry
+        state, loss, norm, metrics = train_step(state, optimizer, batch, penalty, plan, layout)
+        share = _total(batch)
+        return state, sums + jnp.stack([share, share * loss, norm, *(share * m for m in metrics)])
+
+    sums = jnp.zeros(3 + len(plan.metrics), state.rows.dtype)
+    if batches is None:
+        state, sums = one_batch((state, sums), data)
+    else:
+        (state, sums), _ = jax.lax.scan(
+            lambda carry, at: (one_batch(carry, take(data, *at)), None), (state, sums), batches
+        )
+    weight = jnp.where(sums[0] > 0, sums[0], jnp.ones_like(sums[0]))
+    n_batches = batch_count(data.x.shape[0], plan.batch_size)
+    return state, [sums[1] / weight, sums[2] / n_batches, *(sums[3:] / weight)]
+
+
+def train_step(
+    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, plan: Plan, layout: Layout
+) -> tuple[TrainState, Array, Array, list[Array]]:
+    """Forward pass, loss, backward pass, update. A step that is not finite changes nothing but the status."""
+    network, loss, y, weight = plan.network, plan.loss, batch.y, batch.weight
+    params = layout.unpack(state.params)
+    traits = spread_traits(network, params)
+    row_weight = weight if weight is None or weight.ndim == 1 else weight.mean(1)
+
+    logits, layer_state, cache = network.forward(
+        params, state.layer_state, batch.x,
+        key=keys.fold_in(state.key, state.step), train=True, weight=row_weight,
+    )  # fmt: skip
+    value, dlogits = loss.value(logits, y, weight), loss.gradient(logits, y, weight)
+    _, grads = network.backward(params, cache, dlogits)
+    if plan.penalised:
+        grads = jax.tree.map(jnp.add, grads, penalty.gradient(params, traits))
+    grads = layout.pack(grads)
+    norm = global_norm(grads)
+    finite = jnp.isfinite(value) & jnp.isfinite(norm) & (state.status == RUNNING)
+    updates, optimizer_state = update(optimizer, grads, state, finite, traits, layout)
+    moved = (jax.tree.map(jnp.add, state.params, updates), layer_state)
+    params, layer_state = jax.tree.map(partial(jnp.where, finite), moved, state[:2])
+    average = state.average
+    if isinstance(optimizer, Averaged):
+        average = optimizer.average(average, (params, layer_state), state.step + 1)
+    state = state._replace(
+        average=average,
+        params=params,
+        layer_state=layer_state,
+        optimizer_state=optimizer_state,
+        step=state.step + finite,
+        status=jnp.where(finite, state.status, DIVERGED),
+    )
+    return state, value, norm, measure(logits, y, row_weight, plan)
+
+
+def update(
+    optimizer: Any, grads: Params, state: TrainState, finite: Array, traits: Any, layout: Layout
+) -> tuple[Params, Any]:
+    """Ask the optimizer for its updates, each times its parameter's learning-rate factor."""
+
+    def each(number: Any) -> Any:
+        numbers = jax.tree.map(number, traits, is_leaf=lambda x: isinstance(x, Trait))
+        return layout.spread(numbers)
+
+    decay, factor = each(lambda trait: float(trait.decay)), each(lambda trait: trait.factor)
+    updates, optimizer_state = optimizer.update(
+        grads, state.optimizer_state, state.params, decay=decay, ok=finite
+    )
+    if all(np.ndim(f) == 0 and f == 1 for f in jax.tree.leaves(factor)):
+        return updates, optimizer_state
+    return jax.tree.map(lambda u, f: u * f, updates, factor), optimizer_state
+
+
+def judge_epoch(
+    state: TrainState, score: Array, losses: Array, controls: Controls, plan: Plan
+) -> TrainState:
+    """Keep the parameters of the best epoch, and stop when there was no better one for long."""
+    assert state.best is not None
+    sound = jnp.isfinite(score) & (state.status != DIVERGED)  # NaN and -inf never win
+    better = sound & (score < state.best.score - controls.min_delta)
+    now = Best(*predicting(state), score, state.epoch, losses)
+    best = jax.tree.map(partial(jnp.where, better), now, state.best)
+    stale = jnp.where(better, 0, state.stale + 1)
+    ended = STOPPED_EARLY if plan.validated else CONVERGED
+    out_of_patience = (stale >= controls.patience) & (state.status == RUNNING)
+    status = jnp.where(out_of_patience, ended, state.status)
+    return state._replace(best=best, stale=stale, status=status)
+
+
+def evaluate(
+    params: Params, layer_state: State, data: Data, plan: Plan
+) -> tuple[Array, list[Array]]:
+    """Return the mean loss and the metrics on data, in prediction mode.
+
+    With `plan.calibrated` there is a loss for each of TEMPERATURES, by which the logits are multiplied: what
+    counts is how well they tell the targets apart, since how sure they are can be set right afterwards.
+    """
+    n_rows = data.x.shape[0]
+    size = min(n_rows, EVALUATION_BATCH)
+
+    def one_batch(sums: Array, at: Any) -> tuple[Array, None]:
+        batch = take(data, *at)
+        logits, _, _ = plan.network.forward(params, layer_state, batch.x)
+        weight = (
+            batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
+        )
+        losses = jax.vmap(lambda t: plan.loss.value(t * logits, batch.y, batch.weight))(
+            temperatures
+        )
+        means = [*losses, *measure(logits, batch.y, weight, plan)]
+        share = _total(batch)
+        return sums + share * jnp.stack([*means, jnp.ones_like(share)]), None
+
+    temperatures = jnp.asarray(temperatures_of(plan), default_float())
+    count = len(temperatures)
+    zeros = jnp.zeros(count + len(plan.metrics) + 1, default_float())
+    places = rows_in_order(n_rows, size)
+    sums, _ = jax.lax.scan(one_batch, zeros, places)
+    means = sums[:-1] / jnp.where(sums[-1] > 0, sums[-1], jnp.ones_like(sums[-1]))
+    return means[:count], list(means[count:])
+
+
+def measure(logits: Array, target: Array, weight: Array | None, plan: Plan) -> list[Array]:
+    """Return the mean of each metric over rows; for probabilities the likeliest class is the target."""
+    if plan.loss.task == "classification" and target.ndim == 2:
+        target = jnp.argmax(target, axis=1)
+    return [_mean(METRICS[m](logits, target), weight) for m in plan.metrics]
+
+
+def _all_finite(tree: Any) -> Array:
+    """Return whether no number of a tree is infinite or undefined."""
+    each = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+    return jnp.stack(each).all() if each else jnp.asarray(True)
+
+
+def _total(batch: Data) -> Array:
+    """Return the weight of a batch."""
+    if batch.weight is None:
+        return jnp.asarray(batch.x.shape[0], default_float())
+    return jnp.sum(batch.weight)
+
+
+def _mean(values: Array, weight: Array | None) -> Array:
+    """Return the weighted mean over rows."""
+    if weight is None:
+        return jnp.mean(values)
+    total = jnp.sum(weight)
+    return jnp.sum(values * weight) / jnp.where(total > 0, total, jnp.ones_like(total))

@@ -1,0 +1,128 @@
+"""Averaged parameters, calibrated early stopping, the end of the time: what a run keeps and says of them."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import log_loss
+
+import glassnet as gn
+from glassnet.errors import ConfigurationError
+from glassnet.fit.base import job_of
+from glassnet.training.loop import TimeLimit
+from glassnet.training.state import TEMPERATURES
+from helpers import assert_same_bits, blobs
+
+X, y = blobs(200, classes=3)
+X = X.astype(np.float32)
+HELD = blobs(90, classes=3, seed=0)
+NET = gn.Network([gn.Dense(8), gn.BatchNorm(), gn.Tanh(), gn.Dropout(0.1), gn.Dense(3)])
+PLAIN = gn.Network([gn.Dense(8), gn.Tanh(), gn.Dense(3)])
+
+
+def test_what_predicts_is_the_average_of_the_steps() -> None:
+    """Against a loop of the textbook's four lines, one batch an epoch."""
+    run = gn.train(
+        PLAIN, X, y, optimizer=gn.Averaged(gn.SGD(0.3), share=0.5), batch_size=None, epochs=7
+    )
+    params, state, _ = PLAIN.init(gn.keys.fold_in(gn.keys.key(0), 0), (4,))
+    loss, mean = gn.CrossEntropy(), params
+    for step in range(1, 8):
+        logits, state, cache = PLAIN.forward(params, state, X, train=True)
+        _, grads = PLAIN.backward(params, cache, loss.gradient(logits, jnp.asarray(y)))
+        params = jax.tree.map(lambda p, g: p - 0.3 * g, params, grads)
+        mean = jax.tree.map(lambda m, p, t=step: m + (p - m) / (1 + 0.5 * t), mean, params)
+    for ours, theirs in zip(jax.tree.leaves(run.model.params), jax.tree.leaves(mean), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    np.testing.assert_allclose(run.state.params[0]["W"], params[0]["W"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [gn.Averaged(gn.Adam(0.02)), gn.Averaged(gn.ClipByNorm(gn.SGD(0.1)))]
+)
+def test_validation_is_of_what_predicts(optimizer: object) -> None:
+    run = gn.train(
+        NET, X, y, optimizer=optimizer, epochs=12, validation=HELD, early_stopping=gn.EarlyStopping(50)
+    )  # fmt: skip
+    measured = log_loss(HELD[1], run.model.predict_proba(HELD[0]))
+    assert measured == pytest.approx(run.history["validation_loss"].min(), rel=1e-4)
+
+
+def test_cuts_and_going_on_change_no_bit_of_the_average() -> None:
+    settings = {"optimizer": gn.Averaged(gn.AdamW(0.01)), "batch_size": 32, "validation": HELD}
+    whole = gn.train(NET, X, y, epochs=9, **settings)
+    cut = gn.train(NET, X, y, epochs=9, chunk=2, **settings)
+    first = gn.train(NET, X, y, epochs=4, **settings)
+    rest = gn.train(NET, X, y, epochs=9, state=first.state, history=first.history, **settings)
+    assert_same_bits(whole.model.params, cut.model.params)
+    assert_same_bits(whole.state, rest.state)
+
+
+def test_the_temperature_is_the_best_for_the_best_epoch() -> None:
+    noisy = np.where(np.random.default_rng(0).random(len(y)) < 0.3, (y + 1) % 3, y)
+    stopping = gn.EarlyStopping(30, calibrated=True)
+    wide = gn.Network([gn.Dense(64), gn.Tanh(), gn.Dense(3)])
+    held = (X[:80], noisy[:80])
+    run = gn.train(
+        wide, X[80:], noisy[80:], optimizer=gn.Adam(0.05), epochs=60, validation=held, early_stopping=stopping
+    )  # fmt: skip
+    model, temperature = run.model, run.model.temperature
+    best = run.history.best_epoch - 1
+    assert run.history["temperature"][best] == pytest.approx(temperature)
+    assert min(TEMPERATURES) <= temperature <= max(TEMPERATURES)
+    logits = model.logits(held[0]) / temperature  # as the network puts them out
+
+    def at(t: float) -> float:
+        return log_loss(held[1], np.asarray(jax.nn.softmax(t * logits)))
+
+    assert at(temperature) == pytest.approx(run.history["validation_loss"].min(), rel=1e-4)
+    assert at(temperature) == min(at(t) for t in TEMPERATURES)
+    finest = minimize_scalar(at, bounds=(0.2, 3), method="bounded").fun
+    assert at(temperature) - finest < 0.003  # the steps between temperatures are small enough
+    assert at(temperature) < at(1.0)  # it had something to set right
+
+
+def test_a_calibrated_model_file_predicts_the_same(tmp_path: object) -> None:
+    model = gn.NeuralClassifier((8,), members=2, embedding="none", epochs=8, random_state=0).fit(
+        X, y
+    )
+    assert model.model_.temperature != 1
+    model.save(f"{tmp_path}/m")
+    again = gn.load(f"{tmp_path}/m")
+    assert again.temperature == model.model_.temperature
+    assert_same_bits(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_time_is_up() -> None:
+    settings = {
+        "members": 2,
+        "embedding": "none",
+        "epochs": 100_000,
+        "early_stopping": gn.EarlyStopping(1e9),
+    }
+    model = gn.NeuralClassifier((8,), random_state=0, max_seconds=0.5, **settings).fit(X, y)
+    assert model.status_ == "out of time"
+    assert 0 < model.n_iter_ < 100_000
+    assert model.score(X, y) > 0.5
+    with pytest.raises(ConfigurationError, match="max_seconds"):
+        TimeLimit(0)
+
+
+def test_each_member_watches_other_rows_and_all_learn_from_every_row() -> None:
+    model = gn.NeuralClassifier((4,), members=8, embedding="none", epochs=1, random_state=0)
+    job = job_of(model, X, y)
+    every = sorted_rows(job.data[0].x, job.validation[0].x)
+    for data, held in zip(job.data, job.validation, strict=True):
+        assert (len(data.x), len(held.x)) == (175, 25)
+        assert np.abs(np.bincount(held.y) - 25 / 3).max() <= 1  # a share of each class
+        np.testing.assert_array_equal(sorted_rows(data.x, held.x), every)
+    watched = sorted_rows(*(held.x for held in job.validation))
+    np.testing.assert_array_equal(watched, every)
+
+
+def sorted_rows(*parts: np.ndarray) -> np.ndarray:
+    rows = np.concatenate(parts)
+    return rows[np.lexsort(rows.T)]
