@@ -29,7 +29,7 @@ myst_heading_anchors = 3
 myst_url_schemes = {
     "http": None,
     "https": None,
-    "source": "../_modules/glassnet/{{path}}.html",
+    "source": "{{path}}",  # to the pages of highlighted source, see _ext/pages.py
 }
 nb_custom_formats = {".md": "notebooks.read"}
 nb_execution_mode = "force"
@@ -37,8 +37,10 @@ nb_execution_excludepatterns = [
     "index.md",
     "about/*",
     "api/*",
+    "decisions/*",
     "accuracy.md",
     "benchmarks.md",
+    "recipe.md",
     "trust.md",
 ]
 nb_execution_raise_on_error = True

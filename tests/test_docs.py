@@ -1,9 +1,11 @@
 """Every Python block of the documents runs, from top to bottom of its page, and the site is built of them."""
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import matplotlib.pyplot as plt
 import pytest
@@ -17,7 +19,13 @@ PAGES = [
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name not in MADE),
 ]
 CHAPTERS = sorted((ROOT / "docs" / "unit").glob("[0-9]-*.md"))
-WITHOUT = ("accuracy.md", "benchmarks.md", "index.md")  # written by a command, or lists of pages
+DECISIONS = ROOT / "docs" / "decisions"
+WITHOUT_BLOCKS = (
+    "accuracy.md",
+    "benchmarks.md",
+    "index.md",
+    "recipe.md",
+)  # measurements and lists of pages
 
 
 def blocks_of(page):
@@ -31,7 +39,7 @@ def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     for block in blocks_of(page):
         exec(compile(block, page.name, "exec"), names)
         plt.close("all")
-    assert names or page.name in WITHOUT
+    assert names or page.name in WITHOUT_BLOCKS or page.parent == DECISIONS
 
 
 def test_the_links_of_a_page_lead_somewhere():
@@ -56,6 +64,37 @@ def test_a_picture_is_also_told_in_words(page):
     assert drawn and all(block.startswith("#| alt: ") for block in drawn)
 
 
+def test_the_map_of_the_packages_is_what_the_packages_say():
+    """Each package stands in ARCHITECTURE.md with the first sentence of its docstring."""
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    for path in (ROOT / "src" / "glassnet").glob("*/__init__.py"):
+        doc = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        row = f"| [{path.parent.name}](src/glassnet/{path.parent.name}/__init__.py) | {doc.splitlines()[0]} |"
+        assert row in text
+
+
+def test_every_decision_stands_in_the_index_with_its_title():
+    index = (DECISIONS / "index.md").read_text("utf-8")
+    for page in DECISIONS.glob("*.md"):
+        title = page.read_text("utf-8").splitlines()[0].removeprefix("# ")
+        assert page.name == "index.md" or f"- [{title}]({page.name})" in index
+
+
+def broken_links(site):
+    """Return each link of a built site that leads to no page, or to no place on its page."""
+    texts = {page: page.read_text("utf-8") for page in site.rglob("*.html")}
+    places = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in texts.items()}
+    broken = []
+    for page, text in texts.items():
+        for link in map(unquote, re.findall(r'<a\b[^>]*\bhref="([^"]+)"', text)):
+            path, _, place = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if "://" in link or (target.exists() and (not place or place in places[target])):
+                continue
+            broken.append(f"{page.relative_to(site)}: {link}")
+    return broken
+
+
 def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_path):
     """All but running the blocks, which another test does: formulas, links, docstrings."""
     build = [sys.executable, "-m", "sphinx", "-W", "-q", "-D", "nb_execution_mode=off"]
@@ -66,8 +105,9 @@ def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_p
     for page in pages:
         loads = r'<(?:script|img|iframe|link rel="stylesheet")[^>]*(?:src|href)="(?:https?:)?//'
         assert not re.search(loads, page.read_text("utf-8")), page
+    assert not broken_links(tmp_path)
     assert "<math" in (tmp_path / "unit" / "1-network.html").read_text("utf-8")
-    assert "Normalise each neuron" in (tmp_path / "api" / "layers.html").read_text("utf-8")
+    assert "Normalise each neuron" in (tmp_path / "api" / "nn.layers.html").read_text("utf-8")
     drawn = (tmp_path / "api" / "figures.html").read_text("utf-8")
     assert all(f'id="glassnet.figures.{name}"' in drawn for name in gn.figures.__all__)
     assert "backpropag" in (tmp_path / "searchindex.js").read_text("utf-8")
