@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as to_bytes
-from test_persistence import EVERYTHING, SMALL, changed, layers, model_of, opened, packed
+from test_model_file import EVERYTHING, SMALL, changed, layers, model_of, opened, packed
 from typer.testing import CliRunner
 
 import glassnet as gn
