@@ -1,15 +1,20 @@
-"""Averaged parameters, calibrated early stopping, the end of the time: what a run keeps and says of them."""
+"""Wrappers of optimizers, calibrated early stopping and time limits, each through a whole training."""
 
 from __future__ import annotations
+
+from itertools import product
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import log_loss
 
 import glassnet as gn
+from glassnet._precision import precision
 from glassnet.errors import ConfigurationError
 from glassnet.fit.base import job_of
 from glassnet.training.loop import TimeLimit
@@ -21,6 +26,80 @@ X = X.astype(np.float32)
 HELD = blobs(90, classes=3, seed=0)
 NET = gn.Network([gn.Dense(8), gn.BatchNorm(), gn.Tanh(), gn.Dropout(0.1), gn.Dense(3)])
 PLAIN = gn.Network([gn.Dense(8), gn.Tanh(), gn.Dense(3)])
+
+
+# --- every nesting of wrappers --------------------------------------------------------------------
+
+RATE, SHARE, STEPS = 0.2, 0.5, 7
+VALUES = X @ np.array([1.0, -2.0, 0.5, 0.0], np.float32) + 0.3
+LINE = gn.Network([gn.Dense(1)])
+
+
+class HeavyBall:
+    """Momentum in NumPy."""
+
+    def __init__(self) -> None:
+        self.velocity = 0.0
+
+    def __call__(self, g: np.ndarray) -> np.ndarray:
+        self.velocity = 0.9 * self.velocity + g
+        return -RATE * self.velocity
+
+
+INNERMOST = {
+    "glassnet": gn.Momentum(RATE),
+    "optax": optax.sgd(RATE, momentum=0.9),
+}
+NESTINGS = [kinds for depth in range(4) for kinds in product(["Clip", "Averaged"], repeat=depth)]
+
+
+def nested(kinds: tuple[str, ...], innermost: Any) -> Any:
+    """Return the optimizer inside these wrappers, the first one outermost; the inner ones clip harder."""
+    for depth, kind in reversed(list(enumerate(kinds))):
+        if kind == "Clip":
+            innermost = gn.ClipByNorm(innermost, max_norm=1.0 / (1 + depth))
+        else:
+            innermost = gn.Averaged(innermost, share=SHARE)
+    return innermost
+
+
+def line_by_numpy(kinds: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the last weights of a linear regression and the weights that predict, by gradient descent."""
+    with precision("float64"):
+        params, _, _ = LINE.init(gn.keys.fold_in(gn.keys.key(0), 0), (4,))
+    step_of = HeavyBall()
+    rows = np.column_stack([X, np.ones(len(X))])
+    w = mean = weights(params)
+    for t in range(1, STEPS + 1):
+        g = 2 * rows.T @ (rows @ w - VALUES) / len(rows)
+        for depth, kind in enumerate(kinds):
+            if kind == "Clip":
+                g = g * min(1.0, 1 / (1 + depth) / np.linalg.norm(g))
+        w = w + step_of(g)
+        mean = mean + (w - mean) / (1 + SHARE * t)
+    return w, mean if "Averaged" in kinds else w
+
+
+def weights(params: Any) -> np.ndarray:
+    return np.r_[np.asarray(params[0]["W"])[0], np.asarray(params[0]["b"])]
+
+
+@pytest.mark.parametrize("innermost", INNERMOST.values(), ids=INNERMOST)
+@pytest.mark.parametrize("kinds", NESTINGS, ids=lambda kinds: "-".join(kinds) or "bare")
+def test_every_nesting_of_wrappers_trains_as_numpy_does(kinds: Any, innermost: Any) -> None:
+    optimizer = nested(kinds, innermost)
+    settings = {"batch_size": None, "epochs": STEPS, "dtype": "float64", "optimizer": optimizer}
+    if kinds.count("Averaged") > 1:
+        with pytest.raises(ConfigurationError, match="averages the average of another"):
+            gn.train(LINE, X, VALUES, **settings)
+        return
+    run = gn.train(LINE, X, VALUES, **settings)
+    last, predicting = line_by_numpy(kinds)
+    np.testing.assert_allclose(weights(run.state.params), last, rtol=1e-6)
+    np.testing.assert_allclose(weights(run.model.params), predicting, rtol=1e-6)
+
+
+# --- averaged parameters --------------------------------------------------------------------------
 
 
 def test_what_predicts_is_the_average_of_the_steps() -> None:
@@ -41,7 +120,7 @@ def test_what_predicts_is_the_average_of_the_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    "optimizer", [gn.Averaged(gn.Adam(0.02)), gn.Averaged(gn.ClipByNorm(gn.SGD(0.1)))]
+    "optimizer", [gn.Averaged(gn.Adam(0.02)), gn.ClipByNorm(gn.Averaged(gn.SGD(0.1)))]
 )
 def test_validation_is_of_what_predicts(optimizer: object) -> None:
     run = gn.train(

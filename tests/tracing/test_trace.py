@@ -233,7 +233,9 @@ OPTIMIZERS = {
     "nesterov": gn.Momentum(0.1, nesterov=True),
     "rmsprop": gn.RMSprop(0.01),
     "adam": gn.Adam(0.01),
-    "adamw": gn.Averaged(gn.ClipByNorm(gn.AdamW(0.01), max_norm=0.05)),
+    "adamw": gn.ClipByNorm(
+        gn.Averaged(gn.ClipByNorm(gn.AdamW(0.01), max_norm=0.02)), max_norm=0.05
+    ),
 }
 
 

@@ -11,7 +11,7 @@ from glassnet.nn.activations import Activation, Identity, ReLU
 from glassnet.nn.as_code import arguments, flags
 from glassnet.nn.layers import BatchNorm, Dense, Dropout, Layer
 from glassnet.nn.network import Network, each_layer
-from glassnet.nn.optimizer_wrappers import Averaged, ClipByNorm, as_optimizer
+from glassnet.nn.optimizer_wrappers import as_optimizer, innermost, map_innermost
 
 Door = Literal["train", "estimator", "command"]
 USUAL_STEP = 1e-3
@@ -141,24 +141,20 @@ def with_rate(optimizer: Any, rate: float) -> Any:
     >>> with_rate(SGD(0.5), 0.001)
     SGD(learning_rate=0.001)
     """
-    optimizer = as_optimizer(optimizer)
-    if isinstance(optimizer, ClipByNorm | Averaged):
-        return optimizer._replace(optimizer=with_rate(optimizer.optimizer, rate))
-    return (
-        optimizer._replace(learning_rate=rate) if hasattr(optimizer, "learning_rate") else optimizer
-    )
+
+    def at_rate(inside: Any) -> Any:
+        return inside._replace(learning_rate=rate) if hasattr(inside, "learning_rate") else inside
+
+    return map_innermost(at_rate, as_optimizer(optimizer))
 
 
 def inner(optimizer: Any) -> Any:
-    """Return the optimizer inside all wrappers.
+    """Return the optimizer inside all wrappers, given by name or as an object.
 
-    >>> from glassnet.nn.optimizers import SGD
-    >>> inner(ClipByNorm(SGD(0.5)))
-    SGD(learning_rate=0.5)
+    >>> inner("sgd")
+    SGD(learning_rate=0.01)
     """
-    optimizer = as_optimizer(optimizer)
-    inside = isinstance(optimizer, ClipByNorm | Averaged)
-    return inner(optimizer.optimizer) if inside else optimizer
+    return innermost(as_optimizer(optimizer))
 
 
 def rounded(value: float) -> float:

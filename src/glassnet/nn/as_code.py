@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from glassnet.nn.optimizer_wrappers import innermost
 from glassnet.nn.optimizers import OPTIMIZERS
 
 
@@ -81,8 +82,7 @@ def flags(parameters: Mapping[str, Any]) -> str:
 
 def _optimizer_flags(optimizer: Any) -> str:
     """Return the name and the learning rate by which the command makes an optimizer; it knows no wrappers."""
-    while hasattr(optimizer, "optimizer"):
-        optimizer = optimizer.optimizer
+    optimizer = innermost(optimizer)
     kinds = {(type(known), getattr(known, "nesterov", None)): n for n, known in OPTIMIZERS.items()}
     name = kinds[type(optimizer), getattr(optimizer, "nesterov", None)]
     return f"--optimizer {name} --learning-rate {typed(optimizer.learning_rate)}"

@@ -1,10 +1,17 @@
-"""Wrappers: what goes around an optimizer, and what a person may give for one.
+"""Wrap an optimizer: clip its gradients, average its steps, or use one of optax.
 
 A wrapper obeys the Optimizer contract (`optimizers`) and holds another optimizer in its field `optimizer`.
+Wrappers nest in any order. Everything that looks inside them uses `unwrapped`, `innermost`, `map_innermost`.
+
+    ClipByNorm, Averaged          the wrappers
+    Transformation                an optax transformation as an optimizer
+    as_optimizer                  what a person may give for an optimizer
+    init_average, update_average  the average that predicts, if one of the wrappers is an `Averaged`
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -143,24 +150,84 @@ class Transformation:
         return updates, settled(ok, moved, state)
 
 
+WRAPPERS = (ClipByNorm, Averaged)
+
+
+def unwrapped(optimizer: Any) -> Iterator[Any]:
+    """Yield an optimizer, then the one inside it, and so on to the innermost.
+
+    >>> [type(o).__name__ for o in unwrapped(ClipByNorm(Averaged(Adam())))]
+    ['ClipByNorm', 'Averaged', 'Adam']
+    """
+    yield optimizer
+    if isinstance(optimizer, WRAPPERS):
+        yield from unwrapped(optimizer.optimizer)
+
+
+def innermost(optimizer: Any) -> Any:
+    """Return the optimizer inside all wrappers.
+
+    >>> innermost(ClipByNorm(Averaged(Adam(0.1)))).learning_rate
+    0.1
+    """
+    *_, inside = unwrapped(optimizer)
+    return inside
+
+
+def map_innermost(change: Callable[[Any], Any], optimizer: Any) -> Any:
+    """Return the same wrappers around a changed innermost optimizer.
+
+    >>> map_innermost(lambda adam: adam._replace(learning_rate=0.1), ClipByNorm(Adam())).learning_rate
+    0.1
+    """
+    if isinstance(optimizer, WRAPPERS):
+        return optimizer._replace(optimizer=map_innermost(change, optimizer.optimizer))
+    return change(optimizer)
+
+
+def averaging(optimizer: Any) -> Averaged | None:
+    """Return the wrapper that averages, at whatever depth it stands; None if no average is asked for."""
+    return next((o for o in unwrapped(optimizer) if isinstance(o, Averaged)), None)
+
+
+def init_average(optimizer: Any, weights: Any) -> Any:
+    """Return the average before the first step: the weights themselves, or () if nothing is averaged."""
+    return () if averaging(optimizer) is None else weights
+
+
+def update_average(optimizer: Any, average: Any, weights: Any, step: Any) -> Any:
+    """Return the average after a step that led to these weights; () if nothing is averaged."""
+    wrapper = averaging(optimizer)
+    return () if wrapper is None else wrapper.average(average, weights, step)
+
+
 def as_optimizer(given: Any) -> Any:
     """Return one of our optimizers as it is, and any optax transformation as a `Transformation`.
 
     Raises
     ------
-    ConfigurationError: it is neither, nor the name of one.
+    ConfigurationError: it is neither, nor the name of one; or an `Averaged` stands inside another.
 
     >>> as_optimizer("adam").learning_rate
     0.001
     """
-    found = resolve("optimizer", given, OPTIMIZERS)
-    if isinstance(found, (ClipByNorm, Averaged)):
-        return found._replace(optimizer=as_optimizer(found.optimizer))
-    if isinstance(found, (Transformation, *map(type, OPTIMIZERS.values()))):
-        return found
-    has_both = callable(getattr(found, "init", None)) and callable(getattr(found, "update", None))
-    if has_both and not isinstance(found, type):  # a class has them too, but gn.Adam lacks its ()
-        return Transformation(found)
+    optimizer = map_innermost(_as_innermost, given)
+    if sum(isinstance(o, Averaged) for o in unwrapped(optimizer)) > 1:
+        raise ConfigurationError(
+            "This gn.Averaged averages the average of another gn.Averaged inside it, but a network predicts"
+            " with one average: leave one of them out."
+        )
+    return optimizer
+
+
+def _as_innermost(given: Any) -> Any:
+    """Return what stands inside all wrappers as an optimizer."""
+    optimizer = resolve("optimizer", given, OPTIMIZERS)
+    if isinstance(optimizer, (Transformation, *map(type, OPTIMIZERS.values()))):
+        return optimizer
+    verbs = (getattr(optimizer, "init", None), getattr(optimizer, "update", None))
+    if all(map(callable, verbs)) and not isinstance(optimizer, type):  # gn.Adam lacks its ()
+        return Transformation(optimizer)
     raise ConfigurationError(
         f"{given!r} is no optimizer. Give its name ('adam'), an object (gn.Adam(1e-3)),"
         " or an optax transformation."
@@ -174,12 +241,16 @@ def bind_schedules(optimizer: Any, total_steps: Any) -> Any:
     >>> bind_schedules(Adam(Cosine(0.1)), 500).learning_rate.steps
     500
     """
-    if isinstance(optimizer, (ClipByNorm, Averaged)):
-        return optimizer._replace(optimizer=bind_schedules(optimizer.optimizer, total_steps))
-    rate = getattr(optimizer, "learning_rate", None)
-    if isinstance(rate, Schedule):
-        return optimizer._replace(learning_rate=rate.bind(total_steps))
-    return optimizer
+
+    def bind(inside: Any) -> Any:
+        rate = getattr(inside, "learning_rate", None)
+        return (
+            inside._replace(learning_rate=rate.bind(total_steps))
+            if isinstance(rate, Schedule)
+            else inside
+        )
+
+    return map_innermost(bind, optimizer)
 
 
 def slowed(optimizer: Any, factor: Any) -> Any:
@@ -187,23 +258,25 @@ def slowed(optimizer: Any, factor: Any) -> Any:
 
     Raises
     ------
-    ConfigurationError: it keeps its learning rate to itself, as optax's transformations do.
+    ConfigurationError: its learning rate is hidden inside, as in optax's transformations.
 
     >>> from glassnet.nn.schedules import rate_at
     >>> rate_at(slowed(Averaged(Adam(0.1)), 0.5).learning_rate, 0)
     0.05
     """
-    if isinstance(optimizer, (ClipByNorm, Averaged)):
-        return optimizer._replace(optimizer=slowed(optimizer.optimizer, factor))
-    if not hasattr(optimizer, "learning_rate"):
-        raise ConfigurationError(
-            'on_divergence="rollback" halves the learning rate, which an optax transformation keeps to'
-            ' itself: use an optimizer of glassnet, such as gn.Adam(1e-3), or on_divergence="stop".'
-        )
-    return optimizer._replace(learning_rate=Slowed(optimizer.learning_rate, factor))
+
+    def slow(inside: Any) -> Any:
+        if not hasattr(inside, "learning_rate"):
+            raise ConfigurationError(
+                'on_divergence="rollback" halves the learning rate, but that of an optax transformation'
+                " cannot be changed from outside: use an optimizer of glassnet, such as gn.Adam(1e-3), or"
+                ' on_divergence="stop".'
+            )
+        return inside._replace(learning_rate=Slowed(inside.learning_rate, factor))
+
+    return map_innermost(slow, optimizer)
 
 
 def is_foreign(optimizer: Any) -> bool:
-    """Return whether the optimizer is, or holds, a transformation of optax: it must see each parameter."""
-    inside = getattr(optimizer, "optimizer", None)
-    return isinstance(optimizer, Transformation) or (inside is not None and is_foreign(inside))
+    """Return whether an optax transformation takes the steps: it must see each parameter by itself."""
+    return isinstance(innermost(optimizer), Transformation)

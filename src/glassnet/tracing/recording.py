@@ -24,7 +24,7 @@ from glassnet.nn.embeddings import Periodic
 from glassnet.nn.layers import BatchNorm, Context, Dropout, Layer
 from glassnet.nn.losses import Loss
 from glassnet.nn.network import Network, Place, is_plain, spread_traits
-from glassnet.nn.optimizer_wrappers import Averaged
+from glassnet.nn.optimizer_wrappers import init_average
 from glassnet.nn.penalties import Penalty
 from glassnet.training.batches import Data
 from glassnet.training.packing import Layout
@@ -216,7 +216,7 @@ def state_of(params: Params, layer_state: State, optimizer: Any, key: Key) -> Tr
     """Return a state to take a first step from: these parameters, no moments yet, step 0."""
     params, layer_state = jax.device_put((params, layer_state))
     zero: Any = np.zeros((), np.int32)
-    average = (params, layer_state) if isinstance(optimizer, Averaged) else ()
+    average = init_average(optimizer, (params, layer_state))
     no_rows: Any = np.zeros((1, 1), default_float())
     return TrainState(
         params, layer_state, optimizer.init(params), zero, zero, average, None, zero, key, key, zero,

@@ -16,7 +16,7 @@ from glassnet.fit.train import NO_PENALTY, Run, check_weights
 from glassnet.models.model import Model
 from glassnet.nn.layers import BatchNorm
 from glassnet.nn.network import Network
-from glassnet.nn.optimizer_wrappers import Averaged, as_optimizer
+from glassnet.nn.optimizer_wrappers import as_optimizer, averaging
 from glassnet.nn.optimizers import SGD
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
@@ -150,5 +150,5 @@ def notes_on(
         yield "Loss or gradient is not finite: training would stop here, and no parameter moves."
     if source.optimizer is None and isinstance(moves, SGD) and step is not None:
         yield "A model by itself keeps no optimizer: this step is SGD's, whatever it was trained with."
-    if isinstance(moves, Averaged) and step is not None:
+    if averaging(moves) is not None and step is not None:
         yield "The optimizer averages the parameters along its way; the average predicts, w goes on stepping."

@@ -12,7 +12,7 @@ import numpy as np
 
 from glassnet._precision import precision
 from glassnet.nn.losses import BinaryCrossEntropy, CrossEntropy, MeanSquaredError
-from glassnet.nn.optimizer_wrappers import Averaged, ClipByNorm
+from glassnet.nn.optimizer_wrappers import ClipByNorm, unwrapped
 from glassnet.nn.optimizers import SGD, Adam, AdamW, Momentum, RMSprop
 from glassnet.tracing.expressions import (
     Called,
@@ -118,14 +118,13 @@ def weight_step(
         said = f"∂L/∂{name}" + " + l1·sign(w)" * bool(l1) + " + l2·w" * bool(l2)
         g += at(parameter.penalty)
         found.append(pen.write("g", g, right, said))
-    optimizer = traced.step.optimizer
-    while isinstance(optimizer, Averaged | ClipByNorm):
-        if isinstance(optimizer, ClipByNorm) and traced.step.norm > float(optimizer.max_norm):
-            most, size = float(optimizer.max_norm), traced.step.norm
-            clipped = Quotient(Product((Number(g), Number(most))), Number(size))
-            g = g * most / size
+    norm = traced.step.norm
+    for optimizer in unwrapped(traced.step.optimizer):
+        if isinstance(optimizer, ClipByNorm) and norm > float(optimizer.max_norm):
+            limit = float(optimizer.max_norm)
+            clipped = Quotient(Product((Number(g), Number(limit))), Number(norm))
+            g, norm = g * limit / norm, limit
             found.append(pen.write("g", g, clipped, "g·max_norm/‖g‖", "clipped"))
-        optimizer = optimizer.optimizer
     found += _moves(pen, optimizer, parameter, place, g, decays)
     new = at(parameter.new)
     right = Sum((Number(w), Number(at(parameter.update))))

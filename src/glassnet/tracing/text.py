@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glassnet.display.html import clean, counted
-from glassnet.nn.optimizer_wrappers import Averaged, ClipByNorm
+from glassnet.nn.optimizer_wrappers import unwrapped
 from glassnet.tracing.expressions import written
 from glassnet.tracing.own_units import Answer, GivenColumn, value_text
 from glassnet.tracing.records import LayerTrace, Parameter, Traced, norm
@@ -156,11 +156,12 @@ def optimizer_name(optimizer: Any) -> str:
     """Return an optimizer's name, with that of the one inside it.
 
     >>> from glassnet.nn.optimizers import Adam
+    >>> from glassnet.nn.optimizer_wrappers import ClipByNorm
     >>> optimizer_name(ClipByNorm(Adam()))
     'ClipByNorm(Adam)'
     """
-    inside = isinstance(optimizer, Averaged | ClipByNorm)
-    return type(optimizer).__name__ + (f"({optimizer_name(optimizer.optimizer)})" if inside else "")
+    names = [type(part).__name__ for part in unwrapped(optimizer)]
+    return "(".join(names) + ")" * (len(names) - 1)
 
 
 def parameter_rows(traced: Traced) -> list[list[str]]:

@@ -22,7 +22,7 @@ from glassnet._checks import check_count, check_range
 from glassnet._precision import default_float
 from glassnet._types import Shape
 from glassnet.errors import ConfigurationError
-from glassnet.nn.optimizer_wrappers import Averaged, ClipByNorm, as_optimizer, bind_schedules
+from glassnet.nn.optimizer_wrappers import as_optimizer, bind_schedules, innermost
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import Schedule
 from glassnet.training.batches import Data, batch_count
@@ -242,9 +242,9 @@ def unfinished(state: TrainState, epochs: int) -> np.ndarray:
 
 def checked(optimizer: Any) -> Any:
     """Return an optimizer whose learning rate, if it is a number of its own, can be one."""
-    inner = optimizer.optimizer if isinstance(optimizer, (ClipByNorm, Averaged)) else optimizer
-    if hasattr(inner, "learning_rate") and not isinstance(inner.learning_rate, Schedule):
-        check_range("learning_rate", inner.learning_rate, 0, math.inf)
+    inside = innermost(optimizer)
+    if hasattr(inside, "learning_rate") and not isinstance(inside.learning_rate, Schedule):
+        check_range("learning_rate", inside.learning_rate, 0, math.inf)
     return optimizer
 
 

@@ -23,7 +23,7 @@ from glassnet._types import Array, Params, State
 from glassnet.nn.layers import Trait
 from glassnet.nn.metrics import METRICS
 from glassnet.nn.network import spread_traits
-from glassnet.nn.optimizer_wrappers import Averaged, is_foreign
+from glassnet.nn.optimizer_wrappers import is_foreign, update_average
 from glassnet.nn.optimizers import global_norm
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
@@ -226,12 +226,10 @@ def train_step(
     finite = jnp.isfinite(value) & jnp.isfinite(norm) & (state.status == RUNNING)
     updates, optimizer_state = update(optimizer, grads, state, finite, traits, layout)
     moved = (jax.tree.map(jnp.add, state.params, updates), layer_state)
-    params, layer_state = jax.tree.map(partial(jnp.where, finite), moved, state[:2])
-    average = state.average
-    if isinstance(optimizer, Averaged):
-        average = optimizer.average(average, (params, layer_state), state.step + 1)
+    before = (state.params, state.layer_state)
+    params, layer_state = jax.tree.map(partial(jnp.where, finite), moved, before)
     state = state._replace(
-        average=average,
+        average=update_average(optimizer, state.average, (params, layer_state), state.step + 1),
         params=params,
         layer_state=layer_state,
         optimizer_state=optimizer_state,

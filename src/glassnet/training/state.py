@@ -13,7 +13,7 @@ from glassnet._precision import default_float
 from glassnet._types import Array, Key, Params, Shape, State
 from glassnet.nn.losses import Loss
 from glassnet.nn.network import Network
-from glassnet.nn.optimizer_wrappers import Averaged
+from glassnet.nn.optimizer_wrappers import init_average
 from glassnet.nn.penalties import Penalty
 
 RUNNING, CONVERGED, STOPPED_EARLY, DIVERGED = 0, 1, 2, 3
@@ -91,7 +91,6 @@ def initial_state(
     """Return the state before the first step, and the shape of the network's output."""
     params, layer_state, out_shape = network.init(keys.fold_in(key, 0), in_shape)
     params, layer_state = jax.device_put((params, layer_state))
-    average = (params, layer_state) if isinstance(optimizer, Averaged) else ()
     best = (
         Best(params, layer_state, _infinite(), _ZERO, _no_losses(plan)) if plan.keep_best else None
     )
@@ -101,7 +100,7 @@ def initial_state(
         optimizer_state=optimizer.init(params),
         step=_ZERO,
         epoch=_ZERO,
-        average=average,
+        average=init_average(optimizer, (params, layer_state)),
         best=best,
         stale=_ZERO,
         key=keys.fold_in(key, 1),
