@@ -99,7 +99,7 @@ def test_the_program_stops_each_network_when_its_own_time_has_come():
         assert not stopped or trial.history.best_epoch == trial.history.n_epochs - 3
 
 
-@pytest.mark.parametrize("limit", ["MOST_PARAMETERS", "MOST_NUMBERS"])
+@pytest.mark.parametrize("limit", ["MAX_PARAMETERS", "MAX_STACKED_NUMBERS"])
 def test_what_does_not_fit_memory_together_trains_in_turn(monkeypatch, limit):
     model = gn.NeuralClassifier((4,), epochs=4, batch_size=16, random_state=0, members=3)
 

@@ -319,7 +319,7 @@ def test_a_callback_stops_the_run():
 @needs_callbacks
 def test_networks_that_train_one_after_the_other(monkeypatch):
     """As where they are too many for memory: one walk of epochs a part, and each snapshot has all so far."""
-    monkeypatch.setattr("glassnet.training.jobs.MOST_PARAMETERS", 1)
+    monkeypatch.setattr("glassnet.training.jobs.MAX_PARAMETERS", 1)
     told = Recorder()
     classifier(members=2).set_callbacks(told).fit(X, y)
     assert told.asked is None

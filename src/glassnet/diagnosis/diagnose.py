@@ -17,9 +17,8 @@ from glassnet.errors import ConfigurationError, DataError, DivergenceError
 from glassnet.models.model import Model
 from glassnet.nn.losses import CustomLoss, Loss
 from glassnet.training.batches import Data
-from glassnet.training.jobs import Finished, Job
+from glassnet.training.jobs import Job, Outcome
 from glassnet.training.passes import encoded_rows
-from glassnet.training.state import DIVERGED
 
 Check = Callable[[Evidence], Iterable[Finding]]
 
@@ -46,10 +45,10 @@ CONSEQUENCES = ("underfitting",)
 
 
 class Patient(NamedTuple):
-    """What is diagnosed: what predicts, the end of each network's training (none for a model), the door."""
+    """What is diagnosed: what predicts, the outcome of each network (none for a model), and the door."""
 
     model: Model
-    ends: tuple[Finished, ...]
+    outcomes: tuple[Outcome, ...]
     door: Door
     own_network: bool
 
@@ -111,12 +110,12 @@ def diagnose(
     return replace(found, change=before.compare(found))
 
 
-def diagnose_job(job: Job, ended: Finished, model: Model | None) -> Diagnosis:
+def diagnose_job(job: Job, outcome: Outcome, model: Model | None) -> Diagnosis:
     """Return the diagnosis of a network of one's own that has trained, by the rows of its job.
 
     model: what predicts; None: it diverged.
     """
-    patient = Patient(model or last_model(job.blueprint, ended), (ended,), "train", True)
+    patient = Patient(model or last_model(job.blueprint, outcome), (outcome,), "train", True)
     return examined(patient, job.data[0], job.validation[0])
 
 
@@ -135,31 +134,23 @@ def patient_of(what: Any) -> Patient:
         from_table = what.encoder is not None or "task" in what.info
         return Patient(what, (), "estimator" if from_table else "train", not from_table)
     if isinstance(what, DivergenceError) and what.finished:
-        end = what.finished[0]
+        outcome = what.finished[0]
         door: Door = "train" if what.blueprint.encoder is None else "estimator"
-        return Patient(last_model(what.blueprint, end), (end,), door, door == "train")
+        return Patient(last_model(what.blueprint, outcome), (outcome,), door, door == "train")
     if hasattr(what, "model_"):
-        ends = [
-            Finished(*parts)
-            for parts in zip(
-                what.states_, what.histories_, [what.status_] * len(what.states_), what.settings_,
-                strict=True,
-            )
-        ]  # fmt: skip
-        healthy = tuple(end for end in ends if int(end.state.status) != DIVERGED)
+        healthy = tuple(outcome for outcome in what.outcomes_ if not outcome.diverged)
         return Patient(what.model_, healthy, "estimator", what.network is not None)
-    if isinstance(getattr(what, "model", None), Model) and getattr(what, "settings", None):
-        end = Finished(what.state, what.history, what.status, what.settings)
-        return Patient(what.model, (end,), "train", True)
+    if isinstance(getattr(what, "outcome", None), Outcome):
+        return Patient(what.model, (what.outcome,), "train", True)
     raise ConfigurationError(
         f"{type(what).__name__} cannot be diagnosed: give a run of gn.train, a fitted estimator, a model, or"
         " the DivergenceError that training ended with."
     )
 
 
-def last_model(blueprint: Model, end: Finished) -> Model:
+def last_model(blueprint: Model, outcome: Outcome) -> Model:
     """Return a network that diverged, with its last good weights."""
-    params, state = jax.tree.map(np.asarray, (end.state.params, end.state.layer_state))
+    params, state = jax.tree.map(np.asarray, (outcome.state.params, outcome.state.layer_state))
     return replace(blueprint, params=params, layer_state=state)
 
 
@@ -171,10 +162,10 @@ def examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:
 
 
 def _examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:
-    model, ends = patient.model, patient.ends
+    model, outcomes = patient.model, patient.outcomes
     place = worst_member(model, rows)
     evidence = Evidence(
-        member_of(model, place), model, rows, held, ends[place] if ends else None,
+        member_of(model, place), model, rows, held, outcomes[place] if outcomes else None,
         patient.door, patient.own_network,
     )  # fmt: skip
     found = [finding for check in ILLNESSES.values() for finding in check(evidence)]

@@ -32,7 +32,7 @@ from glassnet.nn.optimizer_wrappers import as_optimizer, bind_schedules, is_fore
 from glassnet.nn.optimizers import Adam, AdamW, RMSprop
 from glassnet.training.batches import Data
 from glassnet.training.history import History
-from glassnet.training.jobs import Finished
+from glassnet.training.jobs import Outcome
 from glassnet.training.passes import LayerPass, Pass, pass_through
 from glassnet.training.state import DIVERGED
 
@@ -49,7 +49,7 @@ class Evidence:
 
     model: a single network (of many members, the one looked at); whole: what predicts.
     rows, held: encoded; held: rows it has not learned from, if any are known.
-    end: of its training; None for a model alone. door: whose parameters the advice names.
+    outcome: of its training; None for a model alone. door: whose parameters the advice names.
     own_network: whether the person gave the network, so that only a network can take its place.
     """
 
@@ -57,7 +57,7 @@ class Evidence:
     whole: Model
     rows: Data
     held: Data | None
-    end: Finished | None
+    outcome: Outcome | None
     door: Door
     own_network: bool
 
@@ -82,10 +82,10 @@ class Evidence:
     @cached_property
     def beginning(self) -> tuple[Params, State] | None:
         """The weights before the first step, drawn again."""
-        if self.end is None:
+        if self.outcome is None:
             return None
         with precision(self.model.dtype):
-            key = keys.fold_in(self.end.settings.key, 0)
+            key = keys.fold_in(self.outcome.settings.key, 0)
             params, state, _ = self.model.network.init(key, self.model.in_shape)
         return params, state
 
@@ -120,9 +120,9 @@ class Evidence:
     @cached_property
     def step_sizes(self) -> dict[str, float]:
         """By layer of neurons ‖ΔW‖ / ‖W‖: the first step at the run's learning rate, beside the weights."""
-        if self.end is None or self.first is None or self.learning_rate is None:
+        if self.outcome is None or self.first is None or self.learning_rate is None:
             return {}
-        optimizer = as_optimizer(self.end.settings.optimizer)
+        optimizer = as_optimizer(self.outcome.settings.optimizer)
         if is_foreign(optimizer):
             return {}
         optimizer = bind_schedules(with_rate(optimizer, self.learning_rate), 1.0)
@@ -148,7 +148,7 @@ class Evidence:
         gradients, H v = (g(w + ε v) - g(w - ε v)) / 2ε; with momentum μ steps add up, and the rate is (1 -
         μ) / λ.
         """
-        if self.beginning is None or self.end is None:
+        if self.beginning is None or self.outcome is None:
             return None
         weights, state = self.beginning
         flat, unravel = ravel_pytree(weights)
@@ -165,7 +165,7 @@ class Evidence:
             curvature = float(np.linalg.norm(direction))
             if not 0 < curvature < np.inf:
                 return None
-        momentum = float(getattr(inner(self.end.settings.optimizer), "momentum", 0.0))
+        momentum = float(getattr(inner(self.outcome.settings.optimizer), "momentum", 0.0))
         return (1 - momentum) / curvature
 
     def _gradient(self, found: Pass) -> Values:
@@ -177,17 +177,17 @@ class Evidence:
     @property
     def history(self) -> History:
         """The network's history, empty for a model alone."""
-        return History() if self.end is None else self.end.history
+        return History() if self.outcome is None else self.outcome.history
 
     @property
     def diverged(self) -> bool:
         """Whether the loss or its gradient became infinite or undefined."""
-        return self.end is not None and int(self.end.state.status) == DIVERGED
+        return self.outcome is not None and int(self.outcome.state.status) == DIVERGED
 
     @property
     def kept_best(self) -> bool:
         """Whether the weights that predict are those of the best epoch, not of the last."""
-        return self.end is not None and self.end.state.best is not None
+        return self.outcome is not None and self.outcome.state.best is not None
 
     @cached_property
     def losses(self) -> Values:
@@ -215,16 +215,16 @@ class Evidence:
     @property
     def oversteps(self) -> bool:
         """Whether the learning rate is far beyond the usual: tenfold, or where gradient descent climbs."""
-        if self.end is None or self.learning_rate is None:
+        if self.outcome is None or self.learning_rate is None:
             return False
-        usual = self._usual_rate(self.end.settings.optimizer, self.learning_rate)
+        usual = self._usual_rate(self.outcome.settings.optimizer, self.learning_rate)
         return self.learning_rate > (10 if usual == USUAL_RATE else 2) * usual
 
     def slower(self) -> tuple[dict[str, Any], str]:
         """Return a lower learning rate, and what it is for."""
-        assert self.end is not None
+        assert self.outcome is not None
         optimizer, rate = (
-            as_optimizer(self.end.settings.optimizer),
+            as_optimizer(self.outcome.settings.optimizer),
             self.learning_rate or USUAL_RATE,
         )
         if is_foreign(optimizer):
@@ -234,8 +234,8 @@ class Evidence:
 
     def faster(self) -> tuple[dict[str, Any], str]:
         """Return a higher learning rate, and what it is for."""
-        assert self.end is not None
-        optimizer, rate = self.end.settings.optimizer, self.learning_rate or USUAL_RATE
+        assert self.outcome is not None
+        optimizer, rate = self.outcome.settings.optimizer, self.learning_rate or USUAL_RATE
         new = rounded(max(self._usual_rate(optimizer, rate), rate * 10))
         return {"optimizer": with_rate(optimizer, new)}, "larger steps"
 

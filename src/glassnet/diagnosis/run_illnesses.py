@@ -48,9 +48,9 @@ FEW_EPOCHS = 8  # fewer say nothing of a trend
 
 def divergence(e: Evidence) -> Iterator[Finding]:
     """Find a run that ended because a number became infinite or undefined."""
-    if not e.diverged or e.end is None:
+    if not e.diverged or e.outcome is None:
         return
-    state, rate = e.end.state, e.learning_rate
+    state, rate = e.outcome.state, e.learning_rate
     step = max(e.step_sizes.values(), default=math.nan)
     said = "" if rate is None else f"; the learning rate was {rate:g}"
     said += "" if step != step else f", its first step {step:.2g} of the weights' size"
@@ -93,9 +93,9 @@ def rate_too_large(e: Evidence) -> Iterator[Finding]:
 def rate_too_small(e: Evidence) -> Iterator[Finding]:
     """Find a loss that was still on its way down, or never left, in steps small beside the weights."""
     step, losses = max(e.step_sizes.values(), default=math.inf), e.losses
-    if step > SMALL_STEP or e.end is None or not len(losses) or e.explained > LEARNED:
+    if step > SMALL_STEP or e.outcome is None or not len(losses) or e.explained > LEARNED:
         return
-    path = step * int(e.end.state.step)
+    path = step * int(e.outcome.state.step)
     if not (path < STILL or _falling(losses)):
         return
     yield Finding(
@@ -104,7 +104,7 @@ def rate_too_small(e: Evidence) -> Iterator[Finding]:
         f"after {len(losses)} epochs the loss had gone from {losses[0]:.4g} to {losses[-1]:.4g} and"
         f" {'was still falling' if _falling(losses) else 'had hardly begun to fall'}; the first step was"
         f" {step:.2g} of the weights' size (usual: {USUAL_STEP:g}) at learning rate {e.learning_rate:g},"
-        f" {int(e.end.state.step)} such steps are {path:.2g} of it",
+        f" {int(e.outcome.state.step)} such steps are {path:.2g} of it",
         "all layers",
         "Steps that are small beside the weights need very many epochs to get anywhere.",
         *e.told(*e.faster()),
@@ -114,7 +114,7 @@ def rate_too_small(e: Evidence) -> Iterator[Finding]:
 
 def imbalance(e: Evidence) -> Iterator[Finding]:
     """Find a rare class that the network mostly overlooks."""
-    if e.classes is None or (e.end is not None and e.end.settings.weighted):
+    if e.classes is None or (e.outcome is not None and e.outcome.settings.weighted):
         return
     truth, predicted = e.answers(e.rows)
     counts = np.bincount(truth, minlength=len(e.classes))
@@ -193,7 +193,7 @@ def _turned(e: Evidence, now: float) -> bool:
 def underfitting(e: Evidence) -> Iterator[Finding]:
     """Find a network that explains less of its own rows than a simple model explains of new ones."""
     weighted = (
-        e.end is not None and e.end.settings.weighted
+        e.outcome is not None and e.outcome.settings.weighted
     )  # then the rows are not what it was to learn
     if weighted or e.diverged or e.explained > LEARNED:
         return
@@ -217,8 +217,8 @@ def underfitting(e: Evidence) -> Iterator[Finding]:
 def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
     """Return what to change, what holds the network back, and what the change is for."""
     network = e.model.network
-    if e.end is not None:
-        penalty = e.end.settings.penalty
+    if e.outcome is not None:
+        penalty = e.outcome.settings.penalty
         for name in ("l1", "l2"):
             if float(getattr(penalty, name)) > 0 and e.penalty > MARGIN * e.guess_loss:
                 said = f"{name}={float(getattr(penalty, name)):g} keeps the weights too small."
@@ -230,7 +230,7 @@ def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
         )
         said = f"dropout leaves it {1 - max(rates):.0%} of its neurons at a time."
         return parameters, said, "fewer neurons dropped"
-    epochs = 0 if e.end is None else e.end.settings.epochs
+    epochs = 0 if e.outcome is None else e.outcome.settings.epochs
     if _falling(e.losses) and len(e.losses) == epochs:  # it did not stop by itself
         said = f"the loss was still falling after {len(e.losses)} epochs."
         return {"epochs": 10 * epochs}, said, "more time"

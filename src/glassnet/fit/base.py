@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-import jax
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
@@ -59,7 +58,7 @@ from glassnet.training.batches import Data
 from glassnet.training.checkpoints import as_checkpoint
 from glassnet.training.divergence import as_policy
 from glassnet.training.history import History
-from glassnet.training.jobs import Finished, Job, Settings, finished_model, run_jobs, with_errors
+from glassnet.training.jobs import Job, Outcome, Settings, finished_model, run_jobs, with_errors
 from glassnet.training.loop import TimeLimit, start
 from glassnet.training.state import Plan, TrainState, continued
 
@@ -84,7 +83,6 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     """A network behind `fit` and `predict`; the two public classes add their parameters and their losses."""
 
     class_weight: Any = None  # the classifier has it as a parameter
-    n_iter_: int
 
     @with_callbacks  # type: ignore[untyped-decorator]  # scikit-learn publishes no types
     def fit(self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None) -> Self:
@@ -145,8 +143,8 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         callbacks: list[Any] = [*as_callbacks(self.callbacks), *limit]
         checkpoint = None if told is None else as_checkpoint(self.checkpoint)
         with fit_tasks(self, job, told) as tasks:
-            ended = run_jobs([job], [*callbacks, *tasks], checkpoint=checkpoint)[0]
-            return self._keep(job, ended)
+            (outcomes,) = run_jobs([job], [*callbacks, *tasks], checkpoint=checkpoint)
+            return self._keep(job, outcomes)
 
     def _job(
         self, rows: _Rows, validation: Any, again: bool, partial: bool = False, classes: Any = None
@@ -213,21 +211,47 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         epoch: Any = np.asarray(self.n_iter_, np.int32)
         return tuple(continued(state._replace(epoch=epoch), plan) for state in self.states_)
 
-    def _keep(self, job: Job, finished: Sequence[Finished]) -> Self:
-        """Keep what came out as scikit-learn's attributes."""
-        model = finished_model(job.blueprint, finished, job.on_divergence)
-        self.model_: Model = with_errors(model, job, finished)
-        self.states_: tuple[TrainState, ...] = tuple(
-            jax.tree.map(np.asarray, end.state) for end in finished
-        )
-        self.histories_: tuple[History, ...] = tuple(end.history for end in finished)
-        self.settings_: tuple[Settings, ...] = tuple(end.settings for end in finished)
-        self.history_: History = History.mean(self.histories_)
-        self.n_iter_ = max(int(history["epoch"][-1]) for history in self.histories_)
-        watched = job.validation[0]
-        self.n_validation_ = 0 if watched is None else len(watched.x)
-        self.status_ = finished[0].status
+    def _keep(self, job: Job, outcomes: Sequence[Outcome]) -> Self:
+        """Become fitted: hold the model and the outcome of each member's training."""
+        model = finished_model(job.blueprint, outcomes, job.on_divergence)
+        self.model_: Model = with_errors(model, job.validation[: len(outcomes)], outcomes)
+        self.outcomes_: tuple[Outcome, ...] = tuple(outcomes)
         return self
+
+    @property
+    def states_(self) -> tuple[TrainState, ...]:
+        """Each member's state after its last step."""
+        return tuple(outcome.state for outcome in self.outcomes_)
+
+    @property
+    def histories_(self) -> tuple[History, ...]:
+        """Each member's history."""
+        return tuple(outcome.history for outcome in self.outcomes_)
+
+    @property
+    def history_(self) -> History:
+        """One row an epoch: the mean over the members."""
+        return History.mean(self.histories_)
+
+    @property
+    def settings_(self) -> tuple[Settings, ...]:
+        """What each member was trained with."""
+        return tuple(outcome.settings for outcome in self.outcomes_)
+
+    @property
+    def status_(self) -> str:
+        """How the first member's training ended."""
+        return self.outcomes_[0].status
+
+    @property
+    def n_iter_(self) -> int:
+        """The epochs of the member that trained longest."""
+        return max(int(history["epoch"][-1]) for history in self.histories_)
+
+    @property
+    def n_validation_(self) -> int:
+        """The rows that a member watched and did not learn from."""
+        return self.outcomes_[0].settings.n_validation
 
     def _watched(
         self, rows: _Rows, t: np.ndarray, validation: Any, recipe: Recipe, partial: bool, seed: int
@@ -404,7 +428,9 @@ def job_of(
     return estimator._job(rows, validation, again=False)
 
 
-def fitted(estimator: NeuralEstimator, job: Job, ended: Sequence[Finished], **changed: Any) -> Any:
+def fitted(
+    estimator: NeuralEstimator, job: Job, outcomes: Sequence[Outcome], **changed: Any
+) -> Any:
     """Return a copy of the estimator, other parameters set, as it would be after this job.
 
     Raises
@@ -414,4 +440,4 @@ def fitted(estimator: NeuralEstimator, job: Job, ended: Sequence[Finished], **ch
     model = copy.copy(estimator)
     for name, value in changed.items():
         setattr(model, name, value)
-    return model._keep(job, ended)
+    return model._keep(job, outcomes)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from glassnet.training.divergence import Rollback
-from glassnet.training.jobs import Finished, Job, Settings, apart, parts_of
+from glassnet.training.jobs import Job, Outcome, Settings, groups_of, unstacked
 from glassnet.training.loop import STATUS, Event, unfinished
 
 try:
@@ -59,11 +59,10 @@ class FitTasks:
         metadata = {} if weight is None else {"sample_weight": weight}
         self._said = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._estimator, self._job = estimator, job
-        self._earlier: list[Finished] = []  # networks of the parts that have ended
+        self._earlier: list[Outcome] = []  # networks of the parts that have ended
         self._last: Event | None = None
         self._stopped = False
-        parts = parts_of([(job, place) for place in range(len(job.states))])
-        open_ended = len(parts) > 1 or isinstance(job.on_divergence, Rollback)
+        open_ended = len(groups_of(job.members)) > 1 or isinstance(job.on_divergence, Rollback)
         most = None if open_ended else max(0, job.epochs - int(job.states[0].epoch))
         self._fit = estimator._init_callback_context(max_subtasks=most)
         self._fit.call_on_fit_task_begin(**self._said)
@@ -91,21 +90,20 @@ class FitTasks:
         """Note that a part of the networks has ended."""
         self._earlier, self._last = self._ends(), None
 
-    def _ends(self) -> list[Finished]:
+    def _ends(self) -> list[Outcome]:
         """Return all networks so far as if they had ended here; of their histories the mean is known."""
         if self._last is None:
             return self._earlier
-        states, history = apart(self._last.state), self._last.history
+        history = self._last.history
+        members = self._job.members[len(self._earlier) :]
         return self._earlier + [
-            Finished(state, history, STATUS[int(state.status)], Settings.of(self._job, place))
-            for place, state in enumerate(states, start=len(self._earlier))
+            Outcome(state, history, STATUS[int(state.status)], Settings.of(member))
+            for member, state in zip(members, unstacked(self._last.state), strict=False)
         ]
 
     def _attributes(self) -> dict[str, Any]:
         """Return what would be fitted had `fit` ended here."""
-        ends = self._ends()
-        part = self._job._replace(validation=self._job.validation[: len(ends)])
-        kept = copy.copy(self._estimator)._keep(part, ends)
+        kept = copy.copy(self._estimator)._keep(self._job, self._ends())
         return {name: value for name, value in vars(kept).items() if name.endswith("_")}
 
     def end(self) -> None:

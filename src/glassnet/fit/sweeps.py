@@ -19,7 +19,7 @@ from glassnet.fit.variations import Settings, grid, vary
 from glassnet.nn.network import Network
 from glassnet.training.batches import batch_count
 from glassnet.training.history import History
-from glassnet.training.jobs import Finished, Job, run_jobs
+from glassnet.training.jobs import Job, Outcome, run_jobs
 from glassnet.training.loop import Callback
 from glassnet.training.progress import ProgressBar
 
@@ -147,7 +147,7 @@ class _Prepared(NamedTuple):
 
     job: Job
     numbers: Callable[[Settings], Settings]
-    finish: Callable[[Settings, Job, Sequence[Finished]], Any]
+    finish: Callable[[Settings, Job, Sequence[Outcome]], Any]
 
 
 def _prepared(
@@ -175,7 +175,7 @@ def _prepared(
     def numbers(settings: Settings) -> Settings:
         return {k: seed_of(v) if k == "seed" else v for k, v in settings.items()}
 
-    def finish(settings: Settings, job: Job, ended: Sequence[Finished]) -> Any:
+    def finish(settings: Settings, job: Job, ended: Sequence[Outcome]) -> Any:
         known = {"seed": "random_state", "dropout": "dropout", "l2": "l2"}
         changed = {known[name]: value for name, value in settings.items() if name in known}
         return fitted(estimator, job, ended, optimizer=job.optimizers[0], **changed)
@@ -195,7 +195,7 @@ def _check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
             )
 
 
-def _trial(settings: Settings, job: Job, ended: Sequence[Finished], finish: Any) -> Trial:
+def _trial(settings: Settings, job: Job, ended: Sequence[Outcome], finish: Any) -> Trial:
     diverged = all(end.status == "diverged" for end in ended)
     history = History.mean([end.history for end in ended])
     losses = history["validation_loss" if job.validation[0] is not None else "loss"]

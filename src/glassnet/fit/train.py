@@ -34,18 +34,15 @@ from glassnet.training.checkpoints import as_checkpoint
 from glassnet.training.divergence import as_policy
 from glassnet.training.history import History
 from glassnet.training.jobs import (
-    Finished,
     Job,
+    Outcome,
     Settings,
-    bound_optimizer,
     finished_model,
     run_jobs,
 )
 from glassnet.training.loop import Callback, EarlyStopping, start
 from glassnet.training.progress import ProgressBar
 from glassnet.training.state import DIVERGED, Plan, TrainState
-
-NO_PENALTY = Penalty()
 
 
 @dataclass(frozen=True)
@@ -58,18 +55,44 @@ class Run:
     status: "finished" (all epochs), "converged", "stopped early", "interrupted" or, with
         on_divergence="stop", "diverged": the model is then the last good one.
     optimizer: as it was used, schedules with the run's length. penalty: L1 and L2.
-    settings: what it was trained with, for `diagnose`.
+    settings: what it was trained with.
+    outcome: the record that history, state, status and settings are read from.
     diagnosis: what `train(..., diagnose=True)` found, else None.
     """
 
     model: Model
-    history: History
-    state: TrainState
-    status: str
-    optimizer: Any = None
-    penalty: Penalty = NO_PENALTY
-    settings: Settings | None = None
+    outcome: Outcome
     diagnosis: Diagnosis | None = None
+
+    @property
+    def history(self) -> History:
+        """One row an epoch."""
+        return self.outcome.history
+
+    @property
+    def state(self) -> TrainState:
+        """Parameters, optimizer state and counters after the last step."""
+        return self.outcome.state
+
+    @property
+    def status(self) -> str:
+        """How the run ended."""
+        return self.outcome.status
+
+    @property
+    def settings(self) -> Settings:
+        """What the network was trained with."""
+        return self.outcome.settings
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer as it was used."""
+        return self.settings.bound_optimizer
+
+    @property
+    def penalty(self) -> Penalty:
+        """The strengths of the L1 and L2 penalties."""
+        return self.settings.penalty
 
 
 def train(
@@ -157,15 +180,15 @@ def train(
         check_loss(job.plan.loss)
     bar: list[Callback] = [ProgressBar()] if progress else []
     saved = as_checkpoint(checkpoint, every, resume)
-    ended = run_jobs([job], [*as_callbacks(callbacks), *bar], chunk, saved)[0][0]
+    ((outcome,),) = run_jobs([job], [*as_callbacks(callbacks), *bar], chunk, saved)
     if not diagnose:
-        return finished_run(job, ended)
+        return finished_run(job, outcome)
     try:
-        run = finished_run(job, ended)
+        run = finished_run(job, outcome)
     except DivergenceError as error:
-        error.diagnosis = diagnose_job(job, ended, None)
+        error.diagnosis = diagnose_job(job, outcome, None)
         raise
-    return replace(run, diagnosis=diagnose_job(job, ended, run.model))
+    return replace(run, diagnosis=diagnose_job(job, outcome, run.model))
 
 
 def network_job(
@@ -219,18 +242,14 @@ def network_job(
     )  # fmt: skip
 
 
-def finished_run(job: Job, ended: Finished) -> Run:
+def finished_run(job: Job, outcome: Outcome) -> Run:
     """Return the run of a network that has trained.
 
     Raises
     ------
-    DivergenceError: it diverged, and that was not to be the end.
+    DivergenceError: it diverged, and `on_divergence` is not "stop".
     """
-    model = finished_model(job.blueprint, [ended], job.on_divergence)
-    optimizer = bound_optimizer(job, 0)
-    return Run(
-        model, ended.history, ended.state, ended.status, optimizer, job.penalties[0], ended.settings
-    )
+    return Run(finished_model(job.blueprint, [outcome], job.on_divergence), outcome)
 
 
 def check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:

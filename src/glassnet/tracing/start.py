@@ -12,7 +12,7 @@ from glassnet import keys
 from glassnet.encoding.objectives import as_target, encoded
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.fit.parameters import is_auto
-from glassnet.fit.train import NO_PENALTY, Run, check_weights
+from glassnet.fit.train import Run, check_weights
 from glassnet.models.model import Model
 from glassnet.nn.layers import BatchNorm
 from glassnet.nn.network import Network
@@ -34,7 +34,7 @@ class Source(NamedTuple):
     model: Model
     state: TrainState | None = None
     optimizer: Any = None
-    penalty: Penalty = NO_PENALTY
+    penalty: Penalty = Penalty()
 
 
 def source_of(given: Any) -> Source:

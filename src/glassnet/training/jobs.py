@@ -1,7 +1,7 @@
-"""Jobs: trainings with everything decided, run one by one or many networks in one program.
+"""Train jobs, many networks in one program wherever their programs would be the same.
 
-A job is what a door (`train`, an estimator, a sweep, folds) has made of a person's choices; what comes out
-is one `Finished` a network. Networks whose programs would be the same train together.
+A job is a training with everything decided. `train`, the estimators, sweeps and cross-validation make jobs;
+`run_jobs` trains them and returns one `Outcome` a network.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, NamedTuple
 
 import jax
@@ -31,56 +32,109 @@ from glassnet.training.loop import Callback, EarlyStopping, fit
 from glassnet.training.snapshot import stack
 from glassnet.training.state import TEMPERATURES, Plan, TrainState, predicting
 
-MOST_PARAMETERS = (
-    20_000_000  # that train together: some 400 MB with gradients, moments and the best
-)
-MOST_NUMBERS = 200_000_000  # of rows that are stacked, where each network has its own: 800 MB
+MAX_PARAMETERS = 20_000_000
+"""Parameters of all networks that train together: about 400 MB with gradients, moments and the best epoch."""
+MAX_STACKED_NUMBERS = 200_000_000
+"""Numbers in the rows of all networks that train together, if each has its own rows: about 800 MB."""
 
 
 class Job(NamedTuple):
-    """One training, or that of an ensemble's members: what is a tuple holds one a network."""
+    """A training with everything decided: of one network, or of the members of an ensemble.
 
-    blueprint: Model  # encodings, network and loss; no parameters yet
+    Each tuple holds one entry a network.
+    """
+
+    blueprint: Model  # encoders, network and loss; no parameters yet
     plan: Plan
-    keys: tuple[Key, ...]  # what its weights and dropout are drawn by
+    keys: tuple[Key, ...]  # initial weights and dropout are drawn from them
     states: tuple[TrainState, ...]
     histories: tuple[History, ...]
     optimizers: tuple[Any, ...]
     penalties: tuple[Penalty, ...]
-    data: tuple[Data, ...]  # one and the same where members share their rows
+    data: tuple[Data, ...]  # the same object where networks share their rows
     validation: tuple[Data | None, ...]
     epochs: int
     early_stopping: EarlyStopping | None
     on_divergence: Any = "raise"  # or "stop", or a Rollback
 
+    @property
+    def members(self) -> list[Member]:
+        """The networks one by one."""
+        columns = zip(
+            self.keys,
+            self.states,
+            self.histories,
+            self.optimizers,
+            self.penalties,
+            self.data,
+            self.validation,
+            strict=True,
+        )
+        return [Member(self, *column) for column in columns]
+
+
+class Member(NamedTuple):
+    """One network of a job: entry k of each of the job's tuples."""
+
+    job: Job
+    key: Key
+    state: TrainState
+    history: History
+    optimizer: Any
+    penalty: Penalty
+    data: Data
+    validation: Data | None
+
 
 class Settings(NamedTuple):
-    """What one network was trained with, as far as its state and history do not tell."""
+    """What one network was trained with, as far as its state and history do not show it."""
 
-    optimizer: Any
-    batch_size: int
-    epochs: int
+    optimizer: Any  # as it was given: a schedule may have no length yet
     penalty: Penalty
     key: Key
-    weighted: bool  # whether its rows had weights
+    batch_size: int
+    epochs: int
+    n_rows: int
+    n_validation: int  # rows that were watched and not learned from
+    weighted: bool  # whether the rows had weights
 
     @classmethod
-    def of(cls, job: Job, place: int) -> Settings:
+    def of(cls, member: Member) -> Settings:
         """Return the settings of one network of a job."""
         return cls(
-            job.optimizers[place], job.plan.batch_size, job.epochs, job.penalties[place],
-            job.keys[place], job.data[place].weight is not None,
-        )  # fmt: skip
+            optimizer=member.optimizer,
+            penalty=member.penalty,
+            key=member.key,
+            batch_size=member.job.plan.batch_size,
+            epochs=member.job.epochs,
+            n_rows=len(member.data.x),
+            n_validation=0 if member.validation is None else len(member.validation.x),
+            weighted=member.data.weight is not None,
+        )
+
+    @property
+    def bound_optimizer(self) -> Any:
+        """The optimizer as it was used: a schedule without a length of its own has the run's."""
+        steps = float(max(self.epochs, 1) * batch_count(self.n_rows, self.batch_size))
+        return bind_schedules(as_optimizer(self.optimizer), steps)
 
 
-class Finished(NamedTuple):
-    """The end of one network's training; of one that diverged, with its last good state."""
+class Outcome(NamedTuple):
+    """How the training of one network ended. If it diverged, the state is the last good one.
 
-    state: TrainState
+    `Run` and the estimators hold these records; their other attributes are read from them.
+    """
+
+    state: TrainState  # NumPy arrays
     history: History
     status: str
     settings: Settings
-    trouble: Trouble | None = None
+    trouble: Trouble | None = None  # how it diverged, if it did
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training ended because it diverged."""
+        return self.status == "diverged"
 
 
 def run_jobs(
@@ -88,207 +142,208 @@ def run_jobs(
     callbacks: Sequence[Callback] = (),
     chunk: int | None = None,
     checkpoint: Checkpoint | None = None,
-) -> list[list[Finished]]:
-    """Train the networks of all jobs and return by job what became of each of its networks."""
-    lanes = [(job, place) for job in jobs for place in range(len(job.states))]
-    found: dict[int, Finished] = {}
+) -> list[list[Outcome]]:
+    """Train the networks of all jobs and return the outcomes of each job's networks."""
+    members = [member for job in jobs for member in job.members]
+    outcomes: dict[int, Outcome] = {}
     with opened(checkpoint) as folder:
-        for number, some in enumerate(parts_of(lanes), start=1):
-            ended = _run_together([lanes[n] for n in some], callbacks, chunk, folder, number)
-            found.update(zip(some, ended, strict=True))
-    by_job: dict[int, list[Finished]] = {id(job): [] for job in jobs}
-    for number, (job, _) in enumerate(lanes):
-        by_job[id(job)].append(found[number])
-    return [by_job[id(job)] for job in jobs]
+        for number, indices in enumerate(groups_of(members), start=1):
+            group = [members[index] for index in indices]
+            trained = _train_together(group, callbacks, chunk, folder, number)
+            outcomes.update(zip(indices, trained, strict=True))
+    in_order = iter([outcomes[index] for index in range(len(members))])
+    return [list(islice(in_order, len(job.states))) for job in jobs]
 
 
-def parts_of(lanes: Sequence[tuple[Job, int]]) -> list[list[int]]:
-    """Return the numbers of the networks that train together, one program after the other."""
-    groups: dict[Any, list[int]] = {}
-    for number, (job, place) in enumerate(lanes):
-        groups.setdefault(_form(job, place), []).append(number)
-    parts: list[list[int]] = []
-    for numbers in groups.values():
-        most = _most_together([lanes[n] for n in numbers])
-        parts += [numbers[first : first + most] for first in range(0, len(numbers), most)]
-    return parts
+def groups_of(members: Sequence[Member]) -> list[list[int]]:
+    """Return the indices of the networks that train together, one list a program."""
+    alike: dict[Any, list[int]] = {}
+    for index, member in enumerate(members):
+        alike.setdefault(_form(member), []).append(index)
+    groups: list[list[int]] = []
+    for indices in alike.values():
+        limit = _max_together([members[index] for index in indices])
+        groups += [indices[first : first + limit] for first in range(0, len(indices), limit)]
+    return groups
 
 
-def _form(job: Job, place: int) -> Any:
-    """Return what must be the same for networks to train together."""
+def _form(member: Member) -> Any:
+    """Return what must be equal for networks to train in one program."""
 
     def shapes(tree: Any) -> Any:
         leaves, structure = jax.tree.flatten(tree)
         return structure, tuple((np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves)
 
-    state, optimizer = job.states[place], job.optimizers[place]
+    job, state = member.job, member.state
     order = np.asarray(state.order).tobytes()
-    together = (int(state.epoch), order, job.epochs, job.early_stopping, job.on_divergence)
-    rows = (shapes(job.data[place]), shapes(job.validation[place]), job.blueprint.dtype)
-    return job.plan, together, rows, shapes(state), jax.tree.structure(optimizer)
+    course = (int(state.epoch), order, job.epochs, job.early_stopping, job.on_divergence)
+    rows = (shapes(member.data), shapes(member.validation), job.blueprint.dtype)
+    return job.plan, course, rows, shapes(state), jax.tree.structure(member.optimizer)
 
 
-def _most_together(lanes: Sequence[tuple[Job, int]]) -> int:
-    """Return how many networks one program takes, for what they need in memory."""
-    job = lanes[0][0]
-    most = MOST_PARAMETERS // max(1, _size(job.states[0].params))
-    if _own_rows(lanes):
-        most = min(most, MOST_NUMBERS // max(1, _size((job.data[0], job.validation[0]))))
-    return max(1, most)
+def _max_together(members: Sequence[Member]) -> int:
+    """Return how many of these networks one program takes without using too much memory."""
+    first = members[0]
+    limit = MAX_PARAMETERS // max(1, _size(first.state.params))
+    if _have_separate_rows(members):
+        rows = _size((first.data, first.validation))
+        limit = min(limit, MAX_STACKED_NUMBERS // max(1, rows))
+    return max(1, limit)
 
 
 def _size(tree: Any) -> int:
     return sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(tree))
 
 
-def _own_rows(lanes: Sequence[tuple[Job, int]]) -> bool:
-    first, place = lanes[0]
-    return any(job.data[p] is not first.data[place] for job, p in lanes)
+def _have_separate_rows(members: Sequence[Member]) -> bool:
+    return any(member.data is not members[0].data for member in members)
 
 
-def _run_together(
-    lanes: Sequence[tuple[Job, int]],
+def _train_together(
+    members: Sequence[Member],
     callbacks: Sequence[Callback],
     chunk: int | None,
     folder: Folder | None,
     number: int,
-) -> list[Finished]:
-    """Train networks of one form in one program; they are so many'th part of the run."""
-    job, place = lanes[0]
-    states = [job.states[place] for job, place in lanes]
-    data, validation, plan = job.data[place], job.validation[place], job.plan
+) -> list[Outcome]:
+    """Train networks of one form in one program, the run's program of this number (from 1)."""
+    first = members[0]
+    job, plan, data, validation = first.job, first.job.plan, first.data, first.validation
     with precision(job.blueprint.dtype):
-        if len(lanes) == 1:
-            state = states[0]
+        if len(members) == 1:
+            state = first.state
         else:
-            plan = replace(plan, stacked=True, own_rows=_own_rows(lanes))
+            plan = replace(plan, stacked=True, own_rows=_have_separate_rows(members))
             if plan.own_rows:
-                data, validation = stack([(job.data[p], job.validation[p]) for job, p in lanes])
-            stacked = stack([state._replace(order=()) for state in states])
-            state = stacked._replace(order=states[0].order)
+                data, validation = stack([(member.data, member.validation) for member in members])
+            stacked = stack([member.state._replace(order=()) for member in members])
+            state = stacked._replace(order=first.state.order)
         ended = fit(
             jax.device_put(state),
-            [job.histories[place] for job, place in lanes],
+            [member.history for member in members],
             plan=plan,
-            optimizers=[job.optimizers[place] for job, place in lanes],
+            optimizers=[member.optimizer for member in members],
             data=jax.device_put(data),
             validation=jax.device_put(validation),
             epochs=job.epochs,
-            penalties=[job.penalties[place] for job, place in lanes],
+            penalties=[member.penalty for member in members],
             early_stopping=job.early_stopping,
             callbacks=callbacks,
             chunk=chunk,
             on_divergence=job.on_divergence,
-            checkpoints=folder and folder.part(number, _identity(lanes), job.on_divergence),
+            checkpoints=folder and folder.part(number, _identity(members), job.on_divergence),
         )
-    return [
-        Finished(state, history, status, Settings.of(*lane), trouble)
-        for state, history, status, trouble, lane in zip(
-            apart(ended.state), ended.histories, ended.statuses, ended.troubles, lanes, strict=True
-        )
-    ]
-
-
-def apart(state: TrainState) -> list[TrainState]:
-    """Return the states of networks that train together, one by one; of a single one its own."""
-    if np.ndim(state.epoch) == 0:
-        return [state]
-    arrays = jax.tree.map(np.asarray, state)
-    each = (
-        jax.tree.map(lambda leaf, k=k: leaf[k], arrays._replace(order=()))
-        for k in range(len(arrays.epoch))
+    columns = zip(
+        unstacked(ended.state),
+        ended.histories,
+        ended.statuses,
+        map(Settings.of, members),
+        ended.troubles,
+        strict=True,
     )
-    return [one._replace(order=arrays.order) for one in each]
+    return [Outcome(*column) for column in columns]
 
 
-def bound_optimizer(job: Job, place: int) -> Any:
-    """Return the optimizer of one network of a job as it is used, schedules with the run's length."""
-    total = float(max(job.epochs, 1) * batch_count(len(job.data[place].x), job.plan.batch_size))
-    return bind_schedules(as_optimizer(job.optimizers[place]), total)
+def unstacked(state: TrainState) -> list[TrainState]:
+    """Return the states of networks that train together one by one, as NumPy arrays."""
+    arrays: TrainState = jax.tree.map(np.asarray, state)
+    if np.ndim(arrays.epoch) == 0:
+        return [arrays]
+    shared = arrays._replace(order=())
+    members = (jax.tree.map(lambda leaf, k=k: leaf[k], shared) for k in range(len(arrays.epoch)))
+    return [member._replace(order=arrays.order) for member in members]
 
 
-def _identity(lanes: Sequence[tuple[Job, int]]) -> dict[str, str]:
-    """Return what decides each bit of a part of a run."""
-    job, place = lanes[0]
-    own = _own_rows(lanes)
+def _identity(members: Sequence[Member]) -> dict[str, str]:
+    """Return what decides each bit of what these networks become; a checkpoint is compared with it."""
+    first, job = members[0], members[0].job
+    separate = _have_separate_rows(members)
     return identity(
         job.plan,
-        optimizers=[bound_optimizer(j, p) for j, p in lanes],
-        penalties=[j.penalties[p] for j, p in lanes],
+        optimizers=[Settings.of(member).bound_optimizer for member in members],
+        penalties=[member.penalty for member in members],
         early_stopping=job.early_stopping,
-        data=[j.data[p] for j, p in lanes] if own else job.data[place],
-        validation=[j.validation[p] for j, p in lanes] if own else job.validation[place],
-        state=[j.states[p] for j, p in lanes],
+        data=[member.data for member in members] if separate else first.data,
+        validation=[member.validation for member in members] if separate else first.validation,
+        state=[member.state for member in members],
         dtype=job.blueprint.dtype,
     )
 
 
 def finished_model(
-    blueprint: Model, finished: Sequence[Finished], on_divergence: Any = "raise"
+    blueprint: Model, outcomes: Sequence[Outcome], on_divergence: Any = "raise"
 ) -> Model:
-    """Return the model of a job's networks, each with the parameters of its best epoch where that was kept.
+    """Return the model of a job's networks, each with the parameters of its best epoch if those were kept.
 
-    Members of an ensemble that diverged are left out, with a `DataWarning`. Where all did, with "stop" the
-    model is that of their last good states, with a `TrainingWarning`.
+    Members of an ensemble that diverged are left out, with a `DataWarning`. If all of them diverged and
+    `on_divergence` is "stop", the model has their last good parameters, with a `TrainingWarning`.
 
     Raises
     ------
-    DivergenceError: all of them diverged; its `blueprint` and `finished` tell `diagnose` of what.
+    DivergenceError: all of them diverged; `diagnose` reads its `blueprint` and `finished`.
     """
-    healthy = [end for end in finished if end.status != "diverged"]
-    lost = next((end.trouble for end in finished if end.trouble is not None), None)
-    if healthy and lost is not None:
+    healthy = [outcome for outcome in outcomes if not outcome.diverged]
+    trouble = next((outcome.trouble for outcome in outcomes if outcome.trouble is not None), None)
+    if healthy and trouble is not None:
         warnings.warn(
-            f"{len(finished) - len(healthy)} of {len(finished)} members diverged and are left out. {lost}",
+            f"{len(outcomes) - len(healthy)} of {len(outcomes)} members diverged and are left out. {trouble}",
             DataWarning,
             stacklevel=2,
         )
-    model = _joined(blueprint, healthy or finished)
-    if not healthy and lost is not None:
+    model = _joined(blueprint, healthy or outcomes)
+    if not healthy and trouble is not None:
         if on_divergence != "stop":
-            error = lost.error()
-            error.model, error.state, error.history = model, finished[0].state, finished[0].history
-            error.blueprint, error.finished = blueprint, tuple(finished)
+            error = trouble.error()
+            error.model, error.state, error.history = model, outcomes[0].state, outcomes[0].history
+            error.blueprint, error.finished = blueprint, tuple(outcomes)
             raise error
-        warnings.warn(f"{lost} The model is the last good one.", TrainingWarning, stacklevel=2)
+        warnings.warn(f"{trouble} The model is the last good one.", TrainingWarning, stacklevel=2)
     return model
 
 
-def _joined(blueprint: Model, finished: Sequence[Finished]) -> Model:
+def _joined(blueprint: Model, outcomes: Sequence[Outcome]) -> Model:
     """Return the model of networks that predict together."""
-    arrays = [jax.tree.map(np.asarray, _best(end.state)) for end in finished]
+    arrays = [jax.tree.map(np.asarray, _best(outcome.state)) for outcome in outcomes]
     params, layer_state, losses = arrays[0] if len(arrays) == 1 else stack(arrays)
-    together = losses.reshape(len(arrays), -1).mean(
-        axis=0
-    )  # one temperature for all: from all rows held out
-    temperature = TEMPERATURES[int(np.argmin(together))] if together.size > 1 else 1.0
+    # one temperature for all members: the lowest mean loss over the rows of all of them
+    mean_losses = losses.reshape(len(arrays), -1).mean(axis=0)
+    calibrated = mean_losses.size > 1
     return replace(
         blueprint,
         params=params,
         layer_state=layer_state,
         members=len(arrays),
-        temperature=temperature,
+        temperature=TEMPERATURES[int(np.argmin(mean_losses))] if calibrated else 1.0,
     )
 
 
 def _best(state: TrainState) -> Any:
-    """Return parameters, the layers' state and losses by temperature of the best epoch, or of the last."""
+    """Return parameters, layer state and losses by temperature of the best epoch, or else of the last."""
     best = state.best
     if best is not None and np.isfinite(float(best.score)):
         return best.params, best.layer_state, best.losses
     return *predicting(state), np.zeros(1) if best is None else np.zeros_like(best.losses)
 
 
-def with_errors(model: Model, job: Job, finished: Sequence[Finished]) -> Model:
-    """Return a model of values with its errors on the rows held out, each member's on its own if any."""
-    ended = list(zip(job.validation, finished, strict=True))
-    lost = all(end.status == "diverged" for _, end in ended)  # then all of them predict
-    held = [rows for rows, end in ended if (lost or end.status != "diverged") and rows is not None]
-    if not held or model.loss.task != "regression":
+def with_errors(
+    model: Model, validation: Sequence[Data | None], outcomes: Sequence[Outcome]
+) -> Model:
+    """Return a model of values with its errors on validation rows, from which it makes intervals.
+
+    validation: the rows that each network watched. Where members watched different rows, each member's
+        errors are those on its own. Without validation rows, and for classes, the model stays as it is.
+    """
+    all_diverged = all(outcome.diverged for outcome in outcomes)  # then all of them predict
+    watched = [
+        rows
+        for rows, outcome in zip(validation, outcomes, strict=True)
+        if rows is not None and (all_diverged or not outcome.diverged)
+    ]
+    if not watched or model.loss.task != "regression":
         return model
-    own = any(rows is not held[0] for rows in held)
-    rows = stack(held if own else held[:1])
-    each = model.outputs_apart(rows.x) if own else model.outputs_encoded(rows.x[0])[None]
-    errors = (rows.y.reshape(each.shape) - each).reshape(-1, each.shape[-1])
+    separate = any(rows is not watched[0] for rows in watched)
+    rows = stack(watched if separate else watched[:1])
+    outputs = model.outputs_apart(rows.x) if separate else model.outputs_encoded(rows.x[0])[None]
+    errors = (rows.y.reshape(outputs.shape) - outputs).reshape(-1, outputs.shape[-1])
     weight = None if rows.weight is None else rows.weight.ravel()
     return replace(model, errors=kept_errors(errors, weight))
