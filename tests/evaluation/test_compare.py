@@ -24,10 +24,10 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeClassifier
 
 import glassnet as gn
-from glassnet.evaluation.baselines import few_threads
 from glassnet.evaluation.comparison import Standing, field_of
-from glassnet.evaluation.contestants import CONTESTANTS, Features, memory_of
-from glassnet.evaluation.learning_curves import some_rows
+from glassnet.evaluation.contestants import CONTESTANTS, limited_threads, sample_rows
+from glassnet.evaluation.features import Features
+from glassnet.evaluation.race import memory_of
 from glassnet.evaluation.verdicts import (
     GUESS,
     NETWORK,
@@ -328,7 +328,7 @@ def test_the_share_explained_is_r2():
     X, y, _ = steps(np.random.default_rng(0))
     folds = KFold(5, shuffle=True, random_state=0)
     boosting = HistGradientBoostingRegressor(random_state=0)
-    with few_threads(X.size):
+    with limited_threads(X.size):
         known = cross_val_score(boosting, X, y, cv=folds, scoring="r2")
     assert found.explained("boosting").mean() == pytest.approx(known.mean(), abs=0.01)
     assert found.explained(GUESS).mean() == pytest.approx(0)
@@ -510,7 +510,7 @@ def test_learning_curves_tell_whether_more_rows_would_help(wave, said):
 
 def test_smaller_samples_are_part_of_larger_ones_and_keep_the_classes_shares():
     target = np.repeat([0, 1, 2], [60, 30, 10])
-    small, large = (some_rows(target, count, 5, "classification") for count in (20, 50))
+    small, large = (sample_rows(target, count, 5, "classification") for count in (20, 50))
     assert set(small) < set(large) and len(small) == 20
     assert np.bincount(target[large], minlength=3) == pytest.approx([30, 15, 5], abs=1)
 

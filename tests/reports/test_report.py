@@ -22,13 +22,8 @@ from glassnet.diagnosis.findings import Diagnosis, Finding
 from glassnet.display.charts import svg
 from glassnet.display.thumbnails import pixel_map
 from glassnet.errors import DataError
-from glassnet.evaluation.evaluation import (
-    Evaluation,
-    baselines,
-    beside_baselines,
-    evaluate,
-    verdict,
-)
+from glassnet.evaluation.evaluation import Evaluation, evaluate
+from glassnet.evaluation.single_split import baselines, verdict_of, with_baselines
 from glassnet.evaluation.suspicions import Suspicion
 from glassnet.fit.estimators import NeuralClassifier, NeuralRegressor
 from glassnet.reports.facts import Source
@@ -181,7 +176,7 @@ def fitted(case: str) -> tuple[Any, Any, Any]:
 def outcome(case: str) -> tuple[Any, Evaluation]:
     estimator, X, y = fitted(case)
     evaluation = evaluate(estimator.model_, X, y)
-    return estimator, beside_baselines(evaluation, X, y, X, y, estimator.model_)
+    return estimator, with_baselines(evaluation, X, y, X, y, estimator.model_)
 
 
 @cache
@@ -337,7 +332,7 @@ def wrong(count: int, of: int = 200) -> np.ndarray:
 def test_the_verdict(task, linear, boosting, network, said):
     models = {"linear": wrong(linear), "boosting": wrong(boosting), "network": wrong(network)}
     tested = with_errors(task, guess=wrong(100), **models)
-    assert said in verdict(tested)
+    assert said in verdict_of(tested)
     estimator, _ = outcome("flowers" if task == "classification" else "values")
     html = report_html(estimator.model_, estimator.history_, tested, FACTS)
     assert said in Page(html).words
@@ -347,16 +342,16 @@ def test_a_lead_on_the_same_rows_is_surer_than_two_shares_tell():
     """Each row is tested by both: 8 rows that only one gets right tell, though 0.80 and 0.84 are near."""
     linear, network = wrong(40), wrong(32)
     found = with_errors("classification", guess=wrong(100), linear=linear, network=network)
-    assert verdict(found).startswith("Use the network")
+    assert verdict_of(found).startswith("Use the network")
     elsewhere = with_errors(
         "classification", guess=wrong(100), linear=linear, network=network[::-1]
     )
-    assert verdict(elsewhere).startswith("Use the linear model")
+    assert verdict_of(elsewhere).startswith("Use the linear model")
 
 
 def test_without_errors_there_is_no_verdict():
     y = np.zeros(10)
-    assert verdict(Evaluation("classification", y, y, None, None, {"accuracy": 0.5})) == ""
+    assert verdict_of(Evaluation("classification", y, y, None, None, {"accuracy": 0.5})) == ""
 
 
 def test_the_confusion_matrix_counts_true_rows_down_and_predicted_columns_across():
@@ -569,7 +564,7 @@ def test_a_class_that_the_training_rows_lack_has_no_probability_and_no_error():
 
 
 def test_large_data_are_sampled_and_every_class_stays(monkeypatch):
-    monkeypatch.setattr("glassnet.evaluation.baselines.MOST_NUMBERS", 480)
+    monkeypatch.setattr("glassnet.evaluation.contestants.MAX_NUMBERS", 480)
     estimator, X, y = fitted("flowers")
     found = baselines(X, y, X, y, estimator.model_)
     assert found["linear"].pop("fitted_on") == 120

@@ -116,9 +116,9 @@ def print_result(result: Experiment) -> None:
         )
     )
     print_scores(result.evaluation)
-    from glassnet.evaluation.evaluation import verdict
+    from glassnet.evaluation.single_split import verdict_of
 
-    said = verdict(result.evaluation)
+    said = verdict_of(result.evaluation)
     if said:
         typer.echo(plain(said))
         typer.echo("One split says little: `glassnet compare` tests more models on many.")

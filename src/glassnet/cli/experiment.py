@@ -18,7 +18,8 @@ from glassnet.data.tables import Table, no_such_column
 from glassnet.encoding.target_kinds import sniff_task
 from glassnet.encoding.targets import LabelsEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.evaluation.evaluation import Evaluation, beside_baselines, evaluate
+from glassnet.evaluation.evaluation import Evaluation, evaluate
+from glassnet.evaluation.single_split import with_baselines
 from glassnet.evaluation.suspicions import Suspicion, suspicions
 from glassnet.fit.estimators import NeuralClassifier, NeuralRegressor
 from glassnet.models.model import Model
@@ -136,7 +137,7 @@ def run_experiment(
     seconds = time.perf_counter() - began
     model = named(estimator.model_, prepared.targets)
     tested = evaluate(model, *prepared.test)
-    tested = beside_baselines(tested, *prepared.train, *prepared.test, model, plan.seed)
+    tested = with_baselines(tested, *prepared.train, *prepared.test, model, plan.seed)
     n_train, n_held = len(prepared.train[1]), estimator.n_validation_
     return Experiment(
         model,

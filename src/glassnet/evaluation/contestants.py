@@ -1,49 +1,66 @@
-"""Contestants: the models that `compare` sets beside a network, all scikit-learn's; a new one is one row.
+"""The simple models that `train` and `compare` set beside a network; a new one is one row.
 
-They stand in the order of their simplicity: what can be said in a word (a guess), read as one number a
-column (a linear model), drawn on a page (a small tree), explained by examples (the nearest rows), and
-what only predicts (hundreds of trees). Between models that the data cannot tell apart, the simpler
-one is preferred.
+All are scikit-learn's. They are listed from simple to complex: a guess, a linear model (one number a
+column), a small tree (fits on a page), the nearest neighbours (explained by examples), and boosting
+(hundreds of trees, which only predict). Of models that the data cannot tell apart, the simplest is
+preferred.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.tables import Table
-from glassnet.encoding.table_encoder import TableEncoder
-from glassnet.encoding.target_kinds import Task
-from glassnet.evaluation.baselines import most_rows
+from glassnet.evaluation.verdicts import GUESS
+from glassnet.nn.losses import Task
+
+MAX_NUMBERS = 2e7
+"""Rows x features that a linear model is fitted on: about 160 MB in float64."""
+MAX_LINEAR_WORK = 1e8
+"""Rows x features x outputs that a linear model is fitted on: a step of its solver takes 0.1 s."""
+MIN_STEPS, MAX_STEPS = 40, 300
+"""Steps of the logistic regression: on the most work more than 40 no longer improve the test score."""
+MAX_TUNING_WORK = 3e6
+"""Rows x features x outputs that a linear model's penalty is chosen on: a few seconds at worst."""
+PENALTIES = tuple(10.0**k for k in range(-4, 5, 2))
+TUNING_FOLDS = 3
+MAX_NEIGHBOUR_ROWS = 20_000  # every stored row slows down every prediction
+MAX_BOOSTING_WORK = 5e7
+"""(Rows + split search) x features x outputs that boosting is fitted on: about half a minute."""
+SPLIT_SEARCH = 8000  # rows whose histograms take as long as the search in 31 leaves of 255 bins
+MIN_BOOSTING_ROWS = 1000  # boosting is left out rather than fitted on a smaller part of the rows
+MAX_LEAVES = 16  # of the small tree, so that it can be drawn and read
+FEW_NUMBERS = 1_000_000
 
 
 class Size(NamedTuple):
-    """Of what a contestant is fitted on; outputs: classes, or 1. fewest: rows of the rarest class."""
+    """What a model is fitted on: its size decides how many rows it can take.
+
+    outputs: classes, labels, or target columns. runner_up: rows of the second most frequent class.
+    """
 
     rows: int
     features: int
     outputs: int
-    fewest: int
-    pictures: bool
+    runner_up: int = 0
+    pictures: bool = False
+
+    @property
+    def work(self) -> int:
+        """Rows x features x outputs."""
+        return self.rows * self.features * self.outputs
 
 
 class Contestant(NamedTuple):
-    """One model: what it is, how it is made, and how many rows it takes at most."""
+    """A model: what it is, how it is made, and how many rows it takes (0: it is left out)."""
 
     about: str
     make: Callable[[Task, Size, int], Any]
-    most: Callable[[Size], float] = lambda size: np.inf
-
-
-TUNED_NUMBERS = 3_000_000
-"""Rows x features x outputs up to which the linear model's strength is chosen by cross-validation."""
-STRENGTHS = tuple(10.0**k for k in range(-4, 5, 2))
-NEAREST_ROWS = 20_000  # finding neighbours takes time with each row that is kept
-BOOSTED = 3e8  # rows x features x outputs: some minutes
-LEAVES = 16  # of the small tree: as many as can be drawn and read
+    max_rows: Callable[[Size], float] = lambda size: np.inf
 
 
 def _guess(task: Task, size: Size, seed: int) -> Any:
@@ -53,27 +70,73 @@ def _guess(task: Task, size: Size, seed: int) -> Any:
 
 
 def _linear(task: Task, size: Size, seed: int) -> Any:
-    from sklearn.linear_model import LogisticRegression, RidgeCV
+    """Return a linear model whose penalty is chosen by cross-validation.
+
+    The default penalty would decide many a comparison on few rows, or where a plane separates the
+    classes. The best penalty on a sample of the rows is also a good one for all: it corresponds to a
+    prior on the coefficients, which does not depend on the number of rows.
+    """
+    from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-    # left at its default, the strength of the penalty decides many a comparison on few rows or on
-    # classes that a plane parts
-    estimator: Any = RidgeCV(np.array(STRENGTHS))
-    if task == "classification":
-        estimator = LogisticRegression(max_iter=300)
-        cheap = size.rows * size.features * size.outputs <= TUNED_NUMBERS
-        if cheap and size.fewest >= 6:  # two rows of each class in each of three parts
-            estimator = GridSearchCV(estimator, {"C": STRENGTHS}, scoring="neg_log_loss", cv=3)
+    tuning_rows = max(100, int(MAX_TUNING_WORK / (size.features * size.outputs)))
+    folds = _TuningFolds(task, tuning_rows, seed)
+    if task == "regression":
+        if size.rows <= tuning_rows:
+            several = size.outputs > 1
+            return make_pipeline(
+                StandardScaler(), RidgeCV(np.array(PENALTIES), alpha_per_target=several)
+            )
+        # in float32, targets such as seconds since 1970 would lose their differences
+        in_float64 = FunctionTransformer(_as_float64)
+        search = GridSearchCV(Ridge(), {"alpha": PENALTIES}, cv=folds)
+        return make_pipeline(StandardScaler(), in_float64, search)
+    steps = MAX_LINEAR_WORK * MIN_STEPS / size.work
+    estimator: Any = LogisticRegression(max_iter=int(np.clip(steps, MIN_STEPS, MAX_STEPS)))
+    # two classes with two rows in each fold, else there is nothing to choose by
+    if size.runner_up * min(1.0, tuning_rows / size.rows) >= 2 * TUNING_FOLDS:
+        estimator = GridSearchCV(
+            estimator, {"C": PENALTIES}, scoring="neg_log_loss", cv=folds, error_score="raise"
+        )
     return make_pipeline(StandardScaler(), estimator)
+
+
+def _as_float64(x: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(x, np.float64)
+
+
+class _TuningFolds:
+    """Cross-validation on a sample of the rows, leaving out classes too rare to be in every fold."""
+
+    def __init__(self, task: Task, rows: int, seed: int) -> None:
+        self.task, self.rows, self.seed = task, rows, seed
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        return TUNING_FOLDS
+
+    def split(
+        self, X: Any, y: Any, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        from sklearn.model_selection import KFold, StratifiedKFold
+
+        rows = sample_rows(np.asarray(y), self.rows, self.seed, self.task)
+        kind = KFold
+        if self.task == "classification":
+            codes, counts = np.unique(y[rows], return_counts=True)
+            rows = rows[np.isin(y[rows], codes[counts >= TUNING_FOLDS])]
+            kind = StratifiedKFold
+        folds = kind(TUNING_FOLDS, shuffle=True, random_state=self.seed)
+        for train, test in folds.split(rows, y[rows]):
+            yield rows[train], rows[test]
 
 
 def _tree(task: Task, size: Size, seed: int) -> Any:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     kind = DecisionTreeClassifier if task == "classification" else DecisionTreeRegressor
-    return kind(max_leaf_nodes=LEAVES, min_samples_leaf=5, random_state=seed)
+    return kind(max_leaf_nodes=MAX_LEAVES, min_samples_leaf=5, random_state=seed)
 
 
 def _neighbours(task: Task, size: Size, seed: int) -> Any:
@@ -83,81 +146,87 @@ def _neighbours(task: Task, size: Size, seed: int) -> Any:
 
     kind = KNeighborsClassifier if task == "classification" else KNeighborsRegressor
     nearest = kind(n_neighbors=min(5, size.rows))
-    # pixels share one unit; a column that is mostly constant would else decide what is near
+    # pixels share one unit; standardised, a pixel that is nearly always black would count most
     return nearest if size.pictures else make_pipeline(StandardScaler(), nearest)
 
 
 def _boosting(task: Task, size: Size, seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from sklearn.multioutput import MultiOutputRegressor
 
-    classes = task == "classification"
-    kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-    return kind(random_state=seed)
+    if task == "classification":
+        return HistGradientBoostingClassifier(random_state=seed)
+    estimator = HistGradientBoostingRegressor(random_state=seed)
+    return MultiOutputRegressor(estimator) if size.outputs > 1 else estimator
 
 
-def _most_linear(size: Size) -> float:
-    return most_rows(size.features, size.outputs)
+def max_linear_rows(size: Size) -> int:
+    """Return how many rows a linear model can be fitted on in a few seconds.
+
+    >>> max_linear_rows(Size(rows=60_000, features=784, outputs=10))
+    12755
+    """
+    width = size.features * size.outputs
+    return int(max(100, min(MAX_NUMBERS / size.features, MAX_LINEAR_WORK / width)))
+
+
+def max_boosting_rows(size: Size) -> int:
+    """Return how many rows boosting can be fitted on in about half a minute; 0: it is left out.
+
+    The trees of few rows have few leaves, and then the search for splits is short.
+
+    >>> max_boosting_rows(Size(rows=60_000, features=64, outputs=10))
+    70125
+    >>> max_boosting_rows(Size(rows=60_000, features=784, outputs=10))
+    0
+    """
+    searched = min(SPLIT_SEARCH, 13 * size.rows)
+    rows = int(MAX_BOOSTING_WORK / (size.features * size.outputs) - searched)
+    return rows if rows >= min(size.rows, MIN_BOOSTING_ROWS) else 0
 
 
 CONTESTANTS: dict[str, Contestant] = {
-    "guess": Contestant("the classes' shares as probabilities, or the mean", _guess),
+    GUESS: Contestant("the classes' shares as probabilities, or the mean", _guess),
     "linear": Contestant(
-        "logistic or ridge regression, its penalty chosen on inner folds", _linear, _most_linear
+        "logistic or ridge regression, its penalty chosen by cross-validation",
+        _linear,
+        max_linear_rows,
     ),
-    "tree": Contestant(f"a decision tree of at most {LEAVES} leaves", _tree),
+    "tree": Contestant(f"a decision tree of at most {MAX_LEAVES} leaves", _tree),
     "neighbours": Contestant(
-        "the mean of the 5 nearest training rows", _neighbours, lambda size: NEAREST_ROWS
+        "the mean of the 5 nearest training rows", _neighbours, lambda size: MAX_NEIGHBOUR_ROWS
     ),
-    "boosting": Contestant(
-        "scikit-learn's HistGradientBoosting", _boosting, lambda size: BOOSTED / size.features / size.outputs
-    ),
-}  # fmt: skip
+    "boosting": Contestant("scikit-learn's HistGradientBoosting", _boosting, max_boosting_rows),
+}
 """Key (as in `verdicts.TITLES`) -> contestant, the simplest first."""
 
 
-# -------------------------------------------------------------------------------------- what they see
+def sample_rows(target: NDArray[Any], count: int, seed: int, task: Task) -> NDArray[np.intp]:
+    """Return the indices of a random sample of rows; a larger sample contains every smaller one.
 
+    Classes keep their shares: the i-th of a class's m rows, in random order, gets the rank (i + u) / m
+    with u uniform between 0 and 1, and the lowest ranks are taken.
 
-class Features:
-    """The encoding that all contestants share, learned from training rows alone.
-
-    A table becomes what `TableEncoder` makes of it, with numbers scaled but not clipped: clipping bends
-    a straight line, and data that are linear would no longer look so. Pictures become rows of pixels.
+    >>> sample_rows(np.array([0, 0, 0, 0, 1, 1]), 3, 0, "classification").shape
+    (3,)
     """
-
-    def __init__(self, X: Any) -> None:
-        self._scale, self._encoder = 1.0, None
-        if isinstance(X, np.ndarray) and X.ndim > 2:
-            self._scale = 1 / (float(np.abs(X).max()) or 1.0)
-        else:
-            self._encoder = TableEncoder.fit(X, clip=False)
-
-    def of(self, X: Table | NDArray[Any]) -> NDArray[Any]:
-        """Return the features of rows, (n, features), float32."""
-        if self._encoder is not None:
-            return self._encoder.transform(X)
-        return np.asarray(X, np.float32).reshape(len(X), -1) * np.float32(self._scale)
+    rng = np.random.default_rng(seed)
+    if task != "classification":
+        return np.sort(rng.permutation(len(target))[:count])
+    rank = np.empty(len(target))
+    for label in np.unique(target):
+        rows = rng.permutation(np.flatnonzero(target == label))
+        rank[rows] = (np.arange(len(rows)) + rng.uniform(size=len(rows))) / len(rows)
+    return np.sort(np.argsort(rank)[:count])
 
 
-def memory_of(thing: Any) -> int:
-    """Return the bytes of all arrays that an object holds, each counted once: what a model keeps.
+def limited_threads(numbers: int) -> AbstractContextManager[Any]:
+    """Return a context in which scikit-learn works on few numbers in a single thread.
 
-    >>> memory_of({"weights": np.zeros((3, 4)), "names": ["a"]})
-    96
+    Its threads spin while they wait for each other. On small data that costs more than it gains, and
+    on a busy machine far more (measured: boosting on digits, 44 s in two threads, 2.4 s in one).
     """
-    seen: dict[int, Any] = {}  # kept alive meanwhile: an id is unique only among living objects
-    total, waiting = 0, [thing]
-    while waiting:
-        part = waiting.pop()
-        if id(part) in seen or isinstance(part, str | bytes | int | float | type | None):
-            continue
-        seen[id(part)] = part
-        if isinstance(getattr(part, "nbytes", None), int):
-            total += part.nbytes
-        elif isinstance(part, dict):
-            waiting += part.values()
-        elif isinstance(part, list | tuple | set | frozenset):
-            waiting += part
-        elif not callable(part):
-            waiting.append(part.__getstate__())
-    return total
+    import sklearn.ensemble  # noqa: F401  # only libraries that are loaded can be limited
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1) if numbers <= FEW_NUMBERS else nullcontext()

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from glassnet.encoding.target_kinds import Task
 from glassnet.evaluation.comparison import Curve, Standing
 from glassnet.evaluation.verdicts import GUESS, LEVEL, NETWORK, WORTH, Difference, paired_folds
 
@@ -22,25 +21,6 @@ def sizes_of(rows: int) -> tuple[int, ...]:
     ((100, 200, 400), (25, 50))
     """
     return tuple(round(rows * share) for share in SHARES if rows * share >= FEWEST)
-
-
-def some_rows(target: np.ndarray, count: int, seed: int, task: Task) -> np.ndarray:
-    """Return the places of so many rows: a larger count has all those of a smaller one.
-
-    Classes keep their shares: the i-th of a class's m rows, in random order, has its place at (i + u) / m
-    of the whole, u uniform between 0 and 1.
-
-    >>> some_rows(np.array([0, 0, 0, 0, 1, 1]), 3, 0, "classification").shape
-    (3,)
-    """
-    rng = np.random.default_rng(seed)
-    if task == "regression":
-        return np.sort(rng.permutation(len(target))[:count])
-    place = np.empty(len(target))
-    for label in np.unique(target):
-        rows = rng.permutation(np.flatnonzero(target == label))
-        place[rows] = (np.arange(len(rows)) + rng.uniform(size=len(rows))) / len(rows)
-    return np.sort(np.argsort(place)[:count])
 
 
 def curve_of(

@@ -17,11 +17,10 @@ from glassnet.data.tables import Table
 from glassnet.encoding.target_kinds import Task
 from glassnet.encoding.targets import ClassEncoder
 from glassnet.errors import DivergenceError
-from glassnet.evaluation.baselines import few_threads
 from glassnet.evaluation.comparison import SHOWN, Standing
-from glassnet.evaluation.contestants import CONTESTANTS, Features, Size, memory_of
-from glassnet.evaluation.evaluation import SCORES
-from glassnet.evaluation.learning_curves import some_rows
+from glassnet.evaluation.contestants import CONTESTANTS, Size, limited_threads, sample_rows
+from glassnet.evaluation.features import Features
+from glassnet.evaluation.scores import SCORES
 from glassnet.evaluation.verdicts import GUESS, GUESSES, NETWORK, TITLES, row_errors
 from glassnet.fit.base import NeuralEstimator
 from glassnet.training.progress import StepBar
@@ -82,6 +81,10 @@ class _Shared:
 
 class _OutOfTimeError(Exception):
     """The time is up: this model does not get its turn."""
+
+
+class _LeftOutError(Exception):
+    """This model cannot take data of this size."""
 
 
 @dataclass
@@ -154,7 +157,7 @@ class Race:
         """Return each model's errors by fold after so many training rows; None if time ran out."""
         done: dict[str, Record] = {}
         for number, (train, test) in enumerate(splits):
-            part = train[some_rows(self.truth[train], rows, seed + number, self.task)]
+            part = train[sample_rows(self.truth[train], rows, seed + number, self.task)]
             shared = _Shared(self.X, part, test)
             for key in [key for key in self.done if key not in (GUESS, *self.failed)]:
                 self._turn(key, part, test, shared, done)
@@ -176,7 +179,7 @@ class Race:
             found = self._tested(key, train, test, shared)
         except _OutOfTimeError:
             return
-        except DivergenceError as error:
+        except (DivergenceError, _LeftOutError) as error:
             self.failed[key] = str(error)
             return
         done.setdefault(key, Record()).add(found)
@@ -191,7 +194,7 @@ class Race:
         model, kept = self._model(key, x, train)
         if kept is not None:
             x, train = x[kept], train[kept]
-        with warnings.catch_warnings(), few_threads(x.size if encoder else 0):
+        with warnings.catch_warnings(), limited_threads(x.size if encoder else 0):
             # a linear model cut off before it has converged is still a contestant
             warnings.simplefilter("ignore")
             began = time.perf_counter()
@@ -221,15 +224,21 @@ class Race:
                 model.callbacks = (*given, _Deadline(self.deadline))
             return model, None
         truth = self.truth[train]
-        fewest = 0 if self.labels is None else int(np.unique(truth, return_counts=True)[1].min())
+        runner_up = 0
+        if self.labels is not None:
+            runner_up = int(np.sort(np.bincount(truth, minlength=2))[-2])
         pictures = isinstance(self.X, np.ndarray) and self.X.ndim > 2
-        size = Size(len(x), int(x.shape[1]), self.classes, fewest, pictures)
+        size = Size(len(x), int(x.shape[1]), self.classes, runner_up, pictures)
         contestant = CONTESTANTS[key]
-        most = contestant.most(size)
+        limit = int(min(size.rows, contestant.max_rows(size)))
+        if not limit:
+            raise _LeftOutError(
+                f"with {size.features} features and {size.outputs} outputs a fit takes minutes."
+            )
         kept = None
-        if key != GUESS and size.rows > most:
-            kept = some_rows(truth, int(most), self.seed, self.task)
-        return contestant.make(self.task, size, self.seed), kept
+        if limit < size.rows:
+            kept = sample_rows(truth, limit, self.seed, self.task)
+        return contestant.make(self.task, size._replace(rows=limit), self.seed), kept
 
     def _check_end(self, model: Any) -> None:
         """Raise if a network was stopped before its end: half a training says little."""
@@ -304,6 +313,30 @@ class _Deadline:
     def __call__(self, event: Any) -> bool:
         self.passed = time.perf_counter() > self.at
         return self.passed
+
+
+def memory_of(model: Any) -> int:
+    """Return the bytes of all arrays that an object holds, counting each once: what a model keeps.
+
+    >>> memory_of({"weights": np.zeros((3, 4)), "names": ["a"]})
+    96
+    """
+    seen: dict[int, Any] = {}  # keeps the objects alive: an id is unique only among living ones
+    total, queue = 0, [model]
+    while queue:
+        part = queue.pop()
+        if id(part) in seen or isinstance(part, str | bytes | int | float | type | None):
+            continue
+        seen[id(part)] = part
+        if isinstance(getattr(part, "nbytes", None), int):
+            total += part.nbytes
+        elif isinstance(part, dict):
+            queue += part.values()
+        elif isinstance(part, list | tuple | set | frozenset):
+            queue += part
+        elif not callable(part):
+            queue.append(part.__getstate__())
+    return total
 
 
 def rows_at(X: Any, places: np.ndarray) -> Any:

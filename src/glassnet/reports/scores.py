@@ -17,7 +17,7 @@ from glassnet.display.html import (
     table,
     thousands,
 )
-from glassnet.evaluation.evaluation import verdict
+from glassnet.evaluation.single_split import verdict_of
 from glassnet.evaluation.suspicions import Suspicion
 from glassnet.reports.facts import Source
 
@@ -63,7 +63,7 @@ def result(source: Source) -> str:
     rows = len(evaluation.y_true)
     cards = "".join(_card(key, models[key], headline, rows) for key in order)
     return (
-        paragraph(escape(verdict(evaluation), 1000), "verdict")
+        paragraph(escape(verdict_of(evaluation), 1000), "verdict")
         + f'<dl class="cards">{cards}</dl>\n'
         + _score_table(
             _caption(source), {key: models[key] for key in order}, list(evaluation.scores)
