@@ -3,7 +3,7 @@
 from glassnet import figures as figures
 from glassnet import keys as keys
 from glassnet._cache import use_cache as use_cache
-from glassnet.data.datasets import read as read
+from glassnet.data.read import read as read
 from glassnet.data.tables import Table as Table
 from glassnet.diagnosis.diagnose import diagnose as diagnose
 from glassnet.diagnosis.findings import Diagnosis as Diagnosis

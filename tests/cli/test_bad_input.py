@@ -28,8 +28,8 @@ from typer.testing import CliRunner, Result
 
 import glassnet as gn
 from glassnet import cli
-from glassnet.data.datasets import read
 from glassnet.data.dialects import MOST_COLUMNS
+from glassnet.data.read import read
 from glassnet.errors import DataError, GlassnetError, GlassnetWarning
 from helpers import blobs
 

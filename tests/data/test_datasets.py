@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn import datasets as sklearn_datasets
 
-from glassnet.data.datasets import SAMPLES, read
+from glassnet.data.read import read
+from glassnet.data.samples import SAMPLES
 from glassnet.data.tables import Table, as_table, column_of
 from glassnet.errors import DataError
 
@@ -220,9 +221,9 @@ BAD_TEXTS: dict[str, tuple[str | bytes, str]] = {
     "long line": ("a,b,c\n1,2,3\n4,5,6\n6,7,8,9\n", "Line 4 .* has 4 cells .* 3"),
     "ragged most": ("a,b,c\n1,2\n1,2\n1,2\n", "Line 2 .* has 2 cells .* 3"),
     "open quote": ('a,b\n"1,2\n3,4\n', "quote that opens in line 2"),
-    "binary": (bytes(range(256)) * 20, "neither text nor a format"),
-    "zeros": (b"\0" * 1000, "neither text nor a format"),
-    "zeros late": (b"a,b\n" + b"1,2\n" * 2000 + b"\0\0,3\n", "neither text nor a format"),
+    "binary": (bytes(range(256)) * 20, "neither text nor another format"),
+    "zeros": (b"\0" * 1000, "neither text nor another format"),
+    "zeros late": (b"a,b\n" + b"1,2\n" * 2000 + b"\0\0,3\n", "neither text nor another format"),
     "a picture": (b"\x89PNG\r\n\x1a\n", "one picture"),
     "a pickle": (b"\x80\x04\x95junk", "pickle"),
     "an ARFF file": ("% about\n@relation x\n@data\n1,2\n", "ARFF"),
@@ -231,7 +232,7 @@ BAD_TEXTS: dict[str, tuple[str | bytes, str]] = {
     "short gzip": (gzip.compress(b"a,b\n" + b"1,2\n" * 99)[:-12], "shortened gzip"),
     "false gzip": (b"\x1f\x8bjunk, not gzip at all", "gzip"),
     "half utf-16": ("a,b\n1,2\n".encode("utf-16")[:-1], "neither text"),
-    "damaged parquet": (b"PAR1junk", "Parquet cannot be read"),
+    "damaged parquet": (b"PAR1\x15junk", "Parquet cannot be read"),
     "damaged duckdb": (b"\0" * 8 + b"DUCK" + b"\1" * 99, "failed"),
     "damaged sqlite": (b"SQLite format 3\0" + b"\1" * 99, "failed"),
     "damaged npz": (b"PK\x03\x04" + b"\0" * 26 + b"x.npy", "damaged .npz"),
@@ -294,7 +295,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
 
 
 def test_a_folder_with_nothing_usable(tmp_path):
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no format that can be read"):
         read(str(tmp_path))
     write(tmp_path / "x.csv", "a\n1\n")
     with pytest.raises(DataError, match="give a pattern"):
@@ -518,7 +519,8 @@ def test_tables_in_schemas(tmp_path):
 
 def test_only_databases_take_tables_and_queries(tmp_path):
     path = write(tmp_path / "x.csv", "a\n1\n")
-    for source in (path, "sample:iris", str(tmp_path)):
+    picture(tmp_path / "pictures" / "x.png", 1)
+    for source in (path, "sample:iris", str(tmp_path / "pictures")):
         with pytest.raises(DataError, match="not a DuckDB or SQLite file"):
             read(source, table="t")
 
@@ -597,7 +599,7 @@ def test_pictures_without_classes_are_for_prediction(tmp_path):
     data = read(str(tmp_path))
     assert data.X.shape == (1, 3, 4)
     assert (data.y, data.target) == (None, None)
-    with pytest.raises(DataError, match="put each class in a subfolder"):
+    with pytest.raises(DataError, match="of each class in a subfolder"):
         read(str(tmp_path), target="label")
 
 

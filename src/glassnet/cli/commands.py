@@ -100,7 +100,7 @@ def predict(
     with told():
         check_writable(out, data, ".csv", ".json")
         check_writable(out, str(model), ".csv", ".json")
-        from glassnet.data.datasets import read
+        from glassnet.data.read import read
         from glassnet.models.model_file import load
         from glassnet.storage.atomic import write_atomically
 

@@ -65,7 +65,7 @@ def compare(
         check_writable(report, data, ".html")
         check_seed(seed)
         from glassnet.cli.experiment import comparable, without
-        from glassnet.data.datasets import read
+        from glassnet.data.read import read
         from glassnet.evaluation.compare import compare as compared
 
         found = without(read(data, target=target, query=query, table=table), drop or [])

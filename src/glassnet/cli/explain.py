@@ -43,7 +43,7 @@ def explain(
         check_seed(seed)
         if row is None and of is not None:
             raise ConfigurationError("--of says what to explain of one row: give --row N too.")
-        from glassnet.data.datasets import read
+        from glassnet.data.read import read
         from glassnet.models.model_file import load
 
         found = load(model)

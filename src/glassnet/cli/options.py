@@ -9,14 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
+from glassnet.data.formats import format_names
 from glassnet.errors import ConfigurationError, DataError
 
 Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A CSV, TSV, Parquet or JSON file (.gz too, and globs), a DuckDB or SQLite file, a folder of"
-        " pictures (one subfolder a class), IDX files or their folder, .npz, or sample:digits.",
+        help=f"A file or folder: {format_names()}. Files may be gzipped, and a pattern such as"
+        " 'data/*.csv' reads several. Or a sample: sample:digits.",
     ),
 ]
 ModelFile = Annotated[

@@ -24,7 +24,7 @@ def read_known(
     model: Model, data: str, target: str | None, query: str | None, table: str | None
 ) -> Dataset:
     """Return the rows of DATA with the target that a person named, or that the model was trained on."""
-    from glassnet.data.datasets import read
+    from glassnet.data.read import read
 
     name = target or ",".join(target_names(model)) or None
     return read(data, target=name, query=query, table=table, expected=columns_of(model))

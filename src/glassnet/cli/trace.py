@@ -77,7 +77,7 @@ def rows_of(
     table: str | None,
 ) -> tuple[Any, Any]:
     """Return the rows asked for with their target, or None for it where the data have none."""
-    from glassnet.data.datasets import read
+    from glassnet.data.read import read
 
     found = read(data, query=query, table=table, expected=columns_of(model))
     if row is not None and not 0 <= row < len(found.X):

@@ -101,7 +101,7 @@ def train(
             raise ConfigurationError(f"--out and --report both name {out}: give each its own file.")
         check_seed(seed)
         from glassnet.cli.experiment import Plan, described, prepare, run_experiment, without
-        from glassnet.data.datasets import read
+        from glassnet.data.read import read
         from glassnet.training.progress import ProgressBar
 
         found = read(data, target=target, query=query, table=table)

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from glassnet.data.files import needs_copy, plain_copy
+from glassnet.data.files import needs_copy, plain_copy, unpacked_path
 from glassnet.data.tables import Column, Table, as_table, column_of
 from glassnet.errors import DataError, did_you_mean
 
@@ -104,20 +104,22 @@ def read_database(
     """
     import duckdb  # lazily: it takes longer to import than the whole command line
 
-    if table is not None and query is not None:
-        raise DataError("A table and a query were both given: give one of them.")
     reader = {"duckdb": _read_duckdb, "sqlite": _read_sqlite}[kind]
     try:
-        return reader(path, table, query)
+        with unpacked_path(path) as plain:
+            return reader(plain, path, table, query)
     except (duckdb.Error, sqlite3.Error, sqlite3.Warning) as error:
         what = f"the query on '{path}'" if query is not None else f"'{path}'"
         raise DataError(f"{what[:1].upper()}{what[1:]} failed: {first_line(str(error))}.") from None
 
 
-def _read_duckdb(path: Path, table: str | None, query: str | None) -> tuple[Table, list[str]]:
+def _read_duckdb(
+    plain: Path, path: Path, table: str | None, query: str | None
+) -> tuple[Table, list[str]]:
+    """Read the unpacked file `plain`; messages name `path`."""
     import duckdb  # lazily: it takes longer to import than the whole command line
 
-    with duckdb.connect(str(path), read_only=True, config=dict(_SAFE)) as connection:
+    with duckdb.connect(str(plain), read_only=True, config=dict(_SAFE)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -136,9 +138,12 @@ def _read_duckdb(path: Path, table: str | None, query: str | None) -> tuple[Tabl
         return _from_relation(connection.sql(f"SELECT * FROM {names[chosen]}"))
 
 
-def _read_sqlite(path: Path, table: str | None, query: str | None) -> tuple[Table, list[str]]:
+def _read_sqlite(
+    plain: Path, path: Path, table: str | None, query: str | None
+) -> tuple[Table, list[str]]:
+    """Read the unpacked file `plain`; messages name `path`."""
     # the standard library reads SQLite everywhere; DuckDB would need an extension
-    connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"file:{quote(str(plain))}?mode=ro", uri=True)
     try:
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         if query is None:

@@ -30,7 +30,7 @@ from glassnet.data.dialects import (
     sample,
     sniff,
 )
-from glassnet.data.files import needs_copy, opened
+from glassnet.data.files import needs_copy, open_unpacked
 from glassnet.data.tables import Column, Table
 from glassnet.errors import DataError
 
@@ -60,11 +60,15 @@ _COUNTS: dict[str, str] = {
 }
 
 
+class NotTextError(Exception):
+    """The bytes of a file, whose path it carries, are text in no encoding."""
+
+
 def read_delimited(paths: Sequence[Path], wanted: Sequence[str]) -> tuple[Table, list[str]]:
     """Return the table in these files (united by column name) and notes on how they were read.
 
     `wanted` are names that a header line would contain (the targets). Raises `DataError`, with
-    the number of the line, for text that is no table.
+    the number of the line, for text that is no table, and `NotTextError` for other bytes.
     """
     notes: list[str] = []
     with TemporaryDirectory(prefix="glassnet-") as name, connect(Path(name)) as connection:
@@ -157,13 +161,13 @@ def _select(part: int, where: Mapping[str, str], names: Sequence[str], first: in
 
 def _as_utf8(path: Path, folder: Path) -> tuple[Path, str]:
     """Return a file that DuckDB reads as it is, a copy where need be, and the encoding found."""
-    with opened(path) as file:
+    with open_unpacked(path) as file:
         start = file.read(4096)
     encoding = next((name for bom, name in _BOMS if start.startswith(bom)), None)
     if encoding is None and len(start) > 1 and 0 in start[:2] and start.count(0) > len(start) / 3:
         encoding = "utf-16-be" if start[0] == 0 else "utf-16-le"
     if encoding is None and 0 in start:
-        raise DataError(_binary(path))
+        raise NotTextError(path)
     if encoding is None:
         newlines = _newlines(path, "utf-8")
         if newlines is not None and len(newlines) <= 1 and not needs_copy(path):
@@ -174,7 +178,7 @@ def _as_utf8(path: Path, folder: Path) -> tuple[Path, str]:
     for name in encodings:
         if _newlines(path, name) is not None:
             return _copy(path, folder, name), name.removesuffix("-sig")
-    raise DataError(_binary(path))
+    raise NotTextError(path)
 
 
 _BOMS = (
@@ -188,12 +192,12 @@ _BOMS = (
 def _newlines(path: Path, encoding: str) -> set[str] | None:
     """Return the kinds of line end in the file, or None if it is not in this encoding."""
     try:
-        with opened(path) as file:
+        with open_unpacked(path) as file:
             # newline=None translates, and remembers what it saw
             text = io.TextIOWrapper(file, encoding=encoding, newline=None)
             while chunk := text.read(_CHUNK):
                 if "\0" in chunk:
-                    raise DataError(_binary(path))
+                    raise NotTextError(path)
             seen = text.newlines
             text.detach()
     except UnicodeError:
@@ -203,7 +207,7 @@ def _newlines(path: Path, encoding: str) -> set[str] | None:
 
 def _copy(path: Path, folder: Path, encoding: str) -> Path:
     copy = folder / f"text{len(list(folder.iterdir()))}"
-    with opened(path) as file, copy.open("w", encoding="utf-8", newline="\n") as out:
+    with open_unpacked(path) as file, copy.open("w", encoding="utf-8", newline="\n") as out:
         text = io.TextIOWrapper(file, encoding=encoding, newline=None)
         while chunk := text.read(_CHUNK):
             out.write(chunk)
@@ -355,10 +359,3 @@ def _parse_error(path: Path, message: str) -> str:
     if "unterminated quote" in message:
         return f"A quote that opens in {where} is never closed: close or delete it."
     return f"Delimited text cannot be read from {where}: {first_line(message)}."
-
-
-def _binary(path: Path) -> str:
-    return (
-        f"'{path}' is neither text nor a format that can be read: give CSV, TSV, Parquet, JSON, a "
-        "DuckDB or SQLite file, IDX, .npz, or a folder of pictures."
-    )

@@ -1,44 +1,22 @@
-"""Files: from what a person types to regular files, opened, unpacked and recognised by content."""
+"""Find the files that a person names, and open them, unpacked."""
 
 from __future__ import annotations
 
 import glob
 import gzip
 import os
-import re
 import shutil
 import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal, cast
+from tempfile import TemporaryDirectory
+from typing import IO, cast
 
 from glassnet.errors import DataError, did_you_mean
 
-Format = Literal["text", "json", "parquet", "duckdb", "sqlite", "npz", "idx"]
-
-# where in the file, which bytes, what it is; the first that fits counts
-_MAGIC: tuple[tuple[int, bytes, Format], ...] = (
-    (0, b"PAR1", "parquet"),
-    (0, b"SQLite format 3\0", "sqlite"),
-    (8, b"DUCK", "duckdb"),
-    (0, b"PK\x03\x04", "npz"),
-)
-# what people try, and what to do instead
-_REFUSED: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG", "one picture: give the folder that has one subfolder of pictures for each class"),
-    (b"\xff\xd8\xff", "one picture: give the folder that has one subfolder of pictures a class"),
-    (b"%PDF", "a PDF document: save its table as CSV"),
-    (b"\x93NUMPY", "one NumPy array: save X and y together with numpy.savez(file, X=X, y=y)"),
-    (b"\x28\xb5\x2f\xfd", "packed with zstd: unpack it first"),
-    (b"BZh", "packed with bzip2: unpack it first"),
-    (b"\xfd7zXZ", "packed with xz: unpack it first"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook: save it as CSV"),
-    (b"ARROW1", "an Arrow file: save it as Parquet"),
-    (b"\x80\x04\x95", "a Python pickle, which can run code when it is read: save it as Parquet"),
-    (b"\x80\x05\x95", "a Python pickle, which can run code when it is read: save it as Parquet"),
-)
+_GZIP = b"\x1f\x8b"
 _BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -46,7 +24,7 @@ def find(source: str) -> list[Path]:
     """Return the folder, the file or the files (a pattern such as `data/*.csv`) that source names.
 
     A path that exists is taken as it is, even if it looks like a pattern. Raises `DataError` if
-    there is nothing, or something that is neither a folder nor a regular file.
+    nothing has this name, or something that is neither a folder nor a regular file.
     """
     if "://" in source:
         raise DataError(f"'{source}' is a web address: download the file and give its path.")
@@ -54,8 +32,8 @@ def find(source: str) -> list[Path]:
         path = Path(source).expanduser()
         if path.exists():
             return [_regular(path)]
-        found = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(str(path)) else []
-        files = [_regular(Path(name)) for name in found if not os.path.isdir(name)]
+        matches = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(str(path)) else []
+        files = [_regular(Path(name)) for name in matches if not os.path.isdir(name)]
     except (ValueError, OSError, RuntimeError) as error:
         if isinstance(error, DataError):
             raise
@@ -66,7 +44,7 @@ def find(source: str) -> list[Path]:
 
 
 def list_folder(folder: Path) -> list[Path]:
-    """Return what is in a folder, sorted by name, less hidden files."""
+    """Return the entries of a folder, sorted by name, without hidden files."""
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
@@ -74,11 +52,14 @@ def list_folder(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading, unpacking gzip by its content, with failures as `DataError`."""
+def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading; gzip is recognised by content and unpacked.
+
+    Raises `DataError` if the file cannot be read, also later, while it is being read.
+    """
     try:
         with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
+            packed = raw.read(2) == _GZIP
             raw.seek(0)
             if not packed:
                 yield raw
@@ -87,70 +68,42 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 yield cast(IO[bytes], unpacked)
     except _BROKEN_GZIP:
         raise DataError(
-            f"'{path}' is a damaged or shortened gzip file, so that its data are not complete: "
+            f"'{path}' is a damaged or shortened gzip file, so that part of its data is lost: "
             "copy or download it again."
         ) from None
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {_reason(error)}.") from None
 
 
-def format_of(path: Path) -> Format:
-    """Return what a file is, by its content rather than its name.
-
-    Raises `DataError` for an empty file and for formats that cannot be read.
-    """
-    with opened(path) as file:
-        head = file.read(4096)
-    if not head:
-        raise DataError(f"'{path}' is empty: there is nothing to learn from.")
-    for magic, what in _REFUSED:
-        if head.startswith(magic):
-            raise DataError(f"'{path}' is {what}.")
-    for offset, magic, name in _MAGIC:
-        if head[offset : offset + len(magic)] == magic:
-            return _unless_excel(path, head) if name == "npz" else name
-    if len(head) >= 4 and head[:2] == b"\0\0" and head[2] in range(8, 15) and 1 <= head[3] <= 4:
-        return "idx"
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if path.name.lower().removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
-        return "json"
-    if start[:1] in (b"{", b"[") and start[1:].lstrip()[:1] in (b"{", b'"', b"}", b"]"):
-        return "json"
-    if re.search(rb"^@relation\b", head, re.IGNORECASE | re.MULTILINE):
-        raise DataError(f"'{path}' is an ARFF file: save it as CSV.")
-    return "text"
+@contextmanager
+def unpacked_path(path: Path) -> Iterator[Path]:
+    """Yield a path for readers that cannot unpack a file: this one, or that of a temporary copy."""
+    with TemporaryDirectory(prefix="glassnet-") as folder:
+        yield plain_copy(path, Path(folder)) if needs_copy(path) else path
 
 
 def plain_copy(path: Path, folder: Path) -> Path:
-    """Return the path of a copy in `folder`, unpacked, whose name no reader takes for a pattern."""
+    """Return an unpacked copy in `folder`, under a name that no reader takes for a pattern."""
     copy = folder / f"plain{len(list(folder.iterdir()))}"
-    with opened(path) as packed, copy.open("wb") as file:
+    with open_unpacked(path) as packed, copy.open("wb") as file:
         shutil.copyfileobj(packed, file, 1 << 20)
     return copy
 
 
 def needs_copy(path: Path) -> bool:
-    """Return whether DuckDB would misunderstand this path: packed, or with a pattern's marks."""
+    """Return whether DuckDB would misread this path: a packed file, or a name like a pattern."""
     with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b" or glob.has_magic(str(path))
+        return file.read(2) == _GZIP or glob.has_magic(str(path))
 
 
 def _regular(path: Path) -> Path:
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise DataError(
-            f"'{path}' is a device, a pipe or a socket, whose end cannot be known: save the data "
-            "to a file first."
+            f"'{path}' is a device, a pipe or a socket, which may never end: save the data to a "
+            "file first."
         )
     return path
-
-
-def _unless_excel(path: Path, head: bytes) -> Format:
-    if b"xl/" in head or b"[Content_Types].xml" in head:
-        raise DataError(f"'{path}' is an Excel workbook: save the sheet as CSV.")
-    if b".npy" not in head:
-        raise DataError(f"'{path}' is a zip archive: unpack it first.")
-    return "npz"
 
 
 def _not_found(source: str, path: Path) -> str:

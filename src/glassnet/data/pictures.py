@@ -1,10 +1,8 @@
-"""Pictures as uint8 arrays: folders with one subfolder a class, and IDX files (as MNIST)."""
+"""Read a folder of pictures, one subfolder per class, as a uint8 array."""
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.files import list_folder, opened
+from glassnet.data.datasets import Dataset
+from glassnet.data.files import list_folder
 from glassnet.data.tables import Column, column_of
 from glassnet.errors import DataError
 
@@ -37,7 +36,6 @@ ENDINGS = (
     ".pgm",
 )
 _TRAIN, _TEST = ("train", "training"), ("test", "testing", "t10k")
-_IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,26 @@ class LabelledPictures:
     y: Column | None
     test: tuple[NDArray[Any], Column | None] | None
     notes: tuple[str, ...]
+
+
+def picture_dataset(pictures: LabelledPictures, path: Path, target: str | None) -> Dataset:
+    """Return labelled pictures as a data set whose target is "label"; raises `DataError`."""
+    if target not in (None, "label"):
+        raise DataError(
+            f"The pictures of '{path}' have no column '{target}': their classes are the target, "
+            "so leave the target out."
+        )
+    if target is not None and pictures.y is None:
+        raise DataError(
+            f"The pictures of '{path}' have no classes: put the pictures of each class in a "
+            "subfolder."
+        )
+    shape = "x".join(map(str, pictures.X.shape[1:]))
+    tests = f" and {len(pictures.test[0])} for testing" if pictures.test else ""
+    size = f"Read {len(pictures.X)} pictures of {shape}{tests} from {path.name or path}."
+    label = None if pictures.y is None else "label"
+    notes = (size, *pictures.notes)
+    return Dataset(pictures.X, pictures.y, pictures.test, str(path), label, notes)
 
 
 # -------------------------------------------------------------------------------- picture folders
@@ -192,92 +210,3 @@ class _guarded:  # noqa: N801 - reads as a word in a with statement
                 f"The picture '{self.path}' cannot be read, as it is damaged, too large or of "
                 "another format than its name says: delete or replace it."
             ) from None
-
-
-# ------------------------------------------------------------------------------------------- IDX
-
-
-def is_idx_name(name: str) -> bool:
-    """Return whether a file name is one of the usual four, such as train-images-idx3-ubyte.gz."""
-    return re.search(r"(images|labels)[-_.]idx\d", name.lower()) is not None
-
-
-def read_idx_files(path: Path) -> LabelledPictures:
-    """Return pictures and labels from a folder of IDX files, or from one images file.
-
-    The labels are found beside the images (`images` becomes `labels` in the name, `idx3` `idx1`,
-    with or without `.gz`); in a folder the files with `t10k` or `test` in their names are the
-    test set. Raises `DataError` for a wrong magic number or a file that is too short or too long.
-    """
-    if path.is_dir():
-        images = [
-            p for p in list_folder(path) if is_idx_name(p.name) and "images" in p.name.lower()
-        ]
-        tests = [p for p in images if re.search("t10k|test", p.name.lower())]
-        trains = [p for p in images if p not in tests] or tests
-        if len({_stem(p) for p in trains}) != 1:
-            raise DataError(
-                f"'{path}' must hold one images file for training, but holds {len(trains)}: give "
-                "the path of the one that is meant."
-            )
-        train, test = trains[0], (tests[0] if tests and trains != tests else None)
-    else:
-        train, test = path, None
-    X, y = _images_and_labels(train)
-    rest = None if test is None else _images_and_labels(test)
-    if rest is not None and rest[0].shape[1:] != X.shape[1:]:
-        raise DataError(
-            f"The pictures in '{train.name}' have shape {X.shape[1:]} but those in "
-            f"'{rest and test and test.name}' {rest[0].shape[1:]}: a network needs one shape."
-        )
-    return LabelledPictures(X, y, rest, ())
-
-
-def _images_and_labels(path: Path) -> tuple[NDArray[Any], Column | None]:
-    images = read_idx(path)
-    if images.ndim < 2:
-        raise DataError(f"'{path}' holds labels, not pictures: give the images file beside it.")
-    if images.ndim == 2:
-        images = images.astype(np.float64)
-    beside = _stem(path).replace("images", "labels").replace(f"idx{images.ndim}", "idx1")
-    labels = next((p for p in list_folder(path.parent) if _stem(p) == beside != _stem(path)), None)
-    if labels is None:
-        return images, None
-    y = read_idx(labels)
-    if y.ndim != 1 or len(y) != len(images):
-        raise DataError(
-            f"'{labels}' holds {y.shape} labels for the {len(images)} pictures of '{path.name}': "
-            "both files must come from the same data set."
-        )
-    return images, column_of([str(label) for label in y.tolist()])
-
-
-def _stem(path: Path) -> str:
-    return path.name.lower().removesuffix(".gz")
-
-
-def read_idx(path: Path) -> NDArray[Any]:
-    """Return the array in one IDX file, packed by gzip or not; raises `DataError`."""
-    with opened(path) as file:
-        head = file.read(4)
-        if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_TYPES or head[3] == 0:
-            raise DataError(
-                f"'{path}' is not an IDX file: it begins with {head.hex(' ') or 'nothing'} where "
-                "00 00, a type (08 to 0e) and the number of dimensions are expected."
-            )
-        sizes = file.read(4 * head[3])
-        shape = [int(n) for n in np.frombuffer(sizes[: len(sizes) // 4 * 4], dtype=">u4")]
-        dtype = np.dtype(_IDX_TYPES[head[2]])
-        expected = math.prod(shape) * dtype.itemsize
-        # never more memory than the file can fill: the sizes may be damaged
-        body = bytearray()
-        while len(body) <= expected and (block := file.read(1 << 24)):
-            body += block
-    if len(shape) != head[3] or len(body) != expected:
-        seen = "more" if len(body) > expected else f"only {len(body)}"
-        raise DataError(
-            f"'{path}' should hold {' x '.join(map(str, shape))} values in {expected} bytes but "
-            f"holds {seen}: copy or download it again."
-        )
-    array = np.frombuffer(body, dtype=dtype).reshape(shape)
-    return array if array.dtype == np.uint8 else array.astype(dtype.newbyteorder("="))

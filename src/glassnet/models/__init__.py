@@ -1,4 +1,4 @@
-"""The trained model: everything that predicts, and its file.
+"""The trained model, which predicts, its intervals, and its file.
 
 Read in this order: model, intervals, model_file.
 May import: `encoding` and below.

@@ -1,4 +1,4 @@
-"""Files on disk: atomic writes, the tensor file format, and checked JSON fields.
+"""Write files atomically, and read tensor files and JSON records with every field checked.
 
 Read in this order: atomic, tensorfile, fields.
 May import: the ground modules.
