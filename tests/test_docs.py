@@ -18,6 +18,7 @@ PAGES = [
     ROOT / "README.md",
     *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.parent.name not in MADE),
 ]
+GUIDE = sorted((ROOT / "docs" / "guide").glob("*.md"))
 CHAPTERS = sorted((ROOT / "docs" / "unit").glob("[0-9]-*.md"))
 DECISIONS = ROOT / "docs" / "decisions"
 WITHOUT_BLOCKS = (
@@ -58,15 +59,43 @@ def test_a_chapter_ends_with_questions_each_with_a_computed_answer(page):
         assert answer and "```python" in answer[1]
 
 
-@pytest.mark.parametrize("page", CHAPTERS, ids=lambda page: page.stem)
-def test_a_picture_is_also_told_in_words(page):
-    drawn = [block for block in blocks_of(page) if re.search(r"\bax(es)? = gn\.figures\.", block)]
-    assert drawn and all(block.startswith("#| alt: ") for block in drawn)
+@pytest.mark.parametrize("page", [*CHAPTERS, *GUIDE], ids=lambda page: page.stem)
+def test_a_picture_is_also_described_in_words(page):
+    drawn = [block for block in blocks_of(page) if "gn.figures." in block]
+    assert drawn or page in GUIDE
+    assert all(block.startswith("#| alt: ") for block in drawn)
 
 
-def test_the_map_of_the_packages_is_what_the_packages_say():
-    """Each package stands in ARCHITECTURE.md with the first sentence of its docstring."""
-    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+def test_the_documents_are_short():
+    assert (ROOT / "README.md").read_text("utf-8").count("\n") <= 120
+    assert (ROOT / "ARCHITECTURE.md").read_text("utf-8").count("\n") <= 150
+
+
+def without_numbers(text):
+    return re.sub(r"[ -]*\d[\d.]*", " #", text)
+
+
+@pytest.mark.slow
+def test_the_readme_shows_what_the_command_prints(tmp_path, monkeypatch):
+    """The README's table, its command and what it prints, but for the numbers."""
+    monkeypatch.chdir(tmp_path)
+    readme = (ROOT / "README.md").read_text("utf-8")
+    exec(compile(blocks_of(ROOT / "README.md")[0], "README.md", "exec"), {})
+    shown = re.search(r"```console\n\$ (.*?)\n(.*?)```", readme, re.S)
+    done = subprocess.run(
+        [sys.executable, "-m", *shown[1].split()],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    lines = sorted(done.stdout.splitlines())  # messages and results come through two streams
+    assert without_numbers("\n".join(lines)) == without_numbers(
+        "\n".join(sorted(shown[2].splitlines()))
+    )
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "README.md"])
+def test_the_map_of_the_packages_is_what_the_packages_say(document):
+    """Each package stands in the map with the first sentence of its docstring."""
+    text = (ROOT / document).read_text("utf-8")
     for path in (ROOT / "src" / "glassnet").glob("*/__init__.py"):
         doc = ast.get_docstring(ast.parse(path.read_text("utf-8")))
         row = f"| [{path.parent.name}](src/glassnet/{path.parent.name}/__init__.py) | {doc.splitlines()[0]} |"

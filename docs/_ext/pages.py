@@ -13,7 +13,7 @@ DOCS = Path(__file__).parent.parent
 ROOT = DOCS.parent
 SOURCES = ROOT / "src" / "glassnet"
 ABOUT = ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY")
-LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?!https?:|source:|#)[^)#]+)(#[^)]*)?\)")
+LINK = re.compile(r"\[([^\]]+)\]\(((?!https?:|source:|#)[^)#]+)(#[^)]*)?\)")
 
 
 def public_names() -> dict[str, list[str]]:
