@@ -264,12 +264,12 @@ def test_the_passes_are_those_of_jax_grad() -> None:
             logits, _, _ = network.forward(params, kept, x, key=gn.keys.key(1), train=True)
             return gn.CrossEntropy().value(logits, t)
 
-        found = pass_through(network, params, state, x, t, gn.CrossEntropy())
+        passes = pass_through(network, params, state, x, t, gn.CrossEntropy())
         by_params, by_x = jax.grad(loss, argnums=(0, 1))(params, x)
         flat = [*by_params[:3], *by_params[3], by_params[4]]
-        assert_close([p.dparams for p in found.layers], [dict(p) for p in flat], 1e-12)
-        assert_close(found.layers[0].dx, by_x, 1e-12)
-    assert [p.number for p in found.layers] == ["0", "1", "2", "3.0", "3.1", "3.2", "4"]
+        assert_close([p.gradients for p in passes], [dict(p) for p in flat], 1e-12)
+        assert_close(passes[0].d_input, by_x, 1e-12)
+    assert [p.path for p in passes] == [(0,), (1,), (2,), (3, 0), (3, 1), (3, 2), (4,)]
 
 
 def test_the_size_of_the_first_step_is_what_the_run_did() -> None:
@@ -307,7 +307,7 @@ def test_losses_and_shares_are_scikit_learns() -> None:
     arguments = small("float32")
     run, found = looked_at(arguments)
     truth = arguments["y"]
-    predicted = np.asarray(found.last.logits)[:, 0]
+    predicted = np.asarray(found.last[-1].output)[:, 0]
     assert found.explained == pytest.approx(r2_score(truth, predicted), abs=1e-5)
     assert found.loss == pytest.approx(((truth - predicted) ** 2).mean(), rel=1e-4)
     assert found.guess_loss == pytest.approx(truth.var(), rel=1e-4)

@@ -6,7 +6,7 @@ known, and at those that predict), from its history, and from its predictions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -30,10 +30,11 @@ from glassnet.nn.layers import Dense
 from glassnet.nn.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from glassnet.nn.optimizer_wrappers import as_optimizer, bind_schedules, is_foreign
 from glassnet.nn.optimizers import Adam, AdamW, RMSprop
+from glassnet.nn.walk import LayerPass
 from glassnet.training.batches import Data
 from glassnet.training.history import History
 from glassnet.training.jobs import Outcome
-from glassnet.training.passes import LayerPass, Pass, pass_through
+from glassnet.training.passes import pass_through
 from glassnet.training.state import DIVERGED
 
 SAMPLE = 1000
@@ -69,13 +70,13 @@ class Evidence:
         places = np.linspace(0, len(self.rows.x) - 1, min(SAMPLE, len(self.rows.x))).astype(int)
         return self.rows.at(places)
 
-    def _pass(self, params: Params, state: State) -> Pass:
+    def _pass(self, params: Params, state: State) -> tuple[LayerPass, ...]:
         with precision(self.model.dtype):
             x, t = self.sample.x, self.sample.y
             return pass_through(self.model.network, params, state, x, t, self.model.loss)
 
     @cached_property
-    def last(self) -> Pass:
+    def last(self) -> tuple[LayerPass, ...]:
         """The passes at the weights that predict."""
         return self._pass(self.model.params, self.model.layer_state)
 
@@ -90,24 +91,24 @@ class Evidence:
         return params, state
 
     @cached_property
-    def first(self) -> Pass | None:
+    def first(self) -> tuple[LayerPass, ...] | None:
         """The passes at the weights before the first step, where they are known."""
         return None if self.beginning is None else self._pass(*self.beginning)
 
-    def activations(self, found: Pass, kind: Any = Activation) -> list[LayerPass]:
+    def activations(self, passes: Sequence[LayerPass], kind: Any = Activation) -> list[LayerPass]:
         """Return the passes of the hidden layers' activation functions."""
-        return [p for p in found.layers[:-1] if isinstance(p.layer, kind)]
+        return [p for p in passes[:-1] if isinstance(p.layer, kind)]
 
-    def gradient_flow(self, found: Pass) -> list[tuple[str, float]]:
+    def gradient_flow(self, passes: Sequence[LayerPass]) -> list[tuple[str, float]]:
         """Return the norm of the gradient by the logits of each hidden layer, and by those of the output."""
-        bent = [p for p in self.activations(found) if not isinstance(p.layer, Identity)]
-        flow = [(p.name, float(np.linalg.norm(p.dx))) for p in bent]
-        return [*flow, ("the output", float(np.linalg.norm(found.dlogits)))]
+        bent = [p for p in self.activations(passes) if not isinstance(p.layer, Identity)]
+        flow = [(p.name, float(np.linalg.norm(p.d_input))) for p in bent]
+        return [*flow, ("the output", float(np.linalg.norm(passes[-1].d_output)))]
 
     @cached_property
     def dense(self) -> list[LayerPass]:
         """The layers of neurons, the output layer last."""
-        return [p for p in self.last.layers if isinstance(p.layer, Dense)]
+        return [p for p in self.last if isinstance(p.layer, Dense)]
 
     # ------------------------------------------------------------------------------- steps
 
@@ -126,8 +127,8 @@ class Evidence:
         if is_foreign(optimizer):
             return {}
         optimizer = bind_schedules(with_rate(optimizer, self.learning_rate), 1.0)
-        params = {p.name: dict(p.params) for p in self.first.layers if isinstance(p.layer, Dense)}
-        grads = {p.name: dict(p.dparams) for p in self.first.layers if p.name in params}
+        params = {p.name: dict(p.params) for p in self.first if isinstance(p.layer, Dense)}
+        grads = {p.name: dict(p.gradients) for p in self.first if p.name in params}
         with precision(self.model.dtype):
             updates = _first_step(optimizer, grads, params)
             norms = {
@@ -160,7 +161,7 @@ class Evidence:
             ends = [
                 self._pass(unravel((start + s * step).astype(start.dtype)), state) for s in (1, -1)
             ]
-            up, down = (self._gradient(found) for found in ends)
+            up, down = (self._gradient(passes) for passes in ends)
             direction = (up - down) / (2 * NUDGE)
             curvature = float(np.linalg.norm(direction))
             if not 0 < curvature < np.inf:
@@ -168,9 +169,9 @@ class Evidence:
         momentum = float(getattr(inner(self.outcome.settings.optimizer), "momentum", 0.0))
         return (1 - momentum) / curvature
 
-    def _gradient(self, found: Pass) -> Values:
+    def _gradient(self, passes: Sequence[LayerPass]) -> Values:
         """Return the whole gradient as one vector, in the order of the weights."""
-        return np.asarray(ravel_pytree([p.dparams for p in found.layers])[0], np.float64)
+        return np.asarray(ravel_pytree([p.gradients for p in passes])[0], np.float64)
 
     # ------------------------------------------------------------------------------- the run
 
@@ -255,13 +256,13 @@ class Evidence:
     def loss(self) -> float:
         """The network's own loss on the rows."""
         with precision(self.model.dtype):
-            logits = self.model.temperature * self.last.logits
+            logits = self.model.temperature * self.last[-1].output
             return float(_loss(logits, self.sample.y, loss=self.model.loss))
 
     @cached_property
     def guess_loss(self) -> float:
         """The loss of the best constant answer: the classes' shares, or the mean."""
-        loss, width = self.model.loss, self.last.logits.shape[1]
+        loss, width = self.model.loss, self.last[-1].output.shape[1]
         target = self.sample.y
         if isinstance(loss, CrossEntropy):
             shares = one_hot(target, width).mean(axis=0)
@@ -297,7 +298,7 @@ class Evidence:
         with precision(self.model.dtype):
             if self.whole.members > 1:
                 return self.whole.outputs_encoded(self.sample.x)
-            logits = jnp.asarray(self.model.temperature * self.last.logits)
+            logits = jnp.asarray(self.model.temperature * self.last[-1].output)
             return np.asarray(self.model.loss.output(logits))
 
     @cached_property

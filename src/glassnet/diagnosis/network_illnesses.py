@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from glassnet.diagnosis.remedies import (
 from glassnet.nn.activations import Activation, Identity, LeakyReLU, ReLU, Sigmoid, Tanh
 from glassnet.nn.initializers import INITIALIZERS, Zeros
 from glassnet.nn.layers import BatchNorm, Dense, Dropout, Flatten
-from glassnet.training.passes import LayerPass, Pass
+from glassnet.nn.walk import LayerPass
 
 LARGE_INPUT = 30.0
 """Initializers suppose inputs of deviation 1 (LeCun et al., "Efficient BackProp", 1998); pixels from 0 to 16
@@ -52,8 +52,8 @@ FEW_ROWS = 10  # fewer lie on a line by chance
 
 def wild_inputs(e: Evidence) -> Iterator[Finding]:
     """Find inputs far larger than what the first weights were drawn for."""
-    layers = (e.first or e.last).layers  # before learned scales, if any, went their own way
-    x = next((p.x for p in layers if isinstance(p.layer, Dense)), layers[0].x)
+    layers = e.first or e.last  # before learned scales, if any, went their own way
+    x = next((p.input for p in layers if isinstance(p.layer, Dense)), layers[0].input)
     sizes = np.sqrt((x.reshape(len(x), -1).astype(np.float64) ** 2).mean(axis=0))
     largest, typical = float(sizes.max()), float(np.median(sizes))
     if largest <= LARGE_INPUT:
@@ -95,7 +95,7 @@ def exploding(e: Evidence) -> Iterator[Finding]:
 
 def alike(e: Evidence) -> Iterator[Finding]:
     """Find hidden layers of which half the neurons have the weights of another."""
-    bends = [p for p in e.last.layers if isinstance(p.layer, Activation)]
+    bends = [p for p in e.last if isinstance(p.layer, Activation)]
     scaled = all(isinstance(p.layer, ReLU | LeakyReLU) for p in bends)
     widths = [p.params["W"].shape[0] for p in e.dense[:-1]]
     for place, layer in enumerate(e.dense[:-1]):
@@ -159,14 +159,16 @@ def vanishing(e: Evidence) -> Iterator[Finding]:
 
 def dead(e: Evidence) -> Iterator[Finding]:
     """Find ReLU neurons that are 0 for every row, so that no gradient ever reaches them."""
-    layers = [(p, ~(p.y > 0).any(axis=0)) for p in e.activations(e.last, ReLU)]
+    layers = [(p, ~(p.output > 0).any(axis=0)) for p in e.activations(e.last, ReLU)]
     shares = [float(never.mean()) for _, never in layers]
     ill = [
         (p, never) for (p, never), share in zip(layers, shares, strict=True) if share >= DEAD_SHARE
     ]
     if not ill:
         return
-    at_first = [~(p.y > 0).any(axis=0) for p in e.activations(e.first, ReLU)] if e.first else []
+    at_first = (
+        [~(p.output > 0).any(axis=0) for p in e.activations(e.first, ReLU)] if e.first else []
+    )
     born = float(np.mean([never.mean() for never in at_first])) if at_first else math.nan
     network = with_activation(e.model.network, ReLU, LeakyReLU())
     parameters: dict[str, Any] = {"activation": "leaky_relu"} if e.built else {"network": network}
@@ -213,7 +215,8 @@ def saturated(e: Evidence) -> Iterator[Finding]:
         f"{worst:.0%} of the outputs lie where the slope is below {SATURATED_SLOPE:.0%} of the"
         f" steepest{since}",
         ", ".join(
-            f"{p.name}: {flat:.0%} of the outputs of {p.y.shape[-1]} neurons" for p, flat in found
+            f"{p.name}: {flat:.0%} of the outputs of {p.output.shape[-1]} neurons"
+            for p, flat in found
         ),
         "Large logits lie where sigmoid and tanh are flat: next to no gradient passes back, and the neurons"
         " flip between two values.",
@@ -222,14 +225,14 @@ def saturated(e: Evidence) -> Iterator[Finding]:
     )
 
 
-def _flat_shares(e: Evidence, found: Pass) -> list[tuple[LayerPass, float]]:
+def _flat_shares(e: Evidence, passes: Sequence[LayerPass]) -> list[tuple[LayerPass, float]]:
     """Return each sigmoid or tanh layer's share of outputs where the slope is small."""
     shares = []
-    for p in e.activations(found, (Sigmoid, Tanh)):
+    for p in e.activations(passes, (Sigmoid, Tanh)):
         function: Any = p.layer
         steepest = function.derivative(0.0, float(function.value(0.0)))
         shares.append(
-            (p, float((function.derivative(p.x, p.y) < SATURATED_SLOPE * steepest).mean()))
+            (p, float((function.derivative(p.input, p.output) < SATURATED_SLOPE * steepest).mean()))
         )
     return shares
 
@@ -264,14 +267,14 @@ def idle(e: Evidence) -> Iterator[Finding]:
 def _idle_layers(e: Evidence) -> list[tuple[str, str]]:
     """Return the hidden layers of neurons that do nothing, and how that shows."""
     found = []
-    places = [k for k, p in enumerate(e.last.layers) if isinstance(p.layer, Dense)]
+    places = [k for k, p in enumerate(e.last) if isinstance(p.layer, Dense)]
     for at, following in itertools.pairwise(places):
-        name = e.last.layers[at].name
-        between = e.last.layers[at + 1 : following]
+        name = e.last[at].name
+        between = e.last[at + 1 : following]
         if all(isinstance(p.layer, _STRAIGHT_LAYERS) for p in between):
             found.append((name, "no activation function"))
             continue
-        out = e.last.layers[following].x
+        out = e.last[following].input
         if out.std(axis=0).max() <= CONSTANT * np.abs(out).max():
             found.append((name, "the same output for every row"))
             continue
@@ -283,7 +286,7 @@ def _idle_layers(e: Evidence) -> list[tuple[str, str]]:
 
 def _straightness(p: LayerPass) -> float:
     """Return the least R² of a line through a neuron's logit and its activation; neurons that vary alone."""
-    z, a = (v.astype(np.float64) - v.mean(axis=0, dtype=np.float64) for v in (p.x, p.y))
+    z, a = (v.astype(np.float64) - v.mean(axis=0, dtype=np.float64) for v in (p.input, p.output))
     varying = (a.std(axis=0) > 0) & (z.std(axis=0) > 0)
     if not varying.any():
         return 0.0

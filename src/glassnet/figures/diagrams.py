@@ -24,10 +24,11 @@ from glassnet.display.drawing import (
     title,
 )
 from glassnet.errors import ConfigurationError
-from glassnet.figures.opened import Column, Passed, columns, one_row, opened, walk
+from glassnet.figures.opened import Column, columns, one_row, opened, walk_model
 from glassnet.models.model import Model
 from glassnet.nn.activations import Identity
 from glassnet.nn.layers import Dense, Dropout
+from glassnet.nn.walk import LayerPass
 
 WIDEST = 4.0  # of a weight's line, in points
 
@@ -128,10 +129,10 @@ def _name(layers: Sequence[Column], place: int) -> str:
 
 def _values(model: Model, layers: Sequence[Column], row: np.ndarray) -> list[np.ndarray]:
     """Return the inputs and each layer's outputs for one row; the last ones as the loss reads them."""
-    steps = walk(model, row)
+    steps = walk_model(model, row)
     at = [layer.place for layer in layers]
-    outputs = np.asarray(model.loss.output(jnp.asarray(steps[-1].y)))
-    return [steps[at[0]].x[0], *(steps[place].x[0] for place in at[1:]), outputs[0]]
+    outputs = np.asarray(model.loss.output(jnp.asarray(steps[-1].output)))
+    return [steps[at[0]].input[0], *(steps[place].input[0] for place in at[1:]), outputs[0]]
 
 
 def _draw_weights(
@@ -294,7 +295,7 @@ def dropout(
     if key is None:
         state = getattr(model, "state", None)
         key = keys.key(0) if state is None else keys.fold_in(state.key, state.step)
-    steps = walk(found, one_row(found, x), key=key, train=True)
+    steps = walk_model(found, one_row(found, x), key=key, train=True)
     kept, dropping = _kept(steps, layers, places)
     if not dropping:
         raise ConfigurationError(
@@ -319,7 +320,7 @@ def dropout(
 
 
 def _kept(
-    steps: Sequence[Passed], layers: Sequence[Column], places: Sequence[_Neurons]
+    steps: Sequence[LayerPass], layers: Sequence[Column], places: Sequence[_Neurons]
 ) -> tuple[list[np.ndarray], list[int]]:
     """Return which neurons of each column took part in a pass, and the columns that could lose some."""
     kept = [np.ones(place.total, bool) for place in places]
@@ -327,7 +328,7 @@ def _kept(
     for step in steps:
         if isinstance(step.layer, Dense):
             k += 1
-        if isinstance(step.layer, Dropout) and step.x.shape[1] == places[k].total:
-            kept[k] &= np.asarray(step.cache)[0] > 0
+        if isinstance(step.layer, Dropout) and step.input.shape[1] == places[k].total:
+            kept[k] &= step.cache[0] > 0
             dropping.append(k)
     return kept, dropping

@@ -22,7 +22,7 @@ from glassnet.display.drawing import (
     title,
 )
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.figures.opened import column, one_row, opened, walk
+from glassnet.figures.opened import column, one_row, opened, walk_model
 from glassnet.models.model import Model
 from glassnet.nn.activations import Identity
 
@@ -61,9 +61,9 @@ def neuron(
         raise ConfigurationError(
             f"unit is {unit!r}, but this layer has {own.units} neurons: count from 0 to {own.units - 1}."
         )
-    steps = walk(found, one_row(found, x))
-    a, w, b = steps[own.place].x[0], own.W[unit], float(own.b[unit])
-    z = float(steps[own.place].y[0, unit])
+    steps = walk_model(found, one_row(found, x))
+    a, w, b = steps[own.place].input[0], own.W[unit], float(own.b[unit])
+    z = float(steps[own.place].output[0, unit])
     out = float(np.asarray(own.activation.value(np.float32(z))))
     letter = "x" if own.number == 0 else "a"
     names = list(inputs or [f"{letter}{subscript(i + 1)}" for i in range(len(w))])

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from glassnet import keys
-from glassnet._precision import default_float, precision
-from glassnet._types import Key, Params, Shape
+from glassnet._precision import precision
+from glassnet._types import Key, Shape
 from glassnet.encoding.objectives import encode_target, resolve_loss
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.models.model import Model
@@ -20,6 +18,7 @@ from glassnet.nn.activations import Activation, Identity
 from glassnet.nn.layers import Dense, Layer
 from glassnet.nn.losses import MeanSquaredError
 from glassnet.nn.network import Network, each_layer
+from glassnet.nn.walk import LayerPass, walk
 
 
 def untrained(
@@ -82,27 +81,13 @@ def one_row(model: Model, x: Any) -> np.ndarray:
     return rows
 
 
-class Passed(NamedTuple):
-    """One layer in a pass: the layer, its parameters, what went in, what came out, what it kept."""
-
-    layer: Layer
-    params: Params
-    x: np.ndarray
-    y: np.ndarray
-    cache: Any
-
-
-def walk(model: Model, x: Any, *, key: Key | None = None, train: bool = False) -> list[Passed]:
-    """Return each layer's part in a forward pass of encoded rows; nested networks layer by layer."""
-    found = []
+def walk_model(
+    model: Model, x: Any, *, key: Key | None = None, train: bool = False
+) -> tuple[LayerPass, ...]:
+    """Return the layers' records of a forward pass of encoded rows, as NumPy arrays."""
     with precision(model.dtype):
-        a = jnp.asarray(x, default_float())
-        for place, layer, (own, kept) in each_layer(model.network, model.params, model.layer_state):
-            of_layer = None if key is None else reduce(keys.fold_in, place, key)
-            y, _, cache = layer.forward(own, kept, a, key=of_layer, train=train)
-            found.append(Passed(layer, own, np.asarray(a), np.asarray(y), cache))
-            a = y
-    return found
+        passes = walk(model.network, model.params, model.layer_state, x, key=key, train=train)
+    return tuple(jax.tree.map(np.asarray, seen) for seen in passes)
 
 
 class Column(NamedTuple):

@@ -21,7 +21,7 @@ from glassnet.display.drawing import (
     title,
 )
 from glassnet.errors import ConfigurationError
-from glassnet.figures.opened import columns, opened, walk
+from glassnet.figures.opened import columns, opened, walk_model
 from glassnet.fit.sweeps import Sweep, find_learning_rate, sweep
 from glassnet.nn.activations import Activation, Identity, ReLU, Sigmoid, Tanh
 from glassnet.nn.layers import BatchNorm, Dense
@@ -196,10 +196,10 @@ def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: 
         with precision(model.dtype):
             some = encoded_rows(model, X[:rows], y[:rows])
             arrays = (model.params, model.layer_state, some.x, some.y)
-            found = pass_through(model.network, *arrays, model.loss)
+            passes = pass_through(model.network, *arrays, model.loss)
         sizes = [
-            float(np.sqrt(np.mean(np.square(each.dparams["W"]))))
-            for each in found.layers
+            float(np.sqrt(np.mean(np.square(each.gradients["W"]))))
+            for each in passes
             if isinstance(each.layer, Dense)
         ]
         ax.plot(
@@ -245,7 +245,7 @@ def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> 
     2
     """
     found = opened(model)
-    steps = walk(found, found.inputs(X)[:rows])
+    steps = walk_model(found, found.inputs(X)[:rows])
     layers = columns(found)
     outputs, labels, shares = [], [], []
     for layer in layers:
@@ -254,7 +254,7 @@ def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> 
             if k > layer.place and isinstance(steps[k].layer, Dense):
                 break
             end = k if isinstance(steps[k].layer, Activation) else end
-        values = steps[end].y
+        values = steps[end].output
         idle = _idle(layer.activation, values)
         name = "logits" if isinstance(layer.activation, Identity) else layer.function
         labels.append(
@@ -329,7 +329,7 @@ def batch_norm(
     """
     check_count("most", most)
     found = opened(model)
-    steps = walk(found, found.inputs(X), key=keys.key(0), train=True)
+    steps = walk_model(found, found.inputs(X), key=keys.key(0), train=True)
     normalised = [step for step in steps if isinstance(step.layer, BatchNorm)]
     if not 0 <= place < len(normalised):
         raise ConfigurationError(
@@ -337,7 +337,7 @@ def batch_norm(
             + ("" if normalised else " Put gn.BatchNorm() behind a Dense layer.")
         )
     before, after = (
-        each.reshape(len(each), -1) for each in (normalised[place].x, normalised[place].y)
+        each.reshape(len(each), -1) for each in (normalised[place].input, normalised[place].output)
     )
     chosen = np.unique(np.linspace(0, before.shape[1] - 1, min(most, before.shape[1])).astype(int))
     ax = axes_for(ax, (7.2, 4.4))

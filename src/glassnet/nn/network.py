@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -94,10 +94,12 @@ class Network(Layer):
         x = jnp.asarray(x, default_float())
         caches, new_state = [], []
         for i, layer in enumerate(self.layers):
-            own = None if key is None else keys.fold_in(key, i)
-            x, s, cache = layer.forward(params[i], state[i], x, key=own, train=train, weight=weight)
+            layer_key = None if key is None else keys.fold_in(key, i)
+            x, layer_state, cache = layer.forward(
+                params[i], state[i], x, key=layer_key, train=train, weight=weight
+            )
             caches.append(cache)
-            new_state.append(s)
+            new_state.append(layer_state)
         return x, tuple(new_state), tuple(caches)
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
@@ -155,33 +157,33 @@ def _name(path: Any) -> str:
     return str(getattr(path[-1], "key", getattr(path[-1], "idx", path[-1])))
 
 
-Place = tuple[int, ...]  # of a layer in a network, and in the networks inside it
+LayerPath: TypeAlias = tuple[int, ...]  # a layer's index, after those of the networks around it
 
 
 def is_plain(layer: Layer) -> bool:
-    """Return whether a layer is a network whose layers are seen one by one, with no ways of its own."""
+    """Return whether a layer is a network with the forward and backward of `Network`: a plain sequence."""
     cls = type(layer)
-    own = (cls.forward, cls.backward)
-    return isinstance(layer, Network) and own == (Network.forward, Network.backward)
+    passes = (cls.forward, cls.backward)
+    return isinstance(layer, Network) and passes == (Network.forward, Network.backward)
 
 
 def each_layer(
-    network: Network, *trees: Any, at: Place = ()
-) -> Iterator[tuple[Place, Layer, list[Any]]]:
-    """Yield each layer's place, the layer, and its part of each tree (parameters, state, ...).
+    network: Network, *trees: Any, path: LayerPath = ()
+) -> Iterator[tuple[LayerPath, Layer, list[Any]]]:
+    """Yield each layer's path, the layer, and its part of each tree (parameters, state, ...).
 
-    Those of networks inside come one by one, where these stand; the part of a tree that is None is None.
+    The layers of an inner network come one by one. The part of a tree that is None is None.
 
-    >>> [place for place, _, _ in each_layer(Network([Dense(2), Network([Dense(1), "relu"])]))]
+    >>> [path for path, _, _ in each_layer(Network([Dense(2), Network([Dense(1), "relu"])]))]
     [(0,), (1, 0), (1, 1)]
     """
     for i, layer in enumerate(network):
         parts = [None if tree is None else tree[i] for tree in trees]
         if is_plain(layer):
             assert isinstance(layer, Network)
-            yield from each_layer(layer, *parts, at=(*at, i))
+            yield from each_layer(layer, *parts, path=(*path, i))
         else:
-            yield (*at, i), layer, parts
+            yield (*path, i), layer, parts
 
 
 def spread_traits(layer: Layer, params: Params) -> Params:

@@ -1,13 +1,12 @@
-"""Recording: one step of training with every number on its way kept, taken by the training's own code.
+"""Record one step of training with every number on its way.
 
-Each layer is wrapped in one that hands all on and writes down what passes. So what is recorded comes from
-`Network.forward`, `Network.backward` and `train_step` themselves: there is no second implementation.
+The step is taken by `train_step` itself, with each layer wrapped in a `Recorder`: there is no second
+implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Unpack
 
 import jax
@@ -23,58 +22,14 @@ from glassnet.nn.augmentation import RandomShift
 from glassnet.nn.embeddings import Periodic
 from glassnet.nn.layers import BatchNorm, Context, Dropout, Layer
 from glassnet.nn.losses import Loss
-from glassnet.nn.network import Network, Place, is_plain, spread_traits
+from glassnet.nn.network import LayerPath, Network, is_plain, spread_traits
 from glassnet.nn.optimizer_wrappers import init_average
 from glassnet.nn.penalties import Penalty
+from glassnet.nn.walk import LayerPass, Recorder, walk, wrap_layers
 from glassnet.training.batches import Data
 from glassnet.training.packing import Layout
 from glassnet.training.program import train_step, update
 from glassnet.training.state import Plan, TrainState
-
-
-class Passed(NamedTuple):
-    """What one layer was given and gave, there and back; gradients are None without a target."""
-
-    input: Any
-    output: Any
-    cache: Any  # a mask, a batch's statistics, waves; None of other layers
-    state: Any  # after the step
-    d_output: Any = None
-    d_input: Any = None
-    gradients: Any = None
-
-
-@dataclass(frozen=True)
-class Recorder(Layer):
-    """A layer that does what another does and writes it down."""
-
-    layer: Layer
-    place: Place
-    log: dict[Place, Passed] = field(compare=False)
-    train: bool  # dropout and batch norm as in training, or as in prediction
-
-    def forward(
-        self, params: Params, state: State, x: Array, **context: Unpack[Context]
-    ) -> tuple[Array, State, Cache]:
-        """What the layer puts out."""
-        told: Context = {**context, "train": self.train}
-        y, state, cache = self.layer.forward(params, state, x, **told)
-        kept = (
-            cache if isinstance(self.layer, (BatchNorm, Dropout, Periodic, RandomShift)) else None
-        )
-        self.log[self.place] = Passed(x, y, kept, state)
-        return y, state, cache
-
-    def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        """What the layer hands back."""
-        dx, dparams = self.layer.backward(params, cache, dy)
-        seen = self.log[self.place]
-        self.log[self.place] = seen._replace(d_output=dy, d_input=dx, gradients=dparams)
-        return dx, dparams
-
-    def traits(self) -> Any:
-        """The layer's own."""
-        return self.layer.traits()
 
 
 @dataclass(frozen=True)
@@ -101,18 +56,6 @@ class Probe(Layer):
         return self.layer.traits()
 
 
-def wrapped(network: Network, wrap: Callable[[Layer, Place], Layer], at: Place = ()) -> Network:
-    """Return the network with each layer wrapped, those of networks inside it too."""
-
-    def of(layer: Layer, place: Place) -> Layer:
-        if is_plain(layer):
-            assert isinstance(layer, Network)
-            return wrapped(layer, wrap, place)
-        return wrap(layer, place)
-
-    return Network([of(layer, (*at, i)) for i, layer in enumerate(network)])
-
-
 @dataclass(frozen=True)
 class Form:
     """What recording a step is compiled for, beside the shapes of its arguments."""
@@ -126,7 +69,7 @@ class Form:
 class Step(NamedTuple):
     """One step of training as it was taken; of the forward pass alone, all but the first two are None."""
 
-    passed: dict[Place, Passed]
+    passed: dict[LayerPath, LayerPass]
     logits: Any
     after: Any = None  # the TrainState
     loss: Any = None
@@ -145,11 +88,11 @@ def record(state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, 
 def _record(
     state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, form: Form
 ) -> Step:
-    log: dict[Place, Passed] = {}
-    network = wrapped(form.network, lambda layer, place: Recorder(layer, place, log, form.train))
     if batch.y is None:
-        logits = _logits(network, state.params, state, batch.x, batch, form)
-        return Step(log, logits)
+        passes = _walk(state, batch, form)
+        return Step({seen.path: _shown(seen) for seen in passes}, passes[-1].output)
+    log: dict[LayerPath, LayerPass] = {}
+    network = wrap_layers(form.network, lambda layer, path: Recorder(layer, path, log, form.train))
     plan = Plan(network, form.loss, batch.x.shape[0], penalised=form.penalised)
     layout = Layout.of(state.params, allowed=False)
     after, value, norm, _ = train_step(state, optimizer, batch, penalty, plan, layout)
@@ -162,48 +105,58 @@ def _record(
     finite = jnp.isfinite(value) & jnp.isfinite(norm)
     updates, _ = update(optimizer, grads, state, finite, traits, layout)
     cost = penalty.value(state.params, traits)
-    return Step(log, log[max(log)].output, after, value, cost, norm, extra, updates)
+    passed = {path: _shown(seen) for path, seen in log.items()}
+    return Step(passed, log[max(log)].output, after, value, cost, norm, extra, updates)
 
 
-def _logits(
-    network: Network, params: Params, state: TrainState, x: Any, batch: Data, form: Form
-) -> Any:
+def _shown(seen: LayerPass) -> LayerPass:
+    """Return a record with its cache only if a trace shows it: a mask, a batch's statistics, waves."""
+    shown = isinstance(seen.layer, (BatchNorm, Dropout, Periodic, RandomShift))
+    return seen if shown else replace(seen, cache=None)
+
+
+def _walk(state: TrainState, batch: Data, form: Form) -> tuple[LayerPass, ...]:
+    """Pass a batch forward with the key of the state's next step."""
     key = keys.fold_in(state.key, state.step)
-    return network.forward(
-        params, state.layer_state, x, key=key, train=form.train, weight=batch.weight
-    )[0]
+    return walk(
+        form.network, state.params, state.layer_state, batch.x,
+        key=key, train=form.train, weight=batch.weight,
+    )  # fmt: skip
 
 
 def automatic(
     state: TrainState, batch: Data, penalty: Penalty, *, form: Form
-) -> tuple[Params, dict[Place, Any], Any]:
+) -> tuple[Params, dict[LayerPath, Any], Any]:
     """Return by `jax.grad` the gradient of loss and penalty by parameters, each layer's output, and input."""
-    found: tuple[Params, dict[Place, Any], Any] = quickly_compiled(_automatic, "form")(
+    found: tuple[Params, dict[LayerPath, Any], Any] = quickly_compiled(_automatic, "form")(
         state, batch, penalty, form=form
     )
     return found
 
 
 def _automatic(state: TrainState, batch: Data, penalty: Penalty, *, form: Form) -> Any:
-    log: dict[Place, Passed] = {}
-    watched = wrapped(form.network, lambda layer, place: Recorder(layer, place, log, form.train))
-    _logits(watched, state.params, state, batch.x, batch, form)  # for the shapes of all outputs
+    passes = _walk(state, batch, form)  # for the shapes of all outputs
+    key = keys.fold_in(state.key, state.step)
 
-    def objective(params: Params, offsets: dict[Place, Any], x: Array) -> Array:
-        probed = wrapped(form.network, lambda layer, at: Probe(layer, offsets[at], form.train))
-        logits = _logits(probed, params, state, x, batch, form)
+    def objective(params: Params, offsets: dict[LayerPath, Any], x: Array) -> Array:
+        probed = wrap_layers(
+            form.network, lambda layer, path: Probe(layer, offsets[path], form.train)
+        )
+        logits, _, _ = probed.forward(
+            params, state.layer_state, x, key=key, train=form.train, weight=batch.weight
+        )
         value = form.loss.value(logits, batch.y, batch.weight)
         return value + penalty.value(params, spread_traits(form.network, params))
 
-    offsets = {place: jnp.zeros_like(seen.output) for place, seen in log.items()}
+    offsets = {seen.path: jnp.zeros_like(seen.output) for seen in passes}
     x = jnp.asarray(batch.x, default_float())
     return jax.grad(objective, argnums=(0, 1, 2))(state.params, offsets, x)
 
 
-def joined(network: Network, parts: dict[Place, Any], at: Place = ()) -> Params:
+def joined(network: Network, parts: dict[LayerPath, Any], at: LayerPath = ()) -> Params:
     """Return one part a layer as a tree of the network's form."""
 
-    def of(layer: Layer, place: Place) -> Any:
+    def of(layer: Layer, place: LayerPath) -> Any:
         if is_plain(layer):
             assert isinstance(layer, Network)
             return joined(layer, parts, place)

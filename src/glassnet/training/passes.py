@@ -1,76 +1,59 @@
-"""Layerwise: one forward and one backward pass of a network, layer by layer, with all that went through."""
+"""Pass rows of a trained network forward and backward, for diagnoses and figures."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from glassnet._compile import forgetful
-from glassnet._precision import default_float
 from glassnet._types import Array, Params, State
 from glassnet.encoding.objectives import as_target, encoded
 from glassnet.errors import DataError
 from glassnet.models.model import Model
-from glassnet.nn.layers import Layer
 from glassnet.nn.losses import Loss
 from glassnet.nn.network import Network, each_layer
+from glassnet.nn.walk import LayerPass, walk
 from glassnet.training.batches import Data
-
-
-class LayerPass(NamedTuple):
-    """What one layer took and gave in a pass, forward and backward; rows first."""
-
-    number: str  # from 0, as in `Network.summary`; inside a nested network "2.1"
-    layer: Layer
-    params: Params
-    x: np.ndarray  # its input
-    y: np.ndarray  # its output
-    dx: np.ndarray  # the gradient of the loss by its input
-    dparams: Params  # and by its parameters
-
-    @property
-    def name(self) -> str:
-        """The layer as a message names it: "layer 1 (ReLU)"."""
-        return f"layer {self.number} ({type(self.layer).__name__})"
-
-
-class Pass(NamedTuple):
-    """A whole pass: layers from input to output, the logits, and dL/dlogits."""
-
-    layers: tuple[LayerPass, ...]
-    logits: np.ndarray
-    dlogits: np.ndarray
 
 
 def pass_through(
     network: Network, params: Params, state: State, x: Any, target: Any, loss: Loss
-) -> Pass:
-    """Carry rows forward and the gradient of their mean loss back, as training does, but drop no neuron.
+) -> tuple[LayerPass, ...]:
+    """Return the layers' records of a pass of rows and of the gradient of their mean loss, as NumPy arrays.
 
-    Batch norm takes the rows' own mean and deviation, as it must before the first step.
+    Batch norm takes the rows' own mean and deviation, as while training, but no neuron is dropped. The caches
+    are left out.
 
     >>> from glassnet import keys
     >>> from glassnet.nn.layers import Dense
     >>> from glassnet.nn.losses import MeanSquaredError
     >>> net, x = Network([Dense(2), "relu", Dense(1)]), np.ones((4, 3), np.float32)
     >>> params, state, _ = net.init(keys.key(0), (3,))
-    >>> found = pass_through(net, params, state, x, np.zeros((4, 1), np.float32), MeanSquaredError())
-    >>> [layer.name for layer in found.layers]
+    >>> passes = pass_through(net, params, state, x, np.zeros((4, 1), np.float32), MeanSquaredError())
+    >>> [layer.name for layer in passes]
     ['layer 0 (Dense)', 'layer 1 (ReLU)', 'layer 2 (Dense)']
     """
-    paths, layers, parts = zip(*each_layer(network, params, state), strict=True)
-    own, kept = ([part[k] for part in parts] for k in (0, 1))
-    skeleton = tuple(layer.skeleton() for layer in layers)
-    through = _through(own, kept, x, target, layers=skeleton, loss=loss)
-    ys, dxs, dparams = jax.tree.map(np.asarray, through)
-    first = np.asarray(x, default_float())
-    passed = zip(paths, layers, own, [first, *ys], ys, dxs, dparams, strict=False)
-    each = (LayerPass(".".join(map(str, path)), *parts) for path, *parts in passed)
-    return Pass(tuple(each), ys[-1], dxs[-1])
+    passes = _walk(params, state, x, target, network=network.skeleton(), loss=loss)
+    layers = (layer for _, layer, _ in each_layer(network))  # with what their skeletons leave out
+    return tuple(
+        replace(jax.tree.map(np.asarray, seen), layer=layer)
+        for seen, layer in zip(passes, layers, strict=True)
+    )
+
+
+@forgetful
+@partial(jax.jit, static_argnames=("network", "loss"))
+def _walk(
+    params: Params, state: State, x: Array, target: Array, *, network: Network, loss: Loss
+) -> tuple[LayerPass, ...]:
+    passes = walk(
+        network, params, state, x, train=True, gradient=lambda logits: loss.gradient(logits, target)
+    )
+    return tuple(replace(seen, cache=None) for seen in passes)
 
 
 def encoded_rows(model: Model, X: Any, y: Any) -> Data:
@@ -78,7 +61,7 @@ def encoded_rows(model: Model, X: Any, y: Any) -> Data:
 
     Raises
     ------
-    DataError: rows or targets that the model cannot take, not one target a row, or none at all.
+    DataError: the model cannot take these rows or targets, y is None, or not every row has one target.
     """
     x = model.inputs(X)
     if y is None:
@@ -89,24 +72,3 @@ def encoded_rows(model: Model, X: Any, y: Any) -> Data:
             f"X has {len(x)} rows and y has {len(t)}: each row needs exactly one target."
         )
     return Data(x, t)
-
-
-@forgetful
-@partial(jax.jit, static_argnames=("layers", "loss"))
-def _through(
-    params: Any, state: Any, x: Array, target: Array, *, layers: tuple[Layer, ...], loss: Loss
-) -> Any:
-    """Return each layer's output, the gradients by each layer's input and by the logits, by parameters."""
-    x = jnp.asarray(x, default_float())
-    ys, caches = [], []
-    for layer, p, s in zip(layers, params, state, strict=True):
-        x, _, cache = layer.forward(p, s, x, train=not layer.random)
-        ys.append(x)
-        caches.append(cache)
-    dy = loss.gradient(x, target)
-    dxs, dparams = [dy], []
-    for layer, p, cache in reversed(list(zip(layers, params, caches, strict=True))):
-        dy, dp = layer.backward(p, cache, dy)
-        dxs.append(dy)
-        dparams.append(dp)
-    return ys, dxs[::-1], dparams[::-1]

@@ -206,8 +206,8 @@ def _chosen(mask: np.ndarray, new: TrainState, old: TrainState) -> TrainState:
 def _tell(trouble: Trouble, policy: Rollback, times: int, epoch: int) -> None:
     """Warn that a network was rolled back."""
     warnings.warn(
-        f"{trouble.told} Rolled back to {f'the end of epoch {epoch}' if epoch else 'the start'}, and on with"
-        f" {policy.factor**times:g} of the learning rate (rollback {times} of {policy.times}).",
+        f"{trouble.description} Rolled back to {f'the end of epoch {epoch}' if epoch else 'the start'},"
+        f" and on with {policy.factor**times:g} of the learning rate (rollback {times} of {policy.times}).",
         TrainingWarning,
         stacklevel=2,
     )
