@@ -66,7 +66,7 @@ def test_several_targets_keep_their_names(values):
     data = dataset({"first": values, "second": np.roll(values, 1)})
     plan = Plan(parameters=FAST)
     result = run_experiment(prepare(data, plan), plan)
-    assert result.model.target.names == ("first", "second")
+    assert result.model.target_encoder.names == ("first", "second")
     if result.evaluation.task == "labels":
         assert result.evaluation.classes.tolist() == ["first", "second"]
 

@@ -247,7 +247,7 @@ def looked_at(arguments: Arguments) -> tuple[Any, evidence.Evidence]:
     run = gn.train(**arguments)
     rows = encoded_rows(run.model, arguments["X"], arguments["y"])
     patient = patient_of(run)
-    found = evidence.Evidence(run.model, run.model, rows, None, patient.ends[0], "train", True)
+    found = evidence.Evidence(run.model, run.model, rows, None, patient.outcomes[0], "train", True)
     return run, found
 
 

@@ -113,7 +113,7 @@ class Exported:
     def answers(self, X: Any, label: np.ndarray, wanted: np.ndarray, limit: float) -> None:
         """Fail unless NumPy and ONNX answer so."""
         if self.model.loss.task == "regression":
-            scale = getattr(self.model.target, "scale", 1.0)
+            scale = getattr(self.model.target_encoder, "scale", 1.0)
             close(self.numpy.outputs(X), wanted, limit)
             close(self.numpy.predict(X), label, limit, scale)
             for (values,) in self.onnx(X):
@@ -204,7 +204,7 @@ def models(draw: Any, dtype: str) -> tuple[Model, Any]:
         front = draw(fronts(5))
     layers = [*front, *draw(bodies()), Dense(outputs)]
     model = model_of(
-        Network(layers), in_shape, draw(st.integers(0, 99)), loss=loss, target=target, dtype=dtype,
+        Network(layers), in_shape, draw(st.integers(0, 99)), loss=loss, target_encoder=target, dtype=dtype,
         members=draw(st.integers(1, 3)), temperature=draw(st.sampled_from([1.0, 0.3, 2.5])),
     )  # fmt: skip
     return model, X if X.dtype == np.uint8 else X.astype(dtype)

@@ -240,7 +240,7 @@ def test_members_predict_by_their_mean_and_tell_their_spread(single, y, tmp_path
         np.testing.assert_allclose(many.spread(X), each.std(axis=0), rtol=1e-4, atol=1e-6)
     else:
         assert many.spread(X).shape == many.predict(X).shape
-        own = np.std([model.target.inverse(values) for values in each], axis=0)
+        own = np.std([model.target_encoder.inverse(values) for values in each], axis=0)
         np.testing.assert_allclose(many.spread(X), own, rtol=1e-4, atol=1e-6)
         assert (single.spread(X) == 0).all()
     many.save(tmp_path / "many.glassnet")

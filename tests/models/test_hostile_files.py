@@ -248,7 +248,9 @@ def scaled(**fields: Any) -> dict[str, Any]:
 
 
 VALUES = model_of(
-    Network([Dense(1)]), loss=LOSSES["squared_error"], target=TargetScaler.fit(np.arange(9.0))
+    Network([Dense(1)]),
+    loss=LOSSES["squared_error"],
+    target_encoder=TargetScaler.fit(np.arange(9.0)),
 )
 SCALES: dict[str, dict[str, Any]] = {
     **{f"target of scale {s!r}": standardised(scale=[s]) for s in (0.0, -1.0, None, "1", [1.0], True)},
@@ -592,7 +594,11 @@ def test_names_in_a_model_file_do_not_steer_the_terminal(
     target = ClassEncoder.fit(np.array(["no", EVIL], dtype=object))
     save(
         model_of(
-            Network([Dense(2)]), (encoder.n_features,), encoder=encoder, target=target, info=info
+            Network([Dense(2)]),
+            (encoder.n_features,),
+            encoder=encoder,
+            target_encoder=target,
+            info=info,
         ),
         tmp_path / "m",
     )

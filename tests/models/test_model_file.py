@@ -72,14 +72,14 @@ def model_of(network: Network, in_shape: tuple[int, ...] = (4,), **settings: Any
     return Model(network, drawn(params), drawn(state), loss, in_shape, **settings)
 
 
-SMALL = model_of(Network([Dense(3)]), target=ClassEncoder.fit(np.array(["a", "b", "ç"])))
+SMALL = model_of(Network([Dense(3)]), target_encoder=ClassEncoder.fit(np.array(["a", "b", "ç"])))
 
 
 def round_trip(model: Model, path: Path) -> Model:
     save(model, path)
     again = load(path)
     assert_same_bits((again.params, again.layer_state), (model.params, model.layer_state))
-    for name in ("network", "loss", "in_shape", "dtype", "target", "info"):
+    for name in ("network", "loss", "in_shape", "dtype", "target_encoder", "info"):
         assert getattr(again, name) == getattr(model, name)
     return again
 
@@ -133,7 +133,7 @@ def test_every_loss_and_target_answers_the_same_after_a_round_trip(
     loss: Any, target: Any, k: int, tmp_path: Path
 ) -> None:
     assert {type(case[0]) for case in CASES.values()} == {type(loss) for loss in LOSSES.values()}
-    model = model_of(Network([Dense(k)]), loss=loss, target=target)
+    model = model_of(Network([Dense(k)]), loss=loss, target_encoder=target)
     again = round_trip(model, tmp_path / "m.glassnet")
     one, other = model.predict(X), again.predict(X)
     assert one.dtype == other.dtype and one.tolist() == other.tolist()
@@ -167,7 +167,7 @@ def test_plain_info_and_numpys_numbers_are_kept(tmp_path: Path) -> None:
 
 def test_labels_that_are_no_valid_text_survive(tmp_path: Path) -> None:
     odd = ClassEncoder.fit(np.array(["a", "b\udc80", "c"], dtype=object))  # an undecodable byte
-    round_trip(model_of(Network([Dense(3)]), target=odd), tmp_path / "m.glassnet")
+    round_trip(model_of(Network([Dense(3)]), target_encoder=odd), tmp_path / "m.glassnet")
 
 
 def test_files_are_safetensors_that_others_read(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_flipped_bits_give_a_model_or_one_error(tmp_path: Path, data: Any) -> No
 @given(st.data())
 def test_exchanged_json_gives_a_model_or_one_error(tmp_path: Path, data: Any) -> None:
     """Any value of the record exchanged for any JSON value."""
-    save(model_of(EVERYTHING, (2, 2, 1), target=SMALL.target), tmp_path / "whole")
+    save(model_of(EVERYTHING, (2, 2, 1), target_encoder=SMALL.target_encoder), tmp_path / "whole")
     tensors, record = opened(tmp_path / "whole")
     places = list(leaves(record))
     place = data.draw(st.sampled_from(places))

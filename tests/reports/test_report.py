@@ -404,7 +404,7 @@ def line() -> tuple[Any, Any, Any]:
     X = np.random.default_rng(0).normal(size=(60, 3))
     run = gn.train(gn.Network([gn.Dense(1)]), X, X[:, 0], epochs=1)
     params = ({"W": np.array([[3.0, -2.0, 0.0]], np.float32), "b": np.zeros(1, np.float32)},)
-    model = replace(run.model, params=params, target=None)
+    model = replace(run.model, params=params, target_encoder=None)
     return model, X, 3 * X[:, 0] - 2 * X[:, 1] + (np.arange(60) == 7)
 
 

@@ -100,7 +100,7 @@ def drawn_case(number: int) -> tuple[gn.Model, Any, Any, dict[str, Any]]:
         target, _ = encode_target(y, loss)
         moved = jax.tree.map(lambda p: np.asarray(p + 0.3 * rng.normal(size=p.shape)), params)
         state = jax.tree.map(lambda s: np.asarray(s, np.float64), state)
-    model = gn.Model(network, moved, state, loss, (WIDTH,), "float64", target=target)
+    model = gn.Model(network, moved, state, loss, (WIDTH,), "float64", target_encoder=target)
     options: dict[str, Any] = {"seed": number, "train": bool(rng.random() < 0.8)}
     options |= {"l1": 0.01, "l2": 0.1} if rng.random() < 0.4 else {}
     options |= {"sample_weight": rng.uniform(0.2, 2, ROWS)} if rng.random() < 0.3 else {}
@@ -329,7 +329,7 @@ def small_trace(**options: Any) -> gn.Trace:
     )
     target, _ = encode_target([0.5], LOSSES["squared_error"])
     model = gn.Model(
-        net, params, ({},) * 3, LOSSES["squared_error"], (2,), "float64", target=target
+        net, params, ({},) * 3, LOSSES["squared_error"], (2,), "float64", target_encoder=target
     )
     return eager(model, [1.0, 0.0], 0.5, **options)
 
@@ -375,7 +375,12 @@ def test_float32_that_cancels_shows_no_digits_it_does_not_have():
     params = ({"W": np.array([[1e4, -1e4]], np.float32), "b": np.array([0.1], np.float32)},)
     target, _ = encode_target([0.5], LOSSES["squared_error"])
     model = gn.Model(
-        gn.Network([gn.Dense(1)]), params, ({},), LOSSES["squared_error"], (2,), target=target
+        gn.Network([gn.Dense(1)]),
+        params,
+        ({},),
+        LOSSES["squared_error"],
+        (2,),
+        target_encoder=target,
     )
     line = str(eager(model, [[1.0, 1.00001]]).neuron(0, 0)["z₁"])
     numbers, result = line.split(" = ")[1:]

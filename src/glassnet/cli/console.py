@@ -193,7 +193,7 @@ def prediction_columns(model: Model, X: Any) -> dict[str, Any]:
     names = target_names(model) or ["prediction"]
     classes: Any
     if predicted.ndim == 2:
-        labels = getattr(model.target, "names", range(predicted.shape[1]))
+        labels = getattr(model.target_encoder, "names", range(predicted.shape[1]))
         columns = {str(name): predicted[:, i] for i, name in enumerate(labels)}
     else:
         columns = {names[0]: predicted}

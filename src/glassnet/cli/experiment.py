@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from glassnet.data.datasets import Dataset
 from glassnet.data.splits import split
 from glassnet.data.tables import Table, no_such_column
-from glassnet.encoding.target_kinds import sniff_task
+from glassnet.encoding.target_kinds import Task, sniff_task
 from glassnet.encoding.targets import LabelsEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.evaluation.evaluation import Evaluation, evaluate
@@ -25,8 +25,6 @@ from glassnet.fit.estimators import NeuralClassifier, NeuralRegressor
 from glassnet.models.model import Model
 from glassnet.training.history import History
 from glassnet.training.loop import Callback
-
-Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True)
@@ -213,9 +211,9 @@ def names_of(target: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 def named(model: Model, targets: tuple[str, ...]) -> Model:
     """Return a model whose values or labels have the names of their columns: arrays had lost them."""
-    encoder = model.target
+    encoder = model.target_encoder
     if isinstance(encoder, (LabelsEncoder, TargetScaler)) and len(encoder.names) == len(targets):
-        return replace(model, target=replace(encoder, names=targets))
+        return replace(model, target_encoder=replace(encoder, names=targets))
     return model
 
 

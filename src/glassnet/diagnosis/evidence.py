@@ -324,7 +324,7 @@ class Evidence:
     @cached_property
     def classes(self) -> list[str] | None:
         """The names of the classes; None unless there is one class a row."""
-        target = self.model.target
+        target = self.model.target_encoder
         return (
             [str(label) for label in target.classes] if isinstance(target, ClassEncoder) else None
         )

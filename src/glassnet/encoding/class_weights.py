@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from glassnet._checks import check_range
-from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, Target
+from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, TargetEncoder
 from glassnet.errors import ConfigurationError
 
 
@@ -64,7 +64,7 @@ def _weight_table(class_weight: Mapping[Any, Any], labels: tuple[Any, ...]) -> n
 
 
 def balanced(
-    class_weight: Any, y: np.ndarray, weight: np.ndarray | None, target: Target
+    class_weight: Any, y: np.ndarray, weight: np.ndarray | None, target: TargetEncoder
 ) -> np.ndarray | None:
     """Return sample weights times class weights; of shape (n, labels) for several labels.
 

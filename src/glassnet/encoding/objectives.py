@@ -8,7 +8,7 @@ import numpy as np
 
 from glassnet._checks import resolve
 from glassnet._types import Shape
-from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, Target, TargetScaler
+from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, TargetEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.nn.losses import LOSSES, CustomLoss, Loss
 
@@ -30,7 +30,7 @@ def resolve_loss(loss: Any, y: Any) -> Loss:
 
 def encode_target(
     y: Any, loss: Loss, *, weight: Any = None, scaled: bool = False
-) -> tuple[Target, Any]:
+) -> tuple[TargetEncoder, Any]:
     """Return the target's encoder, fitted, and the target as codes, labels or values.
 
     scaled: standardise a regression's values; else they stay in their own unit.
@@ -90,12 +90,12 @@ def as_target(t: Any, loss: Loss, dtype: str) -> np.ndarray:
     return cast
 
 
-def encoded(y: Any, target: Target) -> np.ndarray:
+def encoded(y: Any, target: TargetEncoder) -> np.ndarray:
     """Return a target by a fitted encoder: codes, labels, values; probabilities where there is none."""
     return _probabilities(y) if target is None else target.transform(y)
 
 
-def check_same_classes(classes: Any, target: Target) -> None:
+def check_same_classes(classes: Any, target: TargetEncoder) -> None:
     """Raise unless the classes, where they are given again, are those that the target has."""
     if classes is None or not isinstance(target, ClassEncoder):
         return
@@ -107,14 +107,14 @@ def check_same_classes(classes: Any, target: Target) -> None:
         )
 
 
-def outputs_needed(loss: Loss, target: Target, t: np.ndarray) -> int:
+def outputs_needed(loss: Loss, target: TargetEncoder, t: np.ndarray) -> int:
     """Return how many numbers a row the network must put out."""
     if isinstance(target, ClassEncoder):
         return 1 if loss.task == "labels" else len(target.labels)
     return int(t.shape[1]) if t.ndim == 2 else 1
 
 
-def check_output(out_shape: Shape, loss: Loss, target: Target, t: np.ndarray) -> None:
+def check_output(out_shape: Shape, loss: Loss, target: TargetEncoder, t: np.ndarray) -> None:
     """Raise unless the network puts out as many numbers a row as the target needs."""
     if isinstance(loss, CustomLoss):
         return  # only its function knows

@@ -1,4 +1,4 @@
-"""Tasks: what a target asks for, seen from its values."""
+"""Recognise what a target asks for, classification or regression, from its values."""
 
 from __future__ import annotations
 

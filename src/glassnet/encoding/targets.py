@@ -252,7 +252,7 @@ class TargetScaler:
         return scaler
 
 
-Target = ClassEncoder | LabelsEncoder | TargetScaler | None
+TargetEncoder = ClassEncoder | LabelsEncoder | TargetScaler | None
 
 
 def _target_names(count: int, names: Sequence[str] | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.evaluation.verdicts import GUESS
-from glassnet.nn.losses import Task
+from glassnet.nn.losses import LossTask
 
 MAX_NUMBERS = 2e7
 """Rows x features that a linear model is fitted on: about 160 MB in float64."""
@@ -59,17 +59,17 @@ class Contestant(NamedTuple):
     """A model: what it is, how it is made, and how many rows it takes (0: it is left out)."""
 
     about: str
-    make: Callable[[Task, Size, int], Any]
+    make: Callable[[LossTask, Size, int], Any]
     max_rows: Callable[[Size], float] = lambda size: np.inf
 
 
-def _guess(task: Task, size: Size, seed: int) -> Any:
+def _guess(task: LossTask, size: Size, seed: int) -> Any:
     from sklearn.dummy import DummyClassifier, DummyRegressor  # lazily: a second to import
 
     return DummyClassifier() if task == "classification" else DummyRegressor()
 
 
-def _linear(task: Task, size: Size, seed: int) -> Any:
+def _linear(task: LossTask, size: Size, seed: int) -> Any:
     """Return a linear model whose penalty is chosen by cross-validation.
 
     The default penalty would decide many a comparison on few rows, or where a plane separates the
@@ -110,7 +110,7 @@ def _as_float64(x: NDArray[Any]) -> NDArray[np.float64]:
 class _TuningFolds:
     """Cross-validation on a sample of the rows, leaving out classes too rare to be in every fold."""
 
-    def __init__(self, task: Task, rows: int, seed: int) -> None:
+    def __init__(self, task: LossTask, rows: int, seed: int) -> None:
         self.task, self.rows, self.seed = task, rows, seed
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
@@ -132,14 +132,14 @@ class _TuningFolds:
             yield rows[train], rows[test]
 
 
-def _tree(task: Task, size: Size, seed: int) -> Any:
+def _tree(task: LossTask, size: Size, seed: int) -> Any:
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     kind = DecisionTreeClassifier if task == "classification" else DecisionTreeRegressor
     return kind(max_leaf_nodes=MAX_LEAVES, min_samples_leaf=5, random_state=seed)
 
 
-def _neighbours(task: Task, size: Size, seed: int) -> Any:
+def _neighbours(task: LossTask, size: Size, seed: int) -> Any:
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -150,7 +150,7 @@ def _neighbours(task: Task, size: Size, seed: int) -> Any:
     return nearest if size.pictures else make_pipeline(StandardScaler(), nearest)
 
 
-def _boosting(task: Task, size: Size, seed: int) -> Any:
+def _boosting(task: LossTask, size: Size, seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.multioutput import MultiOutputRegressor
 
@@ -201,7 +201,7 @@ CONTESTANTS: dict[str, Contestant] = {
 """Key (as in `verdicts.TITLES`) -> contestant, the simplest first."""
 
 
-def sample_rows(target: NDArray[Any], count: int, seed: int, task: Task) -> NDArray[np.intp]:
+def sample_rows(target: NDArray[Any], count: int, seed: int, task: LossTask) -> NDArray[np.intp]:
     """Return the indices of a random sample of rows; a larger sample contains every smaller one.
 
     Classes keep their shares: the i-th of a class's m rows, in random order, gets the rank (i + u) / m

@@ -13,7 +13,7 @@ from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.evaluation.scores import SCORES, Scores
 from glassnet.models.model import Model
-from glassnet.nn.losses import Task
+from glassnet.nn.losses import LossTask
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Evaluation:
     X: the test rows as they were given; None if they were not kept.
     """
 
-    task: Task
+    task: LossTask
     y_true: NDArray[Any]
     y_pred: NDArray[Any]
     proba: NDArray[Any] | None
@@ -84,9 +84,9 @@ def evaluate(model: Model, X: Any, y: Any) -> Evaluation:
     return Evaluation(task, truth, y_pred, proba, classes, SCORES[task](truth, y_pred, proba), X=X)
 
 
-def task_of(model: Model) -> Task:
+def task_of(model: Model) -> LossTask:
     """Return the kind of target that a model predicts."""
-    if isinstance(model.target, ClassEncoder):
+    if isinstance(model.target_encoder, ClassEncoder):
         return "classification"
     return model.loss.task
 
@@ -95,7 +95,7 @@ def true_targets(model: Model, y: Any) -> NDArray[Any]:
     """Return the target as codes (n,), labels (n, labels), or values in their own unit."""
     if y is None:
         raise DataError("y is None, but a test needs the true targets: give y.")
-    target = model.target
+    target = model.target_encoder
     if isinstance(target, ClassEncoder):
         return target.transform(y)
     if isinstance(target, LabelsEncoder):
@@ -114,8 +114,8 @@ def true_targets(model: Model, y: Any) -> NDArray[Any]:
 
 
 def _classes(model: Model, proba: NDArray[Any] | None) -> NDArray[Any] | None:
-    if isinstance(model.target, LabelsEncoder):
-        return np.array(model.target.names, dtype=object)
+    if isinstance(model.target_encoder, LabelsEncoder):
+        return np.array(model.target_encoder.names, dtype=object)
     if model.classes is not None:
         return model.classes
     return None if proba is None else np.arange(proba.shape[1])

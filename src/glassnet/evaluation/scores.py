@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.nn.losses import Task
+from glassnet.nn.losses import LossTask
 
 Scores = dict[str, float]
 
@@ -55,7 +55,7 @@ def _value_scores(truth: NDArray[Any], predicted: NDArray[Any], proba: Any = Non
     return {name: score for name, score in scores.items() if np.isfinite(score)}
 
 
-SCORES: dict[Task, Callable[[NDArray[Any], NDArray[Any], Any], Scores]] = {
+SCORES: dict[LossTask, Callable[[NDArray[Any], NDArray[Any], Any], Scores]] = {
     "classification": _class_scores,
     "labels": _label_scores,
     "regression": _value_scores,

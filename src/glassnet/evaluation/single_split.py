@@ -33,7 +33,7 @@ from glassnet.evaluation.verdicts import (
     verdict,
 )
 from glassnet.models.model import Model
-from glassnet.nn.losses import Task
+from glassnet.nn.losses import LossTask
 
 MAX_LEVELS = 64  # columns that `Features` makes of a category
 BASELINES = (GUESS, "linear", "boosting")
@@ -189,7 +189,7 @@ def _tested(
 
 
 def _fitted_rows(
-    key: str, size: Size, target: NDArray[Any], seed: int, task: Task
+    key: str, size: Size, target: NDArray[Any], seed: int, task: LossTask
 ) -> NDArray[np.intp]:
     """Return the rows that a baseline is fitted on: all, or as many as it can take."""
     limit = CONTESTANTS[key].max_rows(size)
@@ -230,7 +230,7 @@ def _predicted_values(key: str, rows: _Rows, seed: int) -> Predictions:
     return scaler.inverse(predicted.reshape(-1, z.shape[1])), None
 
 
-PREDICT: dict[Task, Callable[[str, _Rows, int], Predictions]] = {
+PREDICT: dict[LossTask, Callable[[str, _Rows, int], Predictions]] = {
     "classification": _predicted_classes,
     "labels": _predicted_labels,
     "regression": _predicted_values,

@@ -259,7 +259,7 @@ def _aim(rows: Rows, target: Any, against: Any) -> _Aim:
     model, count = rows.model, len(rows.x)
     outputs = model.outputs_encoded(rows.x)
     width = outputs.shape[1]
-    classes = model.loss.task == "classification" or isinstance(model.target, ClassEncoder)
+    classes = model.loss.task == "classification" or isinstance(model.target_encoder, ClassEncoder)
     if not classes:
         if against is not None:
             raise ConfigurationError("against is for two classes of one target: leave it out.")
@@ -290,8 +290,8 @@ def _codes(model: Model, target: Any, count: int, classes: int) -> NDArray[np.in
             f"target names {len(given)} classes for {count} rows: give one class, or one for each row."
         )
     wanted = np.broadcast_to(given, (count,))
-    if isinstance(model.target, ClassEncoder):
-        return model.target.transform(wanted).astype(np.intp)
+    if isinstance(model.target_encoder, ClassEncoder):
+        return model.target_encoder.transform(wanted).astype(np.intp)
     codes = wanted.astype(np.intp) if wanted.dtype.kind in "iu" else np.full(count, -1)
     if not ((codes >= 0) & (codes < classes)).all():
         raise ConfigurationError(f"target is {target!r}, but the classes are 0 to {classes - 1}.")
@@ -300,7 +300,7 @@ def _codes(model: Model, target: Any, count: int, classes: int) -> NDArray[np.in
 
 def _aim_at_value(model: Model, target: Any, count: int, width: int) -> _Aim:
     """Return a label's log-odds, or a value in its own unit."""
-    encoder = model.target
+    encoder = model.target_encoder
     names = [str(n) for n in getattr(encoder, "names", [])] or [
         f"y{place}" for place in range(width)
     ]

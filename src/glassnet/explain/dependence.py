@@ -172,7 +172,7 @@ def partial_dependence(
         custom_values=custom, method="brute", kind="both" if individual else "average",
     )  # fmt: skip
     regression = found.loss.task == "regression"
-    outputs = getattr(found.target, "names", found.classes)
+    outputs = getattr(found.target_encoder, "names", found.classes)
     if outputs is None:
         outputs = range(len(result["average"]))
     return PartialDependence(

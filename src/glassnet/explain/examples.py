@@ -257,7 +257,7 @@ def confusions(model: Any, X: Any, y: Any, *, count: int = 10) -> Confusions:
 
 def _check_classes(rows: Rows) -> None:
     model = rows.model
-    if model.loss.task != "classification" and not isinstance(model.target, ClassEncoder):
+    if model.loss.task != "classification" and not isinstance(model.target_encoder, ClassEncoder):
         raise ConfigurationError(
             "This needs a model of classes, and this one predicts values or labels: gn.attribute,"
             " gn.permutation_importance and gn.partial_dependence are for those too."

@@ -66,7 +66,7 @@ def up_to_layer(model: Model, layer: Any, member: int | None = None) -> Model:
     return replace(
         model,
         network=Network([*layers[:count], Flatten()]), params=(*params[:count], {}),
-        layer_state=(*state[:count], {}), loss=MeanSquaredError(), encoder=None, target=None,
+        layer_state=(*state[:count], {}), loss=MeanSquaredError(), encoder=None, target_encoder=None,
         temperature=1.0, members=model.members if member is None else 1,
     )  # fmt: skip
 

@@ -94,7 +94,7 @@ class Rows:
                 f"X has {self.given} rows and y has {len(y) if y.ndim else 1}: each row needs exactly one"
                 " target. Give the same rows to both."
             )
-        y, target = y[self.places], self.model.target
+        y, target = y[self.places], self.model.target_encoder
         if isinstance(target, ClassEncoder):
             return target.inverse(target.transform(y))
         return target.transform(y).astype(np.int64) if isinstance(target, LabelsEncoder) else y

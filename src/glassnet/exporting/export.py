@@ -204,11 +204,11 @@ def _with_members(model: Model) -> dict[str, Any]:
 
 def _values(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
     """Write values in the target's own unit, which is float64."""
-    if not isinstance(model.target, TargetScaler):
+    if not isinstance(model.target_encoder, TargetScaler):
         return [(Value("variable", model.dtype, (_outputs(model),)), answer)]
-    answer = g.add("Mul", g.cast(answer, np.float64), np.array(model.target.scale))
-    answer = g.add("Add", answer, np.array(model.target.center))
-    return [(Value("variable", "float64", (len(model.target.names),)), answer)]
+    answer = g.add("Mul", g.cast(answer, np.float64), np.array(model.target_encoder.scale))
+    answer = g.add("Add", answer, np.array(model.target_encoder.center))
+    return [(Value("variable", "float64", (len(model.target_encoder.names),)), answer)]
 
 
 def _labels(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
@@ -218,13 +218,13 @@ def _labels(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
         codes = g.add("ArgMax", answer, axis=1, keepdims=0)
     else:
         codes = g.cast(g.add("Greater", answer, 0.5), np.int64)
-        if count == 1 and not isinstance(model.target, LabelsEncoder):
+        if count == 1 and not isinstance(model.target_encoder, LabelsEncoder):
             answer = g.add("Concat", g.add("Sub", 1.0, answer), answer, axis=1)
             codes, count = g.reshape(codes, -1), 2
     probabilities = (Value("probabilities", model.dtype, (count,)), answer)
     classes = model.classes
     if classes is None:
-        many = model.loss.task == "labels" and (model.target is not None or count > 2)
+        many = model.loss.task == "labels" and (model.target_encoder is not None or count > 2)
         shape = (count,) if many else ()
         return [(Value("label", "int64", shape), codes), probabilities]
     classes = _exported(classes)
@@ -298,7 +298,7 @@ def _facts(model: Model, inputs: list[Value]) -> dict[str, Any]:
         "task": model.loss.task,
         "columns": columns,
         "classes": None if classes is None else classes.tolist(),
-        "targets": list(getattr(model.target, "names", model.info.get("target") or [])),
+        "targets": list(getattr(model.target_encoder, "names", model.info.get("target") or [])),
     }
     return {name: fact for name, fact in facts.items() if fact}
 
@@ -325,8 +325,10 @@ def _made_rows(model: Model, input_type: str) -> Any:
 
 def _as_outputs(model: Model, answer: np.ndarray) -> np.ndarray:
     """Return what a file answers as `Model.outputs`: values before they get their own unit, one output."""
-    if isinstance(model.target, TargetScaler):
-        return np.asarray((answer - np.array(model.target.center)) / np.array(model.target.scale))
+    if isinstance(model.target_encoder, TargetScaler):
+        return np.asarray(
+            (answer - np.array(model.target_encoder.center)) / np.array(model.target_encoder.scale)
+        )
     return answer[:, -_outputs(model) :]
 
 

@@ -40,7 +40,7 @@ def untrained(
     found, target = MeanSquaredError() if y is None else resolve_loss(loss, y), None
     if y is not None:
         target, _ = encode_target(y, found)
-    return Model(network, params, state, found, tuple(in_shape), target=target)
+    return Model(network, params, state, found, tuple(in_shape), target_encoder=target)
 
 
 def opened(model: Any) -> Model:

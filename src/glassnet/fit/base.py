@@ -26,7 +26,7 @@ from glassnet.encoding.objectives import (
     outputs_needed,
 )
 from glassnet.encoding.table_encoder import TableEncoder
-from glassnet.encoding.targets import Target
+from glassnet.encoding.targets import TargetEncoder
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.exporting.export import export
 from glassnet.fit.parameters import as_array, seed_of, targets_of
@@ -198,7 +198,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         """Return one state a member: each with weights and dropout of its own, all with one order of rows."""
         started = [start(plan, model.network, optimizer, model.in_shape, key) for key in drawn]
         first, outputs = started[0]
-        check_output(outputs, model.loss, model.target, data.y)
+        check_output(outputs, model.loss, model.target_encoder, data.y)
         return tuple(state._replace(order=first.order) for state, _ in started)
 
     def _states_to_go_on_from(self, plan: Plan, members: int) -> tuple[TrainState, ...]:
@@ -288,10 +288,16 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         """Return whether both sides of a split should hold every class in its share."""
         return bool(is_classifier(self)) and t.ndim == 1
 
-    def _objective(self, rows: _Rows, classes: Any, again: bool) -> tuple[Loss, Target, np.ndarray]:
+    def _objective(
+        self, rows: _Rows, classes: Any, again: bool
+    ) -> tuple[Loss, TargetEncoder, np.ndarray]:
         """Return the loss, the target's encoder, and the target encoded."""
         if again:
-            return self.model_.loss, self.model_.target, encoded(rows.y, self.model_.target)
+            return (
+                self.model_.loss,
+                self.model_.target_encoder,
+                encoded(rows.y, self.model_.target_encoder),
+            )
         loss = self._loss(rows.y)
         if classes is None or rows.y.ndim > 1:  # several labels are columns: none can be absent
             return loss, *encode_target(rows.y, loss, weight=rows.weight, scaled=True)
@@ -304,7 +310,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         weight: np.ndarray | None,
         recipe: Recipe,
         loss: Loss,
-        target: Target,
+        target: TargetEncoder,
         t: np.ndarray,
     ) -> Model:
         """Return the model before training: encodings, network and loss, but no parameters."""
@@ -333,7 +339,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     @staticmethod
     def _encoded(model: Model, rows: _Rows) -> Data:
         """Return rows as the training program takes them."""
-        t = as_target(encoded(rows.y, model.target), model.loss, model.dtype)
+        t = as_target(encoded(rows.y, model.target_encoder), model.loss, model.dtype)
         weight = rows.total
         return Data(model.inputs(rows.X), t, None if weight is None else weight.astype(model.dtype))
 

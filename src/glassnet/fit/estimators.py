@@ -128,7 +128,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         As `fit`; ConfigurationError: a later call names other classes.
         """
         if hasattr(self, "model_"):
-            check_same_classes(classes, self.model_.target)
+            check_same_classes(classes, self.model_.target_encoder)
         return self._one_epoch(X, y, sample_weight, classes)
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -151,7 +151,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     def classes_(self) -> np.ndarray:
         """The classes in the order of `predict_proba`; for several labels their numbers."""
         check_is_fitted(self, "model_")
-        target = self.model_.target
+        target = self.model_.target_encoder
         if isinstance(target, LabelsEncoder):
             return np.arange(len(target.names))
         return np.asarray(self.model_.classes)

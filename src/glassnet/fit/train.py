@@ -22,7 +22,7 @@ from glassnet.encoding.objectives import (
     encoded,
     resolve_loss,
 )
-from glassnet.encoding.targets import Target
+from glassnet.encoding.targets import TargetEncoder
 from glassnet.errors import ConfigurationError, DataError, DivergenceError
 from glassnet.models.model import Model, check_array
 from glassnet.nn.losses import CustomLoss, Loss
@@ -234,7 +234,7 @@ def network_job(
         fresh, out_shape = start(plan, drawn, optimizer, x.shape[1:], key)
         check_output(out_shape, found, target, t)
         state = fresh if state is None else check_state(state, fresh)
-    blueprint = Model(network, (), (), found, x.shape[1:], dtype, target=target)
+    blueprint = Model(network, (), (), found, x.shape[1:], dtype, target_encoder=target)
     so_far = (history or History()).until(int(state.epoch))  # one that diverged tells a row more
     return Job(
         blueprint, plan, (key,), (state,), (so_far,), (optimizer,), (Penalty(l1, l2),),
@@ -350,7 +350,7 @@ def check_lengths(data: Data) -> None:
 
 
 def set_aside(
-    data: Data, validation: Any, loss: Loss, target: Target, seed: int, dtype: str
+    data: Data, validation: Any, loss: Loss, target: TargetEncoder, seed: int, dtype: str
 ) -> tuple[Data, Data | None]:
     """Return training and validation rows: a share set aside, the person's own, or none."""
     if validation is None or validation is False:
@@ -365,7 +365,9 @@ def set_aside(
     return data.at(train_rows), data.at(held_rows)
 
 
-def own_validation(validation: Any, data: Data, loss: Loss, target: Target, dtype: str) -> Data:
+def own_validation(
+    validation: Any, data: Data, loss: Loss, target: TargetEncoder, dtype: str
+) -> Data:
     """Return a person's own validation rows, checked against the training rows."""
     if len(validation) not in (2, 3):
         raise DataError(

@@ -15,7 +15,7 @@ from glassnet._precision import precision
 from glassnet._types import Array, Params, Shape, State
 from glassnet.data.tables import is_table
 from glassnet.encoding.table_encoder import TableEncoder
-from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, Target, TargetScaler
+from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, TargetEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.models.intervals import interval
 from glassnet.nn.losses import Loss
@@ -90,7 +90,7 @@ class Model:
     in_shape: the shape of one row as the network takes it.
     dtype: "float32" or "float64", in which it computes.
     encoder: from a table or raw numbers to the network's input; None: the numbers as they are.
-    target: from the network's output to classes, labels or the target's own unit; None: as it is.
+    target_encoder: from the network's output to classes, labels or the target's own unit; None: as it is.
     info: what a person wants to know later (name of the target, scores, versions); plain values.
     members: how many networks predict together; of more than one every array in params and layer_state
         has a first axis, one place a member, and the answer is their mean.
@@ -106,7 +106,7 @@ class Model:
     in_shape: Shape
     dtype: str = "float32"
     encoder: TableEncoder | None = None
-    target: Target = None
+    target_encoder: TargetEncoder = None
     info: dict[str, Any] = field(default_factory=dict)
     members: int = 1
     temperature: float = 1.0
@@ -160,8 +160,10 @@ class Model:
         where training from another seed could have led to another answer. 0 with a single member.
         """
         each = self.outputs_by_member(X)
-        if isinstance(self.target, TargetScaler):
-            return np.asarray(np.std([self.target.inverse(values) for values in each], axis=0))
+        if isinstance(self.target_encoder, TargetScaler):
+            return np.asarray(
+                np.std([self.target_encoder.inverse(values) for values in each], axis=0)
+            )
         spread = np.asarray(each.std(axis=0))
         return np.concatenate([spread, spread], axis=1) if self._is_single(spread) else spread
 
@@ -213,18 +215,28 @@ class Model:
         """Return the class of each row, its labels, or its value in the target's own unit."""
         if self.loss.task == "classification":
             codes = self._answer(X, "class", self.loss)
-            return self.target.inverse(codes) if isinstance(self.target, ClassEncoder) else codes
+            return (
+                self.target_encoder.inverse(codes)
+                if isinstance(self.target_encoder, ClassEncoder)
+                else codes
+            )
         outputs = self.outputs(X)
         if self.loss.task == "regression":
             return (
-                self.target.inverse(outputs) if isinstance(self.target, TargetScaler) else outputs
+                self.target_encoder.inverse(outputs)
+                if isinstance(self.target_encoder, TargetScaler)
+                else outputs
             )
-        if isinstance(self.target, LabelsEncoder):
-            return self.target.inverse((outputs > 0.5).astype(np.int32))
+        if isinstance(self.target_encoder, LabelsEncoder):
+            return self.target_encoder.inverse((outputs > 0.5).astype(np.int32))
         if outputs.shape[1] > 1:
             return (outputs > 0.5).astype(np.int32)
         codes = (outputs[:, 0] > 0.5).astype(np.int32)
-        return self.target.inverse(codes) if isinstance(self.target, ClassEncoder) else codes
+        return (
+            self.target_encoder.inverse(codes)
+            if isinstance(self.target_encoder, ClassEncoder)
+            else codes
+        )
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Return for each row an interval that holds the value with probability `coverage`, (n, 2).
@@ -236,7 +248,7 @@ class Model:
         ConfigurationError: the model predicts classes, or no rows were held out in training.
         DataError: too few rows were held out for so large a coverage.
         """
-        if self.loss.task != "regression" or not isinstance(self.target, TargetScaler):
+        if self.loss.task != "regression" or not isinstance(self.target_encoder, TargetScaler):
             raise ConfigurationError(
                 "Intervals are for values of a NeuralRegressor: for classes use model.predict_proba(X)."
             )
@@ -246,7 +258,7 @@ class Model:
                 " train with early_stopping=True, or fit(X, y, validation=0.2)."
             )
         found = interval(self.outputs(X).astype(np.float64), self.errors, coverage)
-        ends = [self.target.inverse(found[:, :, end]) for end in (0, 1)]
+        ends = [self.target_encoder.inverse(found[:, :, end]) for end in (0, 1)]
         return np.stack(ends, axis=-1)
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -267,13 +279,15 @@ class Model:
 
     def _is_single(self, outputs: np.ndarray) -> bool:
         """Return whether one output stands for two classes."""
-        labels = isinstance(self.target, LabelsEncoder)
+        labels = isinstance(self.target_encoder, LabelsEncoder)
         return self.loss.task != "regression" and outputs.shape[1] == 1 and not labels
 
     @property
     def classes(self) -> np.ndarray | None:
         """The classes in the order of `predict_proba`'s columns; None for regression."""
-        return self.target.classes if isinstance(self.target, ClassEncoder) else None
+        return (
+            self.target_encoder.classes if isinstance(self.target_encoder, ClassEncoder) else None
+        )
 
 
 def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:

@@ -150,9 +150,9 @@ def _flatten(name: str, tree: Any) -> Iterator[tuple[str, Any]]:
 def describe(model: Model) -> dict[str, Any]:
     """Return all of a model but its arrays as strict JSON values."""
     target = None
-    if model.target is not None:
-        (kind,) = (k for k, t in TARGET_TYPES.items() if type(model.target) is t)
-        target = {"type": kind, "record": model.target.to_spec()}
+    if model.target_encoder is not None:
+        (kind,) = (k for k, t in TARGET_TYPES.items() if type(model.target_encoder) is t)
+        target = {"type": kind, "record": model.target_encoder.to_spec()}
     return {
         "format": FORMAT,
         "network": describe_layer(model.network),

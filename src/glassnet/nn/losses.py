@@ -32,13 +32,13 @@ from glassnet._checks import check_range
 from glassnet._types import Array
 from glassnet.errors import ConfigurationError
 
-Task = Literal["regression", "classification", "labels"]
+LossTask = Literal["regression", "classification", "labels"]
 
 
 class Loss(ABC):
     """A number to make small, with its derivative. The contract is this module's docstring."""
 
-    task: ClassVar[Task] = "regression"
+    task: ClassVar[LossTask] = "regression"
 
     @abstractmethod
     def terms(self, logits: Array, target: Array) -> Array:
@@ -160,7 +160,7 @@ class CrossEntropy(Loss):
     """
 
     label_smoothing: float = 0.0
-    task: ClassVar[Task] = "classification"
+    task: ClassVar[LossTask] = "classification"
 
     def __post_init__(self) -> None:
         check_range("label_smoothing", self.label_smoothing, 0, 1)
@@ -203,7 +203,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     label_smoothing: float = 0.0
-    task: ClassVar[Task] = "labels"
+    task: ClassVar[LossTask] = "labels"
 
     def __post_init__(self) -> None:
         check_range("label_smoothing", self.label_smoothing, 0, 1)

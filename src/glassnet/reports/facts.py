@@ -62,7 +62,7 @@ class Source(NamedTuple):
     @property
     def targets(self) -> list[str]:
         """The names of what is predicted."""
-        target = self.model.target
+        target = self.model.target_encoder
         if isinstance(target, TargetScaler) and len(target.names) > 1:
             return list(target.names)
         return [self.facts.target or "the target"]

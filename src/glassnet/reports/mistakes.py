@@ -23,7 +23,7 @@ from glassnet.display.html import (
 )
 from glassnet.display.thumbnails import thumbnail
 from glassnet.evaluation.evaluation import Evaluation, confusion
-from glassnet.nn.losses import Task
+from glassnet.nn.losses import LossTask
 
 MOST_CLASSES = 30
 """A confusion matrix of more classes cannot be read."""
@@ -177,7 +177,7 @@ def _residuals(key: str, target: str, true: NDArray[Any], predicted: NDArray[Any
     return paragraph(said) + f'<div class="charts">{figures}</div>\n'
 
 
-ERRORS: dict[Task, Callable[[Evaluation, Sequence[str]], str]] = {
+ERRORS: dict[LossTask, Callable[[Evaluation, Sequence[str]], str]] = {
     "classification": _class_errors,
     "labels": _label_errors,
     "regression": _value_errors,
@@ -289,12 +289,12 @@ def _worst_values(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
     ]
 
 
-EXAMPLES: dict[Task, Callable[[Evaluation], tuple[NDArray[Any], Described]]] = {
+EXAMPLES: dict[LossTask, Callable[[Evaluation], tuple[NDArray[Any], Described]]] = {
     "classification": _worst_classes,
     "labels": _worst_labels,
     "regression": _worst_values,
 }
-"""Task -> how bad each row's prediction is, and what to say of a row."""
+"""LossTask -> how bad each row's prediction is, and what to say of a row."""
 
 
 def _cells(X: Any, rows: NDArray[np.intp]) -> tuple[list[str], Iterable[list[str]]]:

@@ -135,7 +135,7 @@ class Answer(NamedTuple):
 def answers_of(model: Model, traced: Traced, row: int) -> tuple[Answer, ...]:
     """Return what leaves the network for a row: probabilities, or values in the target's own unit."""
     output, target = traced.output[row], None if traced.target is None else traced.target[row]
-    encoder = model.target
+    encoder = model.target_encoder
     if isinstance(encoder, TargetScaler):
         both = [output] if target is None else [output, np.reshape(target, output.shape)]
         own = [np.reshape(encoder.inverse(values[None]), -1) for values in both]

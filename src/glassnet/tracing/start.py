@@ -68,7 +68,7 @@ def batch_of(model: Model, rows: Any, y: Any, sample_weight: Any) -> Data:
     weight = check_weights(sample_weight, len(x), model.dtype)
     if y is None:
         return Data(x, None, weight)
-    t = as_target(encoded(as_targets(y, len(x)), model.target), model.loss, model.dtype)
+    t = as_target(encoded(as_targets(y, len(x)), model.target_encoder), model.loss, model.dtype)
     if len(t) != len(x):
         raise DataError(
             f"x has {len(x)} rows and y has {len(t)}: each row needs exactly one target."

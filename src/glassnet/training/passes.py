@@ -66,7 +66,7 @@ def encoded_rows(model: Model, X: Any, y: Any) -> Data:
     x = model.inputs(X)
     if y is None:
         raise DataError("y is None, but what is asked for needs the true targets: give y.")
-    t = as_target(encoded(y, model.target), model.loss, model.dtype)
+    t = as_target(encoded(y, model.target_encoder), model.loss, model.dtype)
     if len(x) != len(t):
         raise DataError(
             f"X has {len(x)} rows and y has {len(t)}: each row needs exactly one target."
