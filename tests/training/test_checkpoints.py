@@ -37,6 +37,7 @@ from helpers import assert_same_bits, blobs
 X, Y = blobs(50)
 NET = gn.Network([gn.Dense(6), gn.BatchNorm(), "relu", gn.Dropout(0.3), gn.Dense(3)])
 CHILD = [sys.executable, str(Path(__file__).with_name("killable.py"))]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # so that it finds helpers.py
 
 
 def rich(**changes: Any) -> Any:
@@ -171,7 +172,7 @@ def test_fifty_runs_killed_at_random_moments(tmp_path):
     """Ten and more processes, five runs each in threads, killed while they start, train, or write."""
     wanted = [killable.one_run(number) for number in range(killable.AT_ONCE)]
     rng = np.random.default_rng(0)
-    environment = os.environ | {"GLASSNET_CACHE": str(tmp_path / "programs")}
+    environment = ENVIRONMENT | {"GLASSNET_CACHE": str(tmp_path / "programs")}
     killed, rounds, ends = 0, 0, []
     while killed < 50 or not ends:
         folder = tmp_path / f"round {rounds}"
@@ -212,7 +213,12 @@ def unfinished(folder: Path) -> list[Path]:
 def test_a_process_killed_before_each_line_of_the_write(tmp_path):
     """Before each line executed of atomic.py, checkpoints.py and checkpoint_file.py, and amid the bytes."""
     done = subprocess.run(
-        [*CHILD, "write", str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
+        [*CHILD, "write", str(tmp_path)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 100

@@ -348,7 +348,7 @@ def test_rollback_slows_any_schedule():
 
 
 def test_what_cannot_be_done_is_said():
-    with pytest.raises(ConfigurationError, match="keeps to itself"):
+    with pytest.raises(ConfigurationError, match="cannot be changed from outside"):
         gn.train(NET, X, VALUES, optimizer=optax.sgd(0.1), on_divergence="rollback")
     with pytest.raises(ConfigurationError, match="Did you mean 'rollback'"):
         as_policy("rolback")
