@@ -18,6 +18,7 @@ from glassnet._compile import program_count
 from glassnet._precision import precision
 from glassnet.data.splits import split
 from glassnet.errors import ConfigurationError, DataError, DivergenceError, GlassnetError
+from glassnet.fit.sweeps import sweep
 from glassnet.fit.train import train
 from glassnet.nn.activations import Tanh
 from glassnet.nn.layers import BatchNorm, Dense, Dropout
@@ -93,6 +94,19 @@ def test_resuming_is_the_run_that_was_not_interrupted() -> None:
         rich(state=straight.state, history=straight.history).history.n_epochs
         == straight.history.n_epochs
     )
+
+
+def test_a_network_of_a_sweep_continues_alone_as_in_the_longer_sweep() -> None:
+    """Its state keeps the order of rows, which all networks of the sweep share whatever their seeds."""
+    settings: dict[str, Any] = {"optimizer": SGD(0.1), "batch_size": 16}
+    shorter, longer = (
+        sweep(SMALL, X, Y, over={"seed": [0, 1]}, epochs=epochs, **settings).runs
+        for epochs in (2, 4)
+    )
+    for begun, whole in zip(shorter, longer, strict=True):
+        alone = train(SMALL, X, Y, state=begun.state, history=begun.history, epochs=4, **settings)
+        np.testing.assert_allclose(alone.history["loss"], whole.history["loss"], rtol=1e-5)
+        assert_close(alone.state.params, whole.state.params, 1e-5)
 
 
 def test_more_epochs_than_one_call_holds() -> None:

@@ -216,8 +216,7 @@ def _train_together(
             plan = replace(plan, stacked=True, own_rows=_have_separate_rows(members))
             if plan.own_rows:
                 data, validation = stack([(member.data, member.validation) for member in members])
-            stacked = stack([member.state._replace(order=()) for member in members])
-            state = stacked._replace(order=first.state.order)
+            state = stack([member.state for member in members])
         ended = fit(
             jax.device_put(state),
             [member.history for member in members],
@@ -249,9 +248,7 @@ def unstacked(state: TrainState) -> list[TrainState]:
     arrays: TrainState = jax.tree.map(np.asarray, state)
     if np.ndim(arrays.epoch) == 0:
         return [arrays]
-    shared = arrays._replace(order=())
-    members = (jax.tree.map(lambda leaf, k=k: leaf[k], shared) for k in range(len(arrays.epoch)))
-    return [member._replace(order=arrays.order) for member in members]
+    return [jax.tree.map(lambda leaf, k=k: leaf[k], arrays) for k in range(len(arrays.epoch))]
 
 
 def _identity(members: Sequence[Member]) -> dict[str, str]:

@@ -59,8 +59,8 @@ def run_epochs(
     """Train until `controls.epoch_limit` epochs are finished, or the run ends by itself.
 
     At most CAPACITY epochs a call: longer ones overwrite their own history. With `plan.stacked` every array
-    of state (but `order`), optimizer and controls has a first axis, one place a network. Each network trains
-    as it would alone; they meet the rows in the same order, so that a product with all their weights is one.
+    of state, optimizer and controls has a first axis of one entry a network. Each network trains as it would
+    alone. All meet the rows in the same order, so that the products with all their weights are one product.
     """
     n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
     program = compiled(_run_epochs, "plan", few_numbers=n_parameters <= LARGEST)
@@ -82,11 +82,14 @@ def _run_epochs(
     n_networks = state.epoch.size if plan.stacked else 1
     layout = Layout.of(alone, n_networks, allowed=not is_foreign(optimizer))
     n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
-    each = partial(jax.vmap, in_axes=(_EACH,), out_axes=_EACH) if plan.stacked else _as_it_is
+    order = state.order[0] if plan.stacked else state.order
+    pack: Any = partial(_relaid, params=layout.pack, within=layout.pack_within)
+    unpack: Any = partial(_relaid, params=layout.unpack, within=layout.unpack_within)
     epoch: Any = partial(run_epoch, plan=plan, layout=layout)
     if plan.stacked:
         rows = 0 if plan.own_rows else None
-        epoch = jax.vmap(epoch, in_axes=(_EACH, None, 0, rows, rows, 0), out_axes=_EACH)
+        epoch = jax.vmap(epoch, in_axes=(0, None, 0, rows, rows, 0))
+        pack, unpack = jax.vmap(pack), jax.vmap(unpack)
 
     def unfinished(state: TrainState) -> Any:
         return (state.epoch < controls.epoch_limit) & (state.status == RUNNING)
@@ -96,24 +99,13 @@ def _run_epochs(
         behind = jnp.where(unfinished(state), state.epoch, np.iinfo(np.int32).max)
         number = jnp.min(behind)
         running = behind == number
-        batches = epoch_batches(state.order, number, n_rows, plan.batch_size)
+        batches = epoch_batches(order, number, n_rows, plan.batch_size)
         later: TrainState = epoch(state, batches, optimizer, data, validation, controls)
         return _where_each(running, later, state) if plan.stacked else later
 
-    packed = each(partial(_relaid, params=layout.pack, within=layout.pack_within))(state)
-    finished = jax.lax.while_loop(lambda s: unfinished(s).any(), run_next, packed)
-    unpacked: TrainState = each(
-        partial(_relaid, params=layout.unpack, within=layout.unpack_within)
-    )(finished)
-    return unpacked
-
-
-# the axes of a state of many networks: all that it holds is stacked, but the order of rows
-_EACH: Any = TrainState(*[0] * len(TrainState._fields))._replace(order=None)  # type: ignore[arg-type]  # axes, not arrays
-
-
-def _as_it_is(function: Any) -> Any:
-    return function
+    packed = jax.lax.while_loop(lambda s: unfinished(s).any(), run_next, pack(state))
+    finished: TrainState = unpack(packed)
+    return finished
 
 
 def _where_each(chosen: Array, new: TrainState, old: TrainState) -> TrainState:
@@ -122,8 +114,8 @@ def _where_each(chosen: Array, new: TrainState, old: TrainState) -> TrainState:
     def select(new: Array, old: Array) -> Array:
         return jnp.where(chosen.reshape(chosen.shape + (1,) * (new.ndim - 1)), new, old)
 
-    kept = jax.tree.map(select, new._replace(order=()), old._replace(order=()))
-    return new._replace(**(kept._asdict() | {"order": new.order}))
+    selected: TrainState = jax.tree.map(select, new, old)
+    return selected
 
 
 def run_epoch(

@@ -185,8 +185,8 @@ def _alone(state: TrainState, plan: Plan, k: int) -> TrainState:
     """Return the state of network k alone."""
     if not plan.stacked:
         return state
-    each: TrainState = jax.tree.map(lambda leaf: np.asarray(leaf)[k], state._replace(order=()))
-    return each._replace(order=state.order)
+    single: TrainState = jax.tree.map(lambda leaf: np.asarray(leaf)[k], state)
+    return single
 
 
 def _chosen(mask: np.ndarray, new: TrainState, old: TrainState) -> TrainState:
@@ -199,8 +199,8 @@ def _chosen(mask: np.ndarray, new: TrainState, old: TrainState) -> TrainState:
             mask.reshape(-1, *(1,) * (np.ndim(new) - 1)), np.asarray(new), np.asarray(old)
         )
 
-    chosen: TrainState = jax.tree.map(choose, new._replace(order=()), old._replace(order=()))
-    return chosen._replace(order=old.order)
+    chosen: TrainState = jax.tree.map(choose, new, old)
+    return chosen
 
 
 def _tell(trouble: Trouble, policy: Rollback, times: int, epoch: int) -> None:

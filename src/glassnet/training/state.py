@@ -32,7 +32,10 @@ class Best(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """Everything a training run is made of; a pytree of arrays."""
+    """Everything that a training run carries from step to step; a pytree of arrays.
+
+    Where many networks train together, each array has a first axis of one entry a network.
+    """
 
     params: Params
     layer_state: State
@@ -43,7 +46,7 @@ class TrainState(NamedTuple):
     best: Best | None  # None: the last parameters are the result
     stale: Array  # epochs since the best
     key: Key  # of dropout
-    order: Key  # of the order of rows; one for all networks that train together
+    order: Key  # of the order of rows; the same for all networks that train together
     status: Array  # RUNNING, CONVERGED, STOPPED_EARLY or DIVERGED
     rows: Array  # the last CAPACITY epochs' history, one row an epoch
 
