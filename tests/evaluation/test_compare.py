@@ -477,7 +477,7 @@ def test_an_interruption_and_a_divergence_leave_what_was_done():
             gn.ConfigurationError,
             "GaussianNB is for class",
         ),
-        ({"estimator": 3}, gn.ConfigurationError, "3 is no estimator"),
+        ({"estimator": 3}, gn.ConfigurationError, "3 is not an estimator"),
         ({"y": np.zeros((150, 2))}, gn.DataError, "one at a time"),
         ({"y": np.zeros(150), "task": "classification"}, gn.DataError, "class"),
         ({"y": np.zeros(150), "task": "regression"}, gn.DataError, "the same"),

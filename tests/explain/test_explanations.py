@@ -477,18 +477,19 @@ def test_prototypes_are_nearest_to_the_mean_of_their_class() -> None:
 def test_confusions_are_the_surest_mistakes() -> None:
     X, y, run = digits()
     wrong_labels = np.where(np.arange(400) == 17, (y + 1) % 10, y)
-    found = gn.confusions(run, X, wrong_labels)
+    confusions = gn.confusions(run, X, wrong_labels)
+    found = confusions.mistakes
     proba = run.model.predict_proba(X)
     mistaken = proba.argmax(axis=1) != wrong_labels
     assert 17 in found.rows and mistaken[found.rows].all()
     assert found.facts["probability"][0] == pytest.approx(proba.max(axis=1)[mistaken].max())
     np.testing.assert_array_equal(
-        found.counts, confusion_matrix(wrong_labels, proba.argmax(axis=1))
+        confusions.counts, confusion_matrix(wrong_labels, proba.argmax(axis=1))
     )
-    assert sum(count for _, _, count in found.pairs()) == mistaken.sum()
-    assert "classes confused" in str(found) and plain_values(found)["pairs"]
+    assert sum(count for _, _, count in confusions.pairs()) == mistaken.sum()
+    assert "classes confused" in str(confusions) and plain_values(confusions)["pairs"]
     right = gn.confusions(run, X, run.model.predict(X))
-    assert len(right) == 0 and right.pairs() == [] and "none" in str(right)
+    assert len(right.mistakes) == 0 and right.pairs() == [] and "none" in str(right)
 
 
 def test_what_neurons_and_examples_cannot_do_is_said() -> None:

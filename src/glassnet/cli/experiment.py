@@ -14,7 +14,7 @@ import numpy as np
 
 from glassnet.data.datasets import Dataset
 from glassnet.data.splits import split
-from glassnet.data.tables import Table, no_such_column
+from glassnet.data.tables import Table, no_such_column, rows_at
 from glassnet.encoding.target_kinds import Task, sniff_task
 from glassnet.encoding.targets import LabelsEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError
@@ -102,7 +102,7 @@ def prepare(data: Dataset, plan: Plan) -> Prepared:
         y, plan.test_share, plan.seed, stratify=task == "classification" and y.ndim == 1
     )
     found = suspicions(data.X, data.y, train, test, task=task)
-    known, unknown = (rows_of(data.X, train), y[train]), (rows_of(data.X, test), y[test])
+    known, unknown = (rows_at(data.X, train), y[train]), (rows_at(data.X, test), y[test])
     return Prepared(task, known, unknown, test, found, names)
 
 
@@ -287,8 +287,3 @@ def _indicator(column: np.ndarray) -> np.ndarray:
         "Several targets must be columns of numbers, or of yes and no (0 and 1); this one holds text:"
         f" {str(column[0])!r}. Train one model a column."
     )
-
-
-def rows_of(X: Any, places: np.ndarray) -> Any:
-    """Return some rows of a table or an array."""
-    return X.rows(places) if isinstance(X, Table) else X[places]

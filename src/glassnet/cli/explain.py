@@ -81,7 +81,7 @@ def attribution(model: Any, X: Any, row: int, of: str | None) -> Any:
         raise ConfigurationError(f"--row is {row}, but the data have rows 0 to {len(X) - 1}.")
     import numpy as np  # lazily, as all that `glassnet --help` does not need
 
-    from glassnet.cli.experiment import rows_of
+    from glassnet.data.tables import rows_at
     from glassnet.explain.attribution import attribute
 
-    return attribute(model, rows_of(X, np.array([row])), of)
+    return attribute(model, rows_at(X, np.array([row])), of)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from glassnet.data.datasets import Dataset, Inputs, Targets, dropped_rows, split_target
 from glassnet.data.files import unpacked_path
-from glassnet.data.tables import Table, as_table, column_of, is_table, missing_in
+from glassnet.data.tables import Table, as_table, column_of, is_table, missing_in, rows_at
 from glassnet.errors import DataError, did_you_mean
 
 _X_NAMES = ("x_train", "train_x", "train_images", "x", "data", "images", "features", "inputs")
@@ -103,7 +103,7 @@ def _same_rows(
     notes = dropped_rows(present, y)
     if not present.all():
         columns = [column[present] for column in columns]
-        inputs = inputs.rows(present) if isinstance(inputs, Table) else inputs[present]
+        inputs = rows_at(inputs, present)
     if len(columns) == 1:
         return inputs, columns[0], notes
     return inputs, Table({f"{y}{j}": column for j, column in enumerate(columns)}), notes

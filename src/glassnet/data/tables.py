@@ -37,6 +37,7 @@ __all__ = [
     "is_table",
     "missing_in",
     "no_such_column",
+    "rows_at",
 ]
 
 # a slice, a boolean mask, or row numbers
@@ -137,6 +138,15 @@ class Table:
         array([False,  True])
         """
         return missing_in(self[name])
+
+
+def rows_at(X: Any, selection: Selection) -> Any:
+    """Return the selected rows of a table or an array.
+
+    >>> rows_at(np.array([[1], [2], [3]]), np.array([2, 0])).tolist()
+    [[3], [1]]
+    """
+    return X.rows(selection) if isinstance(X, Table) else X[selection]
 
 
 def no_such_column(name: str, names: Iterable[str]) -> str:

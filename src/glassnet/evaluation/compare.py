@@ -1,4 +1,4 @@
-"""Compare: a network and simpler models on the same folds, to say whether the network is worth it."""
+"""Compare a network with simpler models on the same folds, to say whether the network is worth it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glassnet.errors import ConfigurationError, DataError
 from glassnet.evaluation.comparison import Comparison, field_of
 from glassnet.evaluation.contestants import CONTESTANTS
 from glassnet.evaluation.learning_curves import curve_of, sizes_of
-from glassnet.evaluation.race import Race
+from glassnet.evaluation.race import Problem, Race
 from glassnet.evaluation.verdicts import verdict
 from glassnet.fit.estimators import NeuralClassifier, NeuralRegressor
 from glassnet.fit.parameters import as_array, targets_of
@@ -39,87 +39,105 @@ def compare(
     """Compare a network with simpler models on the same folds, and say which to use.
 
     The simpler models are scikit-learn's (`contestants.CONTESTANTS`): a guess that ignores all columns, a
-    linear model, a small tree, k nearest neighbours, gradient boosting. Each fold's encoding is learned from
-    its training rows alone. What decides is the share explained, 1 - error / error of the guess, of squared
-    errors or of the probabilities' (Brier) errors; differences are paired over the folds, with the 95 %
-    intervals of Nadeau & Bengio (2003), and the simplest model is preferred that no more complex one beats.
+    linear model, a small tree, k nearest neighbours, gradient boosting. In each fold the encoding is
+    learned from the training rows alone. Models are compared by the share explained, 1 - error / error of
+    the guess, with squared errors, or for classes the probabilities' Brier scores. Differences are paired
+    over the folds, with the 95 % intervals of Nadeau & Bengio (2003). The verdict is the simplest model
+    that no more complex one beats.
 
     Parameters
     ----------
     X: numbers (n, columns), pictures (n, h, w) or (n, h, w, c), or a table with text, dates and missing
         values (pandas, polars, Arrow, a dictionary of columns).
-    y: one class or one value a row.
-    task: "classification" or "regression"; recognised from y, or from the estimator, if not given.
-    estimator: what stands for the network: `NeuralClassifier` or `NeuralRegressor` with parameters of your
-        own, or any of scikit-learn's, which then sees the encoded features. Default: glassnet's, as it comes.
-    folds: how many (of each class the same share). Default 5.
-    repeats: of all folds, shuffled anew. "auto": 4 up to 500 rows, 2 up to 5 000, else 1.
-    learning_curve: whether to train also on an eighth, a quarter and a half of the rows of one repeat's
-        folds, to tell whether more rows would help; costs about one more repeat.
-    max_seconds: time to spend. Fits that have not begun by then are left out, a network that is training is
-        stopped; what is done by then counts, and the notes say what is lacking. Default: no limit.
+    y: one class or one value per row.
+    task: "classification" or "regression". Default: recognised from the estimator, or else from y.
+    estimator: the network to compare: `NeuralClassifier` or `NeuralRegressor` with your own parameters, or
+        any scikit-learn estimator, which then sees the encoded features. Default: glassnet's, with its
+        default parameters.
+    folds: the number of folds, stratified by class. Default 5.
+    repeats: how often the folds are shuffled and run again. "auto": 4 up to 500 rows, 2 up to 5 000,
+        else 1.
+    learning_curve: whether to train also on an eighth, a quarter and a half of the rows (in the folds of
+        one repeat), to see whether more rows would help. Costs about one more repeat.
+    max_seconds: the time limit. A fit that has not begun by then is left out, and a network that is
+        training is stopped; the notes say what is missing. Default: no limit.
     seed: of the folds and of all models.
-    progress: whether to draw a bar on the standard error output.
+    progress: whether to draw a progress bar on the standard error output.
 
     Raises
     ------
-    DataError: X or y unfit, several targets, too few rows. ConfigurationError: an impossible parameter.
+    DataError: X or y is unusable, y has several columns, or there are too few rows.
+    ConfigurationError: a parameter is impossible, or the time was too short to compare two models.
 
     >>> import glassnet as gn
     >>> from sklearn.datasets import load_iris
     >>> network = gn.NeuralClassifier((16,), members=1, epochs=20, random_state=0)
-    >>> found = compare(*load_iris(return_X_y=True), estimator=network, repeats=1)
-    >>> list(found.standings), len(found.standings["linear"].errors)
+    >>> comparison = compare(*load_iris(return_X_y=True), estimator=network, repeats=1)
+    >>> list(comparison.standings), len(comparison.standings["linear"].errors)
     (['guess', 'linear', 'tree', 'neighbours', 'boosting', 'network'], 5)
-    >>> found.verdict.use == "guess", found.difference("linear", "guess").low > 0.5
+    >>> comparison.verdict.use == "guess", comparison.difference("linear", "guess").low > 0.5
     (False, True)
     """
     began = time.perf_counter()
     check_count("folds", folds, 2)
     if max_seconds is not None and not max_seconds > 0:
         raise ConfigurationError(f"max_seconds is {max_seconds}, but it must be more than 0.")
-    race = _race(X, y, task, estimator, folds, seed)
-    if max_seconds is not None:
-        race.deadline = began + max_seconds
-    n = len(race.truth)
+    deadline = np.inf if max_seconds is None else began + max_seconds
+    problem = _problem(X, y, task, estimator, folds, seed)
+    rows = len(problem.truth)
     if repeats == "auto":
-        repeats = 4 if n <= 500 else 2 if n <= 5_000 else 1
+        repeats = 4 if rows <= 500 else 2 if rows <= 5_000 else 1
     check_count("repeats", repeats)
-    rounds = [race.splits(folds, seed + number) for number in range(int(repeats))]
+    rounds = [problem.splits(folds, seed + number) for number in range(int(repeats))]
     sizes = sizes_of(len(rounds[0][0][0])) if learning_curve else ()
     steps = (len(CONTESTANTS) + 1) * folds * (int(repeats) + len(sizes))
-    race.bar = StepBar("compare", steps, progress)
-    curve = None
+    bar = StepBar("compare", steps, progress)
+    race = Race(problem, deadline, bar)
+    curve, interrupted = None, False
     try:
         for splits in rounds:
             race.run(splits)
         if sizes and race.standings():
             curve = curve_of(
-                lambda rows: race.again(rounds[0], rows, seed), race.standings(), sizes, folds,
+                lambda size: race.again(rounds[0], size, seed),
+                race.standings(),
+                sizes,
+                folds,
                 [len(train) for train, _ in rounds[0]],
-            )  # fmt: skip
+            )
     except KeyboardInterrupt:
-        race.interrupted = True
+        interrupted = True
     finally:
-        race.bar.close()
+        bar.close()
     standings = race.standings()
     if sum(len(standing.errors) > 1 for standing in standings.values()) < 2:
-        if race.interrupted:
+        if interrupted:
             raise KeyboardInterrupt
         raise ConfigurationError(
-            f"In {max_seconds} s no two models could be tested on two folds: give more time, or fewer rows."
+            f"In {max_seconds} s no two models could be tested on two folds each, so there is nothing"
+            " to compare: give more time, or fewer rows."
         )
-    found = verdict(field_of(standings, folds, n))
-    no_curve = learning_curve and curve is None
-    spent = time.perf_counter() - began
     return Comparison(
-        race.task, n, race.columns, folds, int(repeats), standings, found, curve, spent,
-        race.notes(folds * int(repeats), no_curve), race.interrupted,
-    )  # fmt: skip
+        task=problem.task,
+        rows=rows,
+        columns=problem.columns,
+        folds=folds,
+        repeats=int(repeats),
+        standings=standings,
+        verdict=verdict(field_of(standings, folds, rows)),
+        curve=curve,
+        seconds=time.perf_counter() - began,
+        notes=race.notes(
+            folds * int(repeats),
+            interrupted=interrupted,
+            lacks_curve=learning_curve and curve is None,
+        ),
+        interrupted=interrupted,
+    )
 
 
-def _race(X: Any, y: Any, task: Task | None, estimator: Any, folds: int, seed: int) -> Race:
-    """Check what was given and return it in its normal form."""
+def _problem(X: Any, y: Any, task: Task | None, estimator: Any, folds: int, seed: int) -> Problem:
+    """Return the rows and the network to compare, checked."""
     rows = _rows(X)
     target = _target(y, len(rows), folds)
     if task not in (None, "classification", "regression"):
@@ -129,7 +147,7 @@ def _race(X: Any, y: Any, task: Task | None, estimator: Any, folds: int, seed: i
     elif estimator is not None and _task_of(estimator) != task:
         raise ConfigurationError(
             f"{type(estimator).__name__} is for {_task_of(estimator)}, but the task is {task}:"
-            " give one that fits."
+            " give an estimator for it."
         )
     if estimator is None:
         kind = NeuralClassifier if task == "classification" else NeuralRegressor
@@ -138,30 +156,30 @@ def _race(X: Any, y: Any, task: Task | None, estimator: Any, folds: int, seed: i
         TargetScaler.fit(target)  # raises for text, missing and infinite values
         values = np.asarray(target, np.float64)
         if values.min() == values.max():
-            raise DataError("Every value of the target is the same: there is nothing to predict.")
-        return Race(task, rows, values, values, None, estimator, seed)
+            raise DataError("All target values are the same: there is nothing to predict.")
+        return Problem(task, rows, values, values, labels=None, network=estimator, seed=seed)
     labels = ClassEncoder.fit(target)
     codes = labels.transform(target)
     if (np.bincount(codes) > 1).sum() < 2:
         raise DataError(
-            "Fewer than two classes have two rows or more: each fold needs two classes to tell apart."
+            "Fewer than two classes have two rows or more, and every fold needs two classes to tell"
+            " apart: give more rows."
         )
-    return Race(task, rows, labels.inverse(codes), codes, labels, estimator, seed)
+    classes = labels.inverse(codes)
+    return Problem(task, rows, classes, codes, labels=labels, network=estimator, seed=seed)
 
 
 def _target(y: Any, rows: int, folds: int) -> np.ndarray:
-    """Return one target a row, in an array."""
+    """Return the target as an array (n,)."""
     target = targets_of(y)
     target = target[:, 0] if target.ndim == 2 and target.shape[1] == 1 else target
     if target.ndim > 1:
         raise DataError(
-            f"The target has {target.shape[1]} columns: models are compared on one at a time."
-            " Give one column."
+            f"The target has {target.shape[1]} columns, but models are compared on one at a time:"
+            " give one column."
         )
     if len(target) != rows:
-        raise DataError(
-            f"X has {rows} rows and y has {len(target)}: each row needs exactly one target."
-        )
+        raise DataError(f"X has {rows} rows and y has {len(target)}: give one target for each row.")
     if rows < max(10, 2 * folds):
         raise DataError(
             f"There are {rows} rows, too few to compare models on {folds} folds: give at least"
@@ -186,7 +204,7 @@ def _rows(X: Any) -> Any:
 def _task_of(estimator: Any) -> Task:
     if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
         raise ConfigurationError(
-            f"{estimator!r} is no estimator: give gn.NeuralClassifier(...) or one of scikit-learn's."
+            f"{estimator!r} is not an estimator: give gn.NeuralClassifier(...) or one of scikit-learn's."
         )
     if is_classifier(estimator) and not hasattr(estimator, "predict_proba"):
         raise ConfigurationError(

@@ -142,7 +142,7 @@ def in_shape_of(predicted: NDArray[Any], truth: NDArray[Any]) -> NDArray[Any]:
 
 
 def confusion(evaluation: Evaluation) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the classes and how many rows of each (down) were predicted as each (across).
+    """Return the classes, and the number of rows by true class (down) and predicted class (across).
 
     >>> y_true, y_pred = np.array(["a", "b", "b"]), np.array(["a", "a", "b"])
     >>> classes = np.array(["a", "b"])
@@ -153,9 +153,22 @@ def confusion(evaluation: Evaluation) -> tuple[NDArray[Any], NDArray[np.int64]]:
     classes = evaluation.classes
     if classes is None:
         classes = np.unique(np.concatenate([y_true, y_pred]))
-    place = {label: code for code, label in enumerate(classes.tolist())}
-    true = np.array([place[label] for label in y_true.tolist()])
-    predicted = np.array([place[label] for label in y_pred.tolist()])
+    codes = {label: code for code, label in enumerate(classes.tolist())}
+    true = np.array([codes[label] for label in y_true.tolist()])
+    predicted = np.array([codes[label] for label in y_pred.tolist()])
     counts = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(counts, (true, predicted), 1)
     return classes, counts
+
+
+def most_confused(counts: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Return the mistakes of a confusion matrix, most rows first: (true code, predicted code, rows).
+
+    >>> most_confused(np.array([[9, 1, 0], [3, 8, 0], [0, 0, 7]]))
+    [(1, 0, 3), (0, 1, 1)]
+    """
+    mistakes = counts - np.diag(np.diag(counts))
+    order = np.argsort(-mistakes, axis=None, kind="stable")[: np.count_nonzero(mistakes)]
+    true, predicted = np.unravel_index(order, mistakes.shape)
+    rows = mistakes[true, predicted]
+    return list(zip(true.tolist(), predicted.tolist(), rows.tolist(), strict=True))

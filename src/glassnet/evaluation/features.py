@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.tables import Table, is_table
+from glassnet.data.tables import Table, is_table, rows_at
 from glassnet.encoding.table_encoder import TableEncoder
 
 FAR = 1e18
@@ -41,8 +41,8 @@ class Features:
         out = np.empty((len(X), self._encoder.n_features), np.float32)
         for start in range(0, len(X), BLOCK_ROWS):  # cutting off takes a copy in float64
             block = slice(start, start + BLOCK_ROWS)
-            rows = X.rows(block) if isinstance(X, Table) else X[block]
-            out[block] = self._encoder.transform(self._cut_off(self._encoder, rows))
+            rows = self._cut_off(self._encoder, rows_at(X, block))
+            out[block] = self._encoder.transform(rows)
         return out
 
     @staticmethod

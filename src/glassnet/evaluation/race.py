@@ -1,4 +1,4 @@
-"""Race: every model is fitted and tested on every fold, with the clock running."""
+"""Fit and test every model on every fold, and measure the time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from glassnet.data.tables import Table
+from glassnet.data.tables import Table, rows_at
 from glassnet.encoding.target_kinds import Task
 from glassnet.encoding.targets import ClassEncoder
 from glassnet.errors import DivergenceError
@@ -23,13 +23,14 @@ from glassnet.evaluation.features import Features
 from glassnet.evaluation.scores import SCORES
 from glassnet.evaluation.verdicts import GUESS, GUESSES, NETWORK, TITLES, row_errors
 from glassnet.fit.base import NeuralEstimator
+from glassnet.fit.train import as_callbacks
 from glassnet.training.progress import StepBar
 
 Split = tuple[np.ndarray, np.ndarray]
 
 
-class _Found(NamedTuple):
-    """What one fold gives."""
+class _Result(NamedTuple):
+    """A model's result on one fold."""
 
     error: float
     scores: dict[str, float]
@@ -40,8 +41,8 @@ class _Found(NamedTuple):
 
 
 @dataclass
-class Record:
-    """What a model did so far, a value a fold."""
+class _Record:
+    """The results of a model so far, one value per fold."""
 
     errors: list[float] = field(default_factory=list)
     scores: list[dict[str, float]] = field(default_factory=list)
@@ -50,24 +51,24 @@ class Record:
     bytes: int = 0
     fitted_on: int | None = None
 
-    def add(self, found: _Found) -> None:
-        """Take up one more fold."""
-        self.errors.append(found.error)
-        self.scores.append(found.scores)
-        self.fit_seconds.append(found.fit_seconds)
-        self.predict_seconds.append(found.predict_seconds)
-        self.bytes, self.fitted_on = found.bytes, found.fitted_on
+    def add(self, result: _Result) -> None:
+        """Append the result of one more fold."""
+        self.errors.append(result.error)
+        self.scores.append(result.scores)
+        self.fit_seconds.append(result.fit_seconds)
+        self.predict_seconds.append(result.predict_seconds)
+        self.bytes, self.fitted_on = result.bytes, result.fitted_on
 
 
-class _Shared:
-    """The features of one split, encoded when the first model asks for them."""
+class _Encoded:
+    """The features of one split, encoded when the first model needs them."""
 
     def __init__(self, X: Any, train: Any, test: Any) -> None:
         self._rows = (X, train, test)
         self._done: tuple[Features, Any, Any, float] | None = None
 
-    def encoded(self) -> tuple[Features, Any, Any, float]:
-        """Return the encoder, the features to train and to test on, and the seconds the former took."""
+    def features(self) -> tuple[Features, Any, Any, float]:
+        """Return the encoder, training features, test features, and the seconds for encoder and training."""
         if self._done is None:
             X, train, test = self._rows
             began = time.perf_counter()
@@ -80,16 +81,20 @@ class _Shared:
 
 
 class _OutOfTimeError(Exception):
-    """The time is up: this model does not get its turn."""
+    """The time was up before this model had been fitted."""
 
 
 class _LeftOutError(Exception):
-    """This model cannot take data of this size."""
+    """A fit of this model would take too long on data of this size."""
 
 
-@dataclass
-class Race:
-    """The rows, the models, and what came out so far."""
+@dataclass(frozen=True)
+class Problem:
+    """The rows that models are compared on, and the network to compare.
+
+    y: the targets as given to `fit`. truth: class codes, or the values. labels: the encoder of the
+    classes, None for a regression. network: an estimator, cloned for each fit.
+    """
 
     task: Task
     X: Any
@@ -98,20 +103,15 @@ class Race:
     labels: ClassEncoder | None
     network: Any
     seed: int
-    deadline: float = math.inf
-    bar: StepBar = field(default_factory=lambda: StepBar("compare", 0, False))
-    done: dict[str, Record] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    interrupted: bool = False
 
     @property
     def columns(self) -> int:
-        """How many there are; of pictures, the pixels."""
+        """The number of columns; of pictures, the number of pixels."""
         return len(self.X.names) if isinstance(self.X, Table) else int(np.prod(self.X.shape[1:]))
 
     @property
     def classes(self) -> int:
-        """How many there are; 1 for values."""
+        """The number of classes; 1 for values."""
         return 1 if self.labels is None else len(self.labels.classes)
 
     def title(self, key: str) -> str:
@@ -119,95 +119,109 @@ class Race:
         return TITLES.get(key, GUESSES[self.task])
 
     def splits(self, folds: int, seed: int) -> list[Split]:
-        """Return the training and the test rows of each fold, classes in equal shares."""
+        """Return the training and test rows of each fold; every fold has the same shares of classes."""
         kind = KFold if self.labels is None else StratifiedKFold
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # a class of fewer rows than folds is in as many as it can
+            # scikit-learn warns of classes with fewer rows than folds; they are in as many as possible
+            warnings.simplefilter("ignore")
             return list(kind(folds, shuffle=True, random_state=seed).split(self.truth, self.truth))
+
+
+class Race:
+    """All models, fitted and tested fold by fold until all folds are done or the deadline has passed."""
+
+    def __init__(self, problem: Problem, deadline: float, bar: StepBar) -> None:
+        self.problem, self._deadline, self._bar = problem, deadline, bar
+        self._done: dict[str, _Record] = {}
+        self._left_out: dict[str, str] = {}  # key -> reason
 
     def run(self, splits: Sequence[Split]) -> None:
         """Fit and test each model on each split, the network after the others.
 
-        Where time is limited, half of what is left is kept for the network: when the others have used
-        theirs, and did two splits, it catches up, and all go on side by side.
+        With a deadline, half of the time left is kept for the network. When the other models have used
+        their half, and have done two splits, the network catches up, and then all take turns.
         """
-        half = (time.perf_counter() + self.deadline) / 2
-        begun = 0
-        for begun, (train, test) in enumerate(splits, start=1):
+        half_time = (time.perf_counter() + self._deadline) / 2
+        done = 0
+        for done, (train, test) in enumerate(splits, start=1):
             self._others(train, test)
-            if begun > 1 and time.perf_counter() > half:
+            if done > 1 and time.perf_counter() > half_time:
                 break
-        for train, test in splits[:begun]:
+        for train, test in splits[:done]:
             self._network(train, test)
-        for train, test in splits[begun:]:
+        for train, test in splits[done:]:
             self._others(train, test)
             self._network(train, test)
 
     def _network(self, train: Any, test: Any) -> None:
-        self._turn(NETWORK, train, test, _Shared(self.X, train, test), self.done)
+        self._turn(NETWORK, train, test, _Encoded(self.problem.X, train, test), self._done)
 
     def _others(self, train: Any, test: Any) -> None:
-        shared = _Shared(self.X, train, test)
+        encoded = _Encoded(self.problem.X, train, test)
         for key in CONTESTANTS:
-            self._turn(key, train, test, shared, self.done)
+            self._turn(key, train, test, encoded, self._done)
 
     def again(self, splits: Sequence[Split], rows: int, seed: int) -> dict[str, np.ndarray] | None:
-        """Return each model's errors by fold after so many training rows; None if time ran out."""
-        done: dict[str, Record] = {}
+        """Return each model's errors by fold when fitted on fewer rows; None if time ran out."""
+        done: dict[str, _Record] = {}
         for number, (train, test) in enumerate(splits):
-            part = train[sample_rows(self.truth[train], rows, seed + number, self.task)]
-            shared = _Shared(self.X, part, test)
-            for key in [key for key in self.done if key not in (GUESS, *self.failed)]:
-                self._turn(key, part, test, shared, done)
+            part = train[
+                sample_rows(self.problem.truth[train], rows, seed + number, self.problem.task)
+            ]
+            encoded = _Encoded(self.problem.X, part, test)
+            for key in [key for key in self._done if key not in (GUESS, *self._left_out)]:
+                self._turn(key, part, test, encoded, done)
                 if key not in done or len(done[key].errors) != number + 1:
                     return None
         return {key: np.array(record.errors) for key, record in done.items()}
 
     def _turn(
-        self, key: str, train: Any, test: Any, shared: _Shared, done: dict[str, Record]
+        self, key: str, train: Any, test: Any, encoded: _Encoded, done: dict[str, _Record]
     ) -> None:
-        """Fit and test one model on one split, if there is time; a model left out once stays so."""
-        self.bar.step(self.title(key))
+        """Fit and test one model on one split, if there is time; a model once left out stays out."""
+        self._bar.step(self.problem.title(key))
         before = done.get(key)
-        # a fit cannot be cut short: what the last one took tells whether there is time for this one
+        # a fit cannot be stopped: the shortest so far shows whether there is time for another
         expected = min(before.fit_seconds) if before else 0.0
-        if key in self.failed or time.perf_counter() + expected > self.deadline:
+        if key in self._left_out or time.perf_counter() + expected > self._deadline:
             return
         try:
-            found = self._tested(key, train, test, shared)
+            result = self._tested(key, train, test, encoded)
         except _OutOfTimeError:
             return
         except (DivergenceError, _LeftOutError) as error:
-            self.failed[key] = str(error)
+            self._left_out[key] = str(error)
             return
-        done.setdefault(key, Record()).add(found)
+        done.setdefault(key, _Record()).add(result)
 
-    def _tested(self, key: str, train: Any, test: Any, shared: _Shared) -> _Found:
+    def _tested(self, key: str, train: Any, test: Any, encoded: _Encoded) -> _Result:
         """Fit one model on the training rows of a split, and test it on the rest."""
         encoder: Features | None = None
-        if key == NETWORK and isinstance(self.network, NeuralEstimator):
-            x, x_test, encoding = rows_at(self.X, train), rows_at(self.X, test), 0.0
+        if key == NETWORK and isinstance(self.problem.network, NeuralEstimator):
+            x, x_test, encoding = (
+                rows_at(self.problem.X, train),
+                rows_at(self.problem.X, test),
+                0.0,
+            )
         else:
-            encoder, x, x_test, encoding = shared.encoded()
+            encoder, x, x_test, encoding = encoded.features()
         model, kept = self._model(key, x, train)
         if kept is not None:
             x, train = x[kept], train[kept]
         with warnings.catch_warnings(), limited_threads(x.size if encoder else 0):
-            # a linear model cut off before it has converged is still a contestant
+            # a linear model stopped before it has converged is still a contestant
             warnings.simplefilter("ignore")
             began = time.perf_counter()
-            model.fit(x, self.y[train])
+            model.fit(x, self.problem.y[train])
             fitting = time.perf_counter() - began + encoding
             self._check_end(model)
             began = time.perf_counter()
             predicted, proba = self._predicted(model, x_test)
             took = time.perf_counter() - began
-            scores = SCORES[self.task](self.truth[test], predicted, proba)
-        return _Found(
-            error=float(row_errors(self.truth[test], predicted, proba).mean()),
-            scores={name: scores.get(name, math.nan) for name in SHOWN[self.task]},
+            scores = SCORES[self.problem.task](self.problem.truth[test], predicted, proba)
+        return _Result(
+            error=float(row_errors(self.problem.truth[test], predicted, proba).mean()),
+            scores={name: scores.get(name, math.nan) for name in SHOWN[self.problem.task]},
             fit_seconds=fitting,
             predict_seconds=took * 1000 / len(test),
             bytes=memory_of(model.model_ if encoder is None else (model, encoder)),
@@ -215,20 +229,19 @@ class Race:
         )
 
     def _model(self, key: str, x: Any, train: Any) -> tuple[Any, np.ndarray | None]:
-        """Return an estimator to be fitted, and which rows it takes where it cannot take all."""
+        """Return an unfitted estimator, and the rows it is fitted on (None: all)."""
         if key == NETWORK:
-            model = clone(self.network)
+            model = clone(self.problem.network)
             if isinstance(model, NeuralEstimator):
-                given = model.callbacks
-                given = tuple(given) if isinstance(given, list | tuple) else (given,)
-                model.callbacks = (*given, _Deadline(self.deadline))
+                callbacks = as_callbacks(model.callbacks)
+                model.set_params(callbacks=[*callbacks, _Deadline(self._deadline)])
             return model, None
-        truth = self.truth[train]
+        truth = self.problem.truth[train]
         runner_up = 0
-        if self.labels is not None:
+        if self.problem.labels is not None:
             runner_up = int(np.sort(np.bincount(truth, minlength=2))[-2])
-        pictures = isinstance(self.X, np.ndarray) and self.X.ndim > 2
-        size = Size(len(x), int(x.shape[1]), self.classes, runner_up, pictures)
+        pictures = isinstance(self.problem.X, np.ndarray) and self.problem.X.ndim > 2
+        size = Size(len(x), int(x.shape[1]), self.problem.classes, runner_up, pictures)
         contestant = CONTESTANTS[key]
         limit = int(min(size.rows, contestant.max_rows(size)))
         if not limit:
@@ -237,11 +250,13 @@ class Race:
             )
         kept = None
         if limit < size.rows:
-            kept = sample_rows(truth, limit, self.seed, self.task)
-        return contestant.make(self.task, size._replace(rows=limit), self.seed), kept
+            kept = sample_rows(truth, limit, self.problem.seed, self.problem.task)
+        return contestant.make(
+            self.problem.task, size._replace(rows=limit), self.problem.seed
+        ), kept
 
     def _check_end(self, model: Any) -> None:
-        """Raise if a network was stopped before its end: half a training says little."""
+        """Raise if training was stopped early: a half-trained network says little."""
         if getattr(model, "status_", "") == "interrupted":
             raise KeyboardInterrupt
         ends = [c for c in getattr(model, "callbacks", None) or () if isinstance(c, _Deadline)]
@@ -249,61 +264,67 @@ class Race:
             raise _OutOfTimeError
 
     def _predicted(self, model: Any, x: Any) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return codes and probabilities (n, classes), those of classes without rows 0; or values, None."""
-        if self.labels is None:
+        """Return codes and probabilities (n, classes), 0 for classes without rows; or values and None."""
+        if self.problem.labels is None:
             return np.asarray(model.predict(x), np.float64).reshape(len(x)), None
-        found = np.asarray(model.predict_proba(x), np.float64)
-        proba = np.zeros((len(found), self.classes))
-        proba[:, self.labels.transform(model.classes_)] = found
+        known = np.asarray(model.predict_proba(x), np.float64)
+        proba = np.zeros((len(known), self.problem.classes))
+        proba[:, self.problem.labels.transform(model.classes_)] = known
         return proba.argmax(axis=1), proba
 
     def standings(self) -> dict[str, Standing]:
-        """Return how each model did that has been tested, the simplest first."""
-        found = {}
+        """Return the results of each model that was tested, the simplest first."""
+        standings = {}
         for key in (*CONTESTANTS, NETWORK):
-            if key not in self.done or key in self.failed:
+            if key not in self._done or key in self._left_out:
                 continue
-            record = self.done[key]
-            about = CONTESTANTS[key].about if key in CONTESTANTS else type(self.network).__name__
-            title = self.title(key)
-            names = SHOWN[self.task]
-            found[key] = Standing(
-                title, about, np.array(record.errors),
-                {name: np.array([scores[name] for scores in record.scores]) for name in names},
-                np.array(record.fit_seconds), np.array(record.predict_seconds),
-                record.bytes, record.fitted_on,
-            )  # fmt: skip
-        return found
+            record = self._done[key]
+            about = type(self.problem.network).__name__
+            standings[key] = Standing(
+                title=self.problem.title(key),
+                about=CONTESTANTS[key].about if key in CONTESTANTS else about,
+                errors=np.array(record.errors),
+                scores={
+                    name: np.array([scores[name] for scores in record.scores])
+                    for name in SHOWN[self.problem.task]
+                },
+                fit_seconds=np.array(record.fit_seconds),
+                predict_seconds=np.array(record.predict_seconds),
+                bytes=record.bytes,
+                fitted_on=record.fitted_on,
+            )
+        return standings
 
-    def notes(self, planned: int, no_curve: bool) -> tuple[str, ...]:
-        """Return what was left out, and why."""
-        why = "it was interrupted" if self.interrupted else "the time was up"
+    def notes(self, folds: int, *, interrupted: bool, lacks_curve: bool) -> tuple[str, ...]:
+        """Return what was left out, and why; folds: how many were planned."""
+        reason = "it was interrupted" if interrupted else "the time was up"
         notes = []
         for key in (*CONTESTANTS, NETWORK):
-            title = self.title(key)
+            title = self.problem.title(key)
             title = title[0].upper() + title[1:]
-            folds = len(self.done[key].errors) if key in self.done else 0
-            if key in self.failed:
-                notes.append(f"{title} is left out: {self.failed[key]}")
-            elif not folds:
-                notes.append(f"{title} did not get its turn: {why}.")
-            elif folds < planned:
-                less = "; with one fold it does not count" if folds == 1 else ""
-                notes.append(f"{title} was tested on {folds} of {planned} folds, then {why}{less}.")
-            if key in self.done and self.done[key].fitted_on is not None:
+            done = len(self._done[key].errors) if key in self._done else 0
+            if key in self._left_out:
+                notes.append(f"{title} is left out: {self._left_out[key]}")
+            elif not done:
+                notes.append(f"{title} did not get its turn: {reason}.")
+            elif done < folds:
+                ignored = "; with one fold it does not count" if done == 1 else ""
                 notes.append(
-                    f"{title} was fitted on {self.done[key].fitted_on} rows a fold, drawn at random."
+                    f"{title} was tested on {done} of {folds} folds, then {reason}{ignored}."
                 )
-        if no_curve:
-            ended = self.interrupted or time.perf_counter() > self.deadline
-            notes.append(
-                f"There is no learning curve: {why if ended else 'there are too few rows'}."
-            )
+            if key in self._done and self._done[key].fitted_on is not None:
+                notes.append(
+                    f"{title} was fitted on {self._done[key].fitted_on} rows a fold, drawn at random."
+                )
+        if lacks_curve:
+            stopped = interrupted or time.perf_counter() > self._deadline
+            reason = reason if stopped else "there are too few rows"
+            notes.append(f"There is no learning curve: {reason}.")
         return tuple(notes)
 
 
 class _Deadline:
-    """A callback that stops a training when the time is up."""
+    """A callback that stops training when the time is up."""
 
     coarse = True
 
@@ -337,8 +358,3 @@ def memory_of(model: Any) -> int:
         elif not callable(part):
             queue.append(part.__getstate__())
     return total
-
-
-def rows_at(X: Any, places: np.ndarray) -> Any:
-    """Return some rows of a table or an array."""
-    return X.rows(places) if isinstance(X, Table) else X[places]

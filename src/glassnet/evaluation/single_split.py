@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.tables import Table, as_table, is_table
+from glassnet.data.tables import as_table, is_table, rows_at
 from glassnet.encoding.targets import TargetScaler
 from glassnet.evaluation.contestants import CONTESTANTS, Size, limited_threads, sample_rows
 from glassnet.evaluation.evaluation import (
@@ -164,7 +164,7 @@ def _tested(
     # a larger sample contains every smaller one, so that rows are encoded once
     encoded = max((rows for key, rows in samples.items() if key != GUESS), key=len)
     if len(encoded) < len(train):
-        X_train = X_train.rows(encoded) if isinstance(X_train, Table) else X_train[encoded]
+        X_train = rows_at(X_train, encoded)
     encoder = Features(X_train)
     x, x_test = encoder.of(X_train), encoder.of(X_test)
     tested = {}

@@ -13,7 +13,7 @@ from glassnet._checks import check_count
 from glassnet.data.tables import frame_of
 from glassnet.encoding.targets import ClassEncoder
 from glassnet.errors import ConfigurationError
-from glassnet.evaluation.evaluation import Evaluation, confusion, evaluate
+from glassnet.evaluation.evaluation import Evaluation, confusion, evaluate, most_confused
 from glassnet.explain.neurons import last_hidden_layer, neuron_outputs, up_to_layer
 from glassnet.explain.rows import COLORS, Rows, as_text, axes, described, model_of, text_table
 
@@ -96,35 +96,40 @@ class Examples:
 
 
 @dataclass(frozen=True, eq=False)
-class Confusions(Examples):
-    """The surest mistakes, and which class is taken for which.
+class Confusions:
+    """The most confident mistakes, and which classes the model confuses.
 
-    classes: in the order of `counts`: how many rows of each class (down) were predicted as each (across).
+    mistakes: the rows that were wrongly predicted, the most confident first. classes: their names.
+    counts: rows by true class (down) and predicted class (across), both in the order of `classes`.
     """
 
-    classes: tuple[str, ...] = ()
-    counts: NDArray[np.int64] | None = None
+    mistakes: Examples
+    classes: tuple[str, ...]
+    counts: NDArray[np.int64]
 
     def pairs(self) -> list[tuple[str, str, int]]:
-        """Return (true class, predicted class, rows), the most confused pair first; none without mistakes."""
-        assert self.counts is not None
-        off = self.counts - np.diag(np.diag(self.counts))
-        order = np.argsort(-off, axis=None, kind="stable")
-        places = zip(*np.unravel_index(order, off.shape), strict=True)
-        return [(self.classes[i], self.classes[j], int(off[i, j])) for i, j in places if off[i, j]]
+        """Return (true class, predicted class, rows), the most confused pair first; [] without mistakes."""
+        names = self.classes
+        return [(names[i], names[j], rows) for i, j, rows in most_confused(self.counts)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values that JSON can hold."""
         heads = ("true", "predicted", "rows")
         pairs = [dict(zip(heads, pair, strict=True)) for pair in self.pairs()]
-        return super().to_dict() | {"pairs": pairs}
+        return self.mistakes.to_dict() | {"pairs": pairs}
+
+    def to_frame(self) -> Any:
+        """Return a data frame of the mistakes, one row each; see `Examples.to_frame`."""
+        return self.mistakes.to_frame()
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the mistakes and return the axes; see `Examples.plot`."""
+        return self.mistakes.plot(ax)
 
     def __str__(self) -> str:
-        found = [
-            ["true", "predicted", "rows"],
-            *([*pair[:2], str(pair[2])] for pair in self.pairs()[:10]),
-        ]
-        return f"{super().__str__()}\nclasses confused\n{text_table(found, left=2)}"
+        pairs = [[true, predicted, str(rows)] for true, predicted, rows in self.pairs()[:10]]
+        pairs.insert(0, ["true", "predicted", "rows"])
+        return f"{self.mistakes}\nclasses confused\n{text_table(pairs, left=2)}"
 
 
 def _examples(
@@ -251,8 +256,9 @@ def confusions(model: Any, X: Any, y: Any, *, count: int = 10) -> Confusions:
     title = f"surest mistakes of {len(wrong)} in {len(surest)} rows"
     facts = {"true": tested.y_true, "predicted": tested.y_pred, "probability": surest.astype(float)}
     chosen = {name: values[order] for name, values in facts.items()}
-    found = _examples(rows, order, title, **chosen)
-    return Confusions(**vars(found), classes=tuple(map(str, classes)), counts=counts)
+    return Confusions(
+        _examples(rows, order, title, **chosen), classes=tuple(map(str, classes)), counts=counts
+    )
 
 
 def _check_classes(rows: Rows) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.data.conversion import converted
-from glassnet.data.tables import Kind, Table, as_table, is_table
+from glassnet.data.tables import Kind, Table, as_table, is_table, rows_at
 from glassnet.encoding.encoders import numbered
 from glassnet.encoding.target_kinds import as_array
 from glassnet.encoding.targets import ClassEncoder, LabelsEncoder
@@ -76,7 +76,7 @@ class Rows:
         places = np.arange(given)
         if most is not None and given > most:
             places = np.sort(np.random.default_rng(seed).permutation(given)[:most])
-            X = X.rows(places) if isinstance(X, Table) else X[places]
+            X = rows_at(X, places)
         if given == 0:
             raise DataError("There is no row to explain: X is empty.")
         return cls(model, X, model.inputs(X), places, given)

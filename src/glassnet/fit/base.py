@@ -16,7 +16,7 @@ from glassnet._checks import check_range
 from glassnet._precision import precision
 from glassnet._types import Key
 from glassnet.data.splits import alike, folds, in_one_order, split
-from glassnet.data.tables import Table, as_table, is_table
+from glassnet.data.tables import Table, as_table, is_table, rows_at
 from glassnet.encoding.class_weights import balanced
 from glassnet.encoding.objectives import (
     as_target,
@@ -74,7 +74,7 @@ class _Rows(NamedTuple):
     total: np.ndarray | None = None
 
     def at(self, places: np.ndarray) -> _Rows:
-        X = self.X.rows(places) if isinstance(self.X, Table) else self.X[places]
+        X = rows_at(self.X, places)
         weights = (None if w is None else w[places] for w in (self.weight, self.total))
         return _Rows(X, self.y[places], *weights)
 

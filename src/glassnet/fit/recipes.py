@@ -9,7 +9,7 @@ import numpy as np
 
 from glassnet._checks import check_count, check_range
 from glassnet._types import Shape
-from glassnet.data.tables import Table
+from glassnet.data.tables import Table, rows_at
 from glassnet.encoding.table_encoder import TableEncoder
 from glassnet.errors import ConfigurationError
 from glassnet.fit.parameters import check_flag, is_auto, widths_of
@@ -157,7 +157,7 @@ def table_front(embedding: Any, X: Table | np.ndarray, encoder: TableEncoder) ->
     alike = False
     if is_auto(embedding) and len(X) >= FEW_ROWS and count <= MANY_COLUMNS:
         some = np.arange(0, len(X), 1 + len(X) // ROWS_TO_COMPARE_COLUMNS)
-        rows = X.rows(some) if isinstance(X, Table) else X[some]
+        rows = rows_at(X, some)
         alike = say_the_same(encoder.transform(rows)[:, :count])
     return embedding_front(embedding, count, encoder.places, alike=alike)
 

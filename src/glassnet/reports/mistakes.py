@@ -22,7 +22,7 @@ from glassnet.display.html import (
     table,
 )
 from glassnet.display.thumbnails import thumbnail
-from glassnet.evaluation.evaluation import Evaluation, confusion
+from glassnet.evaluation.evaluation import Evaluation, confusion, most_confused
 from glassnet.nn.losses import LossTask
 
 MOST_CLASSES = 30
@@ -76,14 +76,12 @@ def _matrix(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
 
 
 def _confused(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
-    off = counts - np.diag(np.diag(counts))
-    if len(classes) < 3 or not off.any():
+    pairs = most_confused(counts)[:WORST]
+    if len(classes) < 3 or not pairs:
         return ""
-    order = np.argsort(-off, axis=None, kind="stable")[:WORST]
-    pairs = [(i, j) for i, j in zip(*np.unravel_index(order, off.shape), strict=True) if off[i, j]]
     rows = [
-        [name(classes[i]), name(classes[j]), str(off[i, j]), percent(off[i, j] / counts[i].sum())]
-        for i, j in pairs
+        [name(classes[i]), name(classes[j]), str(count), percent(count / counts[i].sum())]
+        for i, j, count in pairs
     ]
     head = ["True class", "Predicted as", "Rows", "Share of the true class"]
     return "<h3>Most confused pairs</h3>\n" + table(
