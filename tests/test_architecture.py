@@ -77,10 +77,20 @@ def imports(node: ast.AST, inside: bool = False) -> Iterator[tuple[str, bool]]:
         yield from imports(child, inside or function or for_types)
 
 
+def without_types(tree: ast.Module) -> ast.Module:
+    """Return a module without what it imports for type checkers alone."""
+    body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
+    return ast.Module(body, tree.type_ignores)
+
+
 def modules_imported_by(name: str) -> set[str]:
     """Return the modules of glassnet that a module imports; "" for the library itself."""
     modules = set()
-    for dotted, _ in imports(TREES[name]):
+    for dotted, _ in imports(without_types(TREES[name])):
         if dotted.split(".")[0] == "glassnet":
             _, *parts = dotted.split(".")
             while parts and ".".join(parts) not in TREES:

@@ -1,4 +1,4 @@
-"""Traces: every number against jax.grad, NumPy and training itself; equations are read and evaluated."""
+"""Check traces against jax.grad, NumPy and training itself; their equations are parsed and evaluated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROWS, WIDTH = 4, 3
 
 @dataclass(frozen=True)
 class Sine(gn.Layer):
-    """A layer of a person's own, by forward alone."""
+    """A layer of one's own that has only a forward."""
 
     def forward(self, params, state, x, **context):
         return jnp.sin(x), state, None
@@ -52,7 +52,7 @@ class Wrong(gn.Layer):
 
 
 def drawn_network(rng: Any, loss: str) -> gn.Network:
-    """Return a network of kinds of layers drawn at random, all of WIDTH so that little is compiled."""
+    """Return a network of random layers, all of WIDTH so that little has to be compiled."""
 
     def block(depth: int) -> list[Any]:
         layers: list[Any] = [gn.Dense(WIDTH, bias=bool(rng.random() < 0.8))]
@@ -80,7 +80,7 @@ def drawn_network(rng: Any, loss: str) -> gn.Network:
 
 
 def drawn_case(number: int) -> tuple[gn.Model, Any, Any, dict[str, Any]]:
-    """Return a model in float64 with rows, targets and what `trace` is told beside them."""
+    """Return a float64 model, rows, targets, and further arguments of `trace`."""
     rng = np.random.default_rng(number)
     name = list(LOSSES)[number % len(LOSSES)]
     loss = LOSSES[name]
@@ -107,16 +107,16 @@ def drawn_case(number: int) -> tuple[gn.Model, Any, Any, dict[str, Any]]:
     return model, x, y, options
 
 
-def objective(found: gn.Trace, options: dict[str, Any], changed: Any) -> Any:
-    """Return loss and penalty by NumPy alone; `changed` puts other numbers in the place of some.
+def objective(traced: gn.Trace, options: dict[str, Any], changed: Any) -> Any:
+    """Return loss and penalty, computed by NumPy alone; `changed` may replace any array.
 
-    Of the trace it takes what is given (parameters, input, dropout's masks), nothing that is computed.
+    Only inputs of the computation are taken from the trace: parameters, rows, dropout's masks.
     """
     weight = options.get("sample_weight", np.ones(ROWS))
-    x, penalty = changed(("input",), found.layers[0].input), 0.0
-    for k, layer in enumerate(found.layers):
+    x, penalty = changed(("input",), traced.layers[0].input), 0.0
+    for k, layer in enumerate(traced.layers):
         params = {n: changed((k, n), p.value) for n, p in layer.parameters.items()}
-        mask = layer.cache if layer.kind == "Dropout" else None
+        mask = layer.cache.get("mask")
         shares = weight / weight.sum()
         x = layer_in_numpy(
             layer.kind, layer.layer, params, layer.state, x, options["train"], mask, shares
@@ -127,26 +127,26 @@ def objective(found: gn.Trace, options: dict[str, Any], changed: Any) -> Any:
                 w = params[n]
                 penalty = penalty + options.get("l1", 0) * (w * np.sign(np.real(w))).sum()
                 penalty = penalty + options.get("l2", 0) / 2 * (w * w).sum()
-    kind = type(found.loss_function).__name__
-    return loss_in_numpy(kind, found.loss_function, x, found.target, weight) + penalty
+    kind = type(traced.loss_function).__name__
+    return loss_in_numpy(kind, traced.loss_function, x, traced.target, weight) + penalty
 
 
-def check_against_numpy(found: gn.Trace, options: dict[str, Any]) -> None:
-    def same(place: Any, value: Any) -> Any:
+def check_against_numpy(traced: gn.Trace, options: dict[str, Any]) -> None:
+    def same(name: Any, value: Any) -> Any:
         return value
 
-    def by(place: Any, at: Any) -> Any:
+    def by(name: Any, at: Any) -> Any:
         def function(moved: Any) -> Any:
-            return objective(found, options, lambda p, v: moved if p == place else v)
+            return objective(traced, options, lambda n, v: moved if n == name else v)
 
         return by_complex_steps(function, at)
 
     close = {"rtol": 1e-9, "atol": 1e-11}
-    np.testing.assert_allclose(found.total, objective(found, options, same), **close)
-    first = found.layers[0]
+    np.testing.assert_allclose(traced.total, objective(traced, options, same), **close)
+    first = traced.layers[0]
     if first.kind != "Embedding":  # codes are no numbers
         np.testing.assert_allclose(first.d_input, by(("input",), first.input), **close)
-    for k, layer in enumerate(found.layers):
+    for k, layer in enumerate(traced.layers):
         np.testing.assert_allclose(layer.d_output, by((k, "offset"), 0 * layer.output), **close)
         for name, p in layer.parameters.items():
             np.testing.assert_allclose(p.gradient + p.penalty, by((k, name), p.value), **close)
@@ -155,23 +155,23 @@ def check_against_numpy(found: gn.Trace, options: dict[str, Any]) -> None:
                 p.update, -0.01 * p.factor * (p.gradient + p.penalty), **close
             )
         if layer.kind == "Dropout" and options["train"]:
-            assert set(np.round(np.unique(layer.cache), 12)) <= {0.0, round(1 / 0.7, 12)}
+            assert set(np.round(np.unique(layer.cache["mask"]), 12)) <= {0.0, round(1 / 0.7, 12)}
 
 
-def check_equations(found: gn.Trace, rng: Any) -> int:
-    """Read and evaluate the equations of a random neuron of each layer; return how many had numbers."""
-    read = 0
-    for layer in found.layers:
+def check_equations(traced: gn.Trace, rng: Any) -> int:
+    """Evaluate the equations of a random neuron of each layer; return how many had numbers."""
+    evaluated = 0
+    for layer in traced.layers:
         row, j = int(rng.integers(ROWS)), int(rng.integers(layer.output[0].size))
-        opened = found.neuron(layer.place, j, row=row, terms=2)
+        opened = traced.neuron(layer.path, j, row=row, terms=2)
         lines = str(opened).split("\n  ")[1:]
-        read += sum(check_adds_up(line) for line in lines if " = " in line)
+        evaluated += sum(check_adds_up(line) for line in lines if " = " in line)
         check_values(layer, opened.equations, row, j)
-    return read
+    return evaluated
 
 
 def check_values(layer: Any, equations: tuple[Equation, ...], row: int, j: int) -> None:
-    """Hold the equations' values against the arrays of the trace."""
+    """Compare the equations' values with the arrays of the trace."""
     values = {e.symbol: e.value for e in equations}
     if layer.kind == "Dense":
         at = str(j + 1).translate(str.maketrans("123", "₁₂₃"))
@@ -182,20 +182,20 @@ def check_values(layer: Any, equations: tuple[Equation, ...], row: int, j: int) 
         assert len(gradients) >= min(len(layer.dW[j]), 2)
 
 
-def test_fifty_random_networks_equal_jax_numpy_and_their_equations_add_up():
-    """Eager: what one network compiles the next one uses."""
-    seen, read = set(), 0
+def test_fifty_random_networks_agree_with_jax_and_numpy_and_their_equations_add_up():
+    """Without jit, so that networks share what is compiled."""
+    seen, evaluated = set(), 0
     with jax.disable_jit():
         for number in range(50):
             model, x, y, options = drawn_case(number)
-            found = gn.trace(model, x, y, **options)
-            checked = found.check()
+            traced = gn.trace(model, x, y, **options)
+            checked = traced.check()
             assert checked and checked.relative < 1e-11, f"network {number}: {checked}"
             assert checked.compared > 10
-            check_against_numpy(found, options)
-            read += check_equations(found, np.random.default_rng(number))
-            seen |= {layer.kind for layer in found.layers}
-    assert read > 1500
+            check_against_numpy(traced, options)
+            evaluated += check_equations(traced, np.random.default_rng(number))
+            seen |= {layer.kind for layer in traced.layers}
+    assert evaluated > 1500
     assert {
         "Dense",
         "BatchNorm",
@@ -216,7 +216,7 @@ NET = gn.Network([gn.Dense(4, bias=False), gn.BatchNorm(), "tanh", gn.Dropout(0.
 
 
 def eager(*arguments: Any, **options: Any) -> gn.Trace:
-    """Trace without a program of its own: what one trace compiles the next one uses."""
+    """Trace without jit, so that traces share what is compiled."""
     with jax.disable_jit():
         return gn.trace(*arguments, **options)
 
@@ -242,26 +242,26 @@ OPTIMIZERS = {
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_trace_of_a_run_is_the_step_that_training_takes_next(name):
     run = trained(OPTIMIZERS[name])
-    found = eager(run, X, Y)
+    traced = eager(run, X, Y)
     later = gn.train(
         NET, X, Y, optimizer=OPTIMIZERS[name], epochs=3, batch_size=None, l2=0.01, state=run.state
     )
     if name != "momentum":  # a cosine of three epochs is another than that of two
-        for k, layer in enumerate(found.layers):
+        for k, layer in enumerate(traced.layers):
             new = {n: p.new for n, p in layer.parameters.items()}
             assert_close(new, jax.tree.map(np.asarray, later.state.params[k]), 1e-6)
             assert_close(
                 dict(layer.new_state), jax.tree.map(np.asarray, later.state.layer_state[k]), 1e-6
             )
-        np.testing.assert_allclose(found.loss, later.history["loss"][-1], rtol=1e-5)
-        np.testing.assert_allclose(found.step.norm, later.history["gradient_norm"][-1], rtol=1e-5)
+        np.testing.assert_allclose(traced.loss, later.history["loss"][-1], rtol=1e-5)
+        np.testing.assert_allclose(traced.step.norm, later.history["gradient_norm"][-1], rtol=1e-5)
     for index in [(0, 0), (3, 1)]:
-        lines = [str(e) for e in found.weight(0, index).equations]
+        lines = [str(e) for e in traced.weight(0, index).equations]
         assert sum(check_adds_up(line) for line in lines) >= 3, lines
-    assert [check_adds_up(str(e)) for e in found.weight(1, 2, "gamma").equations][-1]
-    assert found.step.number == 3
+    assert [check_adds_up(str(e)) for e in traced.weight(1, 2, "gamma").equations][-1]
+    assert traced.step.number == 3
     if name == "adamw":
-        average = found.layers[0].parameters["W"].moments["average"]
+        average = traced.layers[0].parameters["W"].moments["average"]
         np.testing.assert_allclose(average, np.asarray(later.state.average[0][0]["W"]), rtol=1e-5)
 
 
@@ -286,18 +286,18 @@ def test_transformations_of_optax_take_the_step_too():
         for name, p in a.parameters.items():
             np.testing.assert_allclose(p.new, b.parameters[name].new, rtol=1e-4, atol=1e-6)
             assert {"mu", "nu"} <= set(b.parameters[name].moments)
-    assert "as the optimizer gave it" in str(theirs.weight(0, (0, 0)))
+    assert "computed by the optimizer's own update" in str(theirs.weight(0, (0, 0)))
 
 
-def test_a_step_that_is_not_finite_moves_nothing():
+def test_a_step_that_is_not_finite_changes_nothing():
     model = trained("sgd").model
     params = jax.tree.map(np.copy, model.params)
     params[0]["W"][0, 0] = np.nan
-    found = eager(replace(model, params=params), X, Y)
-    assert not found.step.finite
-    assert "not finite" in str(found)
-    np.testing.assert_array_equal(found.layers[4].parameters["W"].new, params[4]["W"])
-    assert json.loads(found.to_json())["loss"] is None
+    traced = eager(replace(model, params=params), X, Y)
+    assert not traced.step.finite
+    assert "not finite" in str(traced)
+    np.testing.assert_array_equal(traced.layers[4].parameters["W"].new, params[4]["W"])
+    assert json.loads(traced.to_json())["loss"] is None
 
 
 def test_check_names_the_layer_whose_backward_is_wrong():
@@ -320,7 +320,7 @@ def test_relu_at_its_corner_agrees():
 
 
 def small_trace(**options: Any) -> gn.Trace:
-    """Return a trace of a network written by hand: 2 inputs, 2 neurons with tanh, 1 output."""
+    """Return the trace of a small network: 2 inputs, 2 neurons with tanh, 1 output."""
     net = gn.Network([gn.Dense(2), "tanh", gn.Dense(1)])
     params = (
         {"W": np.array([[0.5, -0.5], [0.31, -1.2]]), "b": np.array([0.1, 0.05])},
@@ -355,23 +355,23 @@ def test_the_equations_of_a_neuron_by_hand():
         opened["q"]
 
 
-def test_long_sums_show_the_largest_terms_and_what_is_left():
+def test_long_sums_show_the_largest_terms_and_the_rest_as_one_number():
     wide = gn.Network([gn.Dense(2)])
     data = np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32)
     run = gn.train(wide, data, np.arange(30) % 2, epochs=1)
-    found = eager(run, data, np.arange(30) % 2)
+    traced = eager(run, data, np.arange(30) % 2)
     for terms, digits in ((1, 3), (5, 6)):
-        line = str(found.neuron(0, 1, row=3, terms=terms, digits=digits)["z₂"])
+        line = str(traced.neuron(0, 1, row=3, terms=terms, digits=digits)["z₂"])
         assert line.count("·") == terms
         assert f"[the other {40 - terms}]" in line
         assert check_adds_up(line, digits)
-    assert "[the other" not in str(found.neuron(0, 1, terms=50)["z₂"])
+    assert "[the other" not in str(traced.neuron(0, 1, terms=50)["z₂"])
     assert check_adds_up(
-        str(found.neuron(0, 1, digits=12, terms=50)["z₂"]), 6
+        str(traced.neuron(0, 1, digits=12, terms=50)["z₂"]), 6
     )  # float32 has no more
 
 
-def test_float32_that_cancels_shows_no_digits_it_does_not_have():
+def test_float32_that_cancels_shows_only_digits_that_are_exact():
     params = ({"W": np.array([[1e4, -1e4]], np.float32), "b": np.array([0.1], np.float32)},)
     target, _ = encode_target([0.5], LOSSES["squared_error"])
     model = gn.Model(
@@ -406,8 +406,8 @@ def classifier():
 
 
 def test_a_row_of_a_table_is_shown_in_its_own_units(classifier):
-    found = gn.trace(classifier, TABLE.iloc[1:4], ANSWERS[1:4])
-    age, city, since, name = found.inputs(0)
+    traced = gn.trace(classifier, TABLE.iloc[1:4], ANSWERS[1:4])
+    age, city, since, name = traced.inputs(0)
     assert (age.value, age.kind) == (54.0, "number")
     assert list(age.inputs) == ["age", "age: missing"]
     assert city.value == "Bonn"
@@ -415,39 +415,39 @@ def test_a_row_of_a_table_is_shown_in_its_own_units(classifier):
     assert since.value == "2024-01-02"
     assert not name.inputs
     assert "it names rows" in name.note
-    assert found.inputs(1)[0].value is None
-    assert found.inputs(1)[0].inputs["age: missing"] == 1
-    assert found.inputs(2)[1].value is None
-    encoded = np.concatenate([list(c.inputs.values()) for c in found.inputs()])
-    assert sorted(encoded) == sorted(found.layers[0].input[0].astype(float))
-    text = str(found)
+    assert traced.inputs(1)[0].value is None
+    assert traced.inputs(1)[0].inputs["age: missing"] == 1
+    assert traced.inputs(2)[1].value is None
+    encoded = np.concatenate([list(c.inputs.values()) for c in traced.inputs()])
+    assert sorted(encoded) == sorted(traced.layers[0].input[0].astype(float))
+    text = str(traced)
     assert re.search(r"age +54 ", text) and "<b>city=Bonn 1.0" in text
     assert "target: <i>yes 1.0" in text
-    assert "age wave 1" in str(found.neuron(2, 0, terms=40))
+    assert "age wave 1" in str(traced.neuron(2, 0, terms=40))
 
 
 @pytest.mark.parametrize(
     "row", [TABLE.iloc[1], dict(TABLE.iloc[1]), TABLE.iloc[[1]], pl.from_pandas(TABLE)[1]], ids=str
 )
 def test_a_single_row_in_any_form(classifier, row):
-    found = gn.trace(classifier, row, "no")
-    assert found.inputs()[0].value == 54.0
-    np.testing.assert_allclose(found.logits, gn.trace(classifier, TABLE[1:2], ["no"]).logits)
+    traced = gn.trace(classifier, row, "no")
+    assert traced.inputs()[0].value == 54.0
+    np.testing.assert_allclose(traced.logits, gn.trace(classifier, TABLE[1:2], ["no"]).logits)
 
 
 def test_members_and_temperature(classifier):
     model = replace(classifier.model_, temperature=0.5)
-    each = [gn.trace(model, TABLE[:3], train=False, member=k) for k in range(2)]
+    members = [gn.trace(model, TABLE[:3], train=False, member=k) for k in range(2)]
     np.testing.assert_allclose(
-        np.mean([t.prediction for t in each], axis=0), model.predict_proba(TABLE[:3]), rtol=1e-5
+        np.mean([t.prediction for t in members], axis=0), model.predict_proba(TABLE[:3]), rtol=1e-5
     )
-    assert np.abs(each[0].logits - each[1].logits).max() > 1e-3
-    assert "member 1 of 2" in str(each[1])
-    assert "multiplies the logits by 0.5" in str(each[1])
-    assert each[0].loss is None and each[0].layers[-1].delta is None
-    assert "forward pass alone" in str(each[0]) and "train=False" in str(each[0])
-    assert "z₁" in str(each[0].neuron(2, 0))
-    assert "<details>" in each[0]._repr_html_()
+    assert np.abs(members[0].logits - members[1].logits).max() > 1e-3
+    assert "member 1 of 2" in str(members[1])
+    assert "multiplies the logits by 0.5" in str(members[1])
+    assert members[0].loss is None and members[0].layers[-1].delta is None
+    assert "forward pass alone" in str(members[0]) and "train=False" in str(members[0])
+    assert "z₁" in str(members[0].neuron(2, 0))
+    assert "<details>" in members[0]._repr_html_()
     with pytest.raises(gn.ConfigurationError, match="from 0 to 1"):
         gn.trace(model, TABLE[:3], member=2)
 
@@ -457,10 +457,10 @@ def test_an_estimators_own_optimizer_and_penalty_are_the_default():
         (4,), epochs=1, members=1, optimizer=gn.Adam(0.02), l2=0.5, random_state=0
     )
     fitted.fit(X, X[:, 0])
-    found = gn.trace(fitted, X[0], X[0, 0])
-    assert isinstance(found.step.optimizer, gn.Adam) and found.step.rate == pytest.approx(0.02)
-    assert found.penalty > 0 and f"= {found.total:.5f}"[:-1] in str(found)
-    np.testing.assert_allclose(found.answers()[0].target, X[0, 0], rtol=1e-5)
+    traced = gn.trace(fitted, X[0], X[0, 0])
+    assert isinstance(traced.step.optimizer, gn.Adam) and traced.step.rate == pytest.approx(0.02)
+    assert traced.penalty > 0 and f"= {traced.total:.5f}"[:-1] in str(traced)
+    np.testing.assert_allclose(traced.answers()[0].target, X[0, 0], rtol=1e-5)
     np.testing.assert_allclose(
         gn.trace(fitted, X[:1], train=False).answers()[0].value, fitted.predict(X[:1])[0], rtol=1e-5
     )
@@ -471,15 +471,15 @@ def test_a_picture():
     pictures = (np.random.default_rng(0).integers(0, 256, (6, 3, 4))).astype(np.uint8)
     net = gn.Network([gn.Rescale(1 / 255), gn.Flatten(), gn.Dense(3), "relu", gn.Dense(2)])
     run = gn.train(net, pictures, np.arange(6) % 2, epochs=1)
-    found = gn.trace(run, pictures[4], 1)
-    assert found.inputs()[5].value == pictures[4, 1, 1]
-    assert found.inputs()[5].name == "pixel (1, 1)"
-    assert "a picture of 12 numbers" in str(found)
-    assert "<pre>" in found._repr_html_()
-    assert "pixel (2, 3)" in str(found.neuron(2, 0, terms=12))
-    assert found.neuron(0, (1, 1))["y₆"].value == pytest.approx(pictures[4, 1, 1] / 255)
-    assert check_adds_up(str(found.neuron(0, (1, 1))["∂L/∂x₆"]))
-    assert found.check()
+    traced = gn.trace(run, pictures[4], 1)
+    assert traced.inputs()[5].value == pictures[4, 1, 1]
+    assert traced.inputs()[5].name == "pixel (1, 1)"
+    assert "a picture of 12 numbers" in str(traced)
+    assert "<pre>" in traced._repr_html_()
+    assert "pixel (2, 3)" in str(traced.neuron(2, 0, terms=12))
+    assert traced.neuron(0, (1, 1))["y₆"].value == pytest.approx(pictures[4, 1, 1] / 255)
+    assert check_adds_up(str(traced.neuron(0, (1, 1))["∂L/∂x₆"]))
+    assert traced.check()
 
 
 def test_a_picture_that_was_moved():
@@ -490,74 +490,74 @@ def test_a_picture_that_was_moved():
         np.arange(6) % 2,
         epochs=1,
     )
-    found = gn.trace(run, pictures, np.arange(6) % 2)
+    traced = gn.trace(run, pictures, np.arange(6) % 2)
     edges = np.pad(pictures, [(0, 0), (1, 1), (1, 1)], mode="edge")
     u, v = next(
         (u, v)
         for u in range(3)
         for v in range(3)
-        if (found.layers[0].output[2] == edges[2, u : u + 3, v : v + 4]).all()
+        if (traced.layers[0].output[2] == edges[2, u : u + 3, v : v + 4]).all()
     )
     taken = (
         min(max(u, 0), 2),
         min(max(1 + v, 0), 3),
-    )  # what stands at (1, 2): (1 + u - 1, 2 + v - 1)
-    equation = found.neuron(0, (1, 2), row=2)["y₇"]
-    assert f"what stood at {taken}" in str(equation)
+    )  # pixel (1, 2) comes from (1 + u - 1, 2 + v - 1)
+    equation = traced.neuron(0, (1, 2), row=2)["y₇"]
+    assert f"pixel {taken} moved to (1, 2)" in str(equation)
     assert equation.value == pictures[(2, *taken)]
     still = gn.trace(run, pictures, np.arange(6) % 2, train=False)
     assert "nothing is moved" in str(still.neuron(0, (1, 2), row=2)["y₇"])
-    assert found.check()
+    assert traced.check()
 
 
 def test_batch_norm_of_a_single_row_is_explained():
-    assert "of a single row nothing is left but beta" in str(eager(trained("sgd"), X[:1], Y[:1]))
+    assert "Of a single row only beta is left" in str(eager(trained("sgd"), X[:1], Y[:1]))
 
 
 # ------------------------------------------------------------------------ what leaves the library
 
 
 def test_columns_and_frames(monkeypatch):
-    found = eager(trained(gn.Adam(0.01)), X, Y)
-    weights = found.to_frame("weights")
+    traced = eager(trained(gn.Adam(0.01)), X, Y)
+    weights = traced.to_frame("weights")
     assert isinstance(weights, pd.DataFrame)
     assert len(weights) == 4 * 3 + 4 + 4 + 2 * 4 + 2
     picked = weights.query("layer == '0' and parameter == 'W' and neuron == 2 and input == 1")
     for name, array in {"value": "value", "gradient": "gradient", "new": "new"}.items():
-        assert picked[name].item() == getattr(found.layers[0].parameters["W"], array)[2, 1]
+        assert picked[name].item() == getattr(traced.layers[0].parameters["W"], array)[2, 1]
     assert {"m", "v", "effective_rate", "penalty"} <= set(weights)
     moved = weights[weights.gradient + weights.penalty != 0]
     np.testing.assert_allclose(
         -moved.effective_rate * (moved.gradient + moved.penalty), moved["update"], rtol=1e-4
     )
-    neurons = found.to_frame(backend="polars")
+    neurons = traced.to_frame(backend="polars")
     assert isinstance(neurons, pl.DataFrame)
     one = neurons.filter((pl.col("layer") == "4") & (pl.col("row") == 3) & (pl.col("neuron") == 1))
-    assert one["d_output"].item() == found.layers[4].delta[3, 1]
-    assert found.to_frame("layers", "pyarrow").num_rows == 5
-    norms = found.to_columns("layers")
-    np.testing.assert_allclose(norms["dW"][4], np.linalg.norm(found.layers[4].dW), rtol=1e-6)
+    assert one["d_output"].item() == traced.layers[4].delta[3, 1]
+    assert traced.to_frame("layers", "pyarrow").num_rows == 5
+    norms = traced.to_columns("layers")
+    np.testing.assert_allclose(norms["dW"][4], np.linalg.norm(traced.layers[4].dW), rtol=1e-6)
     with pytest.raises(gn.ConfigurationError, match="Did you mean 'weights'"):
-        found.to_frame("weight")
+        traced.to_frame("weight")
     with pytest.raises(gn.ConfigurationError, match="polars"):
-        found.to_frame(backend="polar")
+        traced.to_frame(backend="polar")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(gn.ConfigurationError, match="pip install pandas"):
-        found.to_frame()
+        traced.to_frame()
 
 
 def test_json_gives_back_every_number():
-    found = eager(trained("sgd"), X, Y)
-    read = json.loads(found.to_json())
-    assert read == found.to_dict()
-    for layer, plain in zip(found.layers, read["layers"], strict=True):
+    traced = eager(trained("sgd"), X, Y)
+    read = json.loads(traced.to_json())
+    assert read == traced.to_dict()
+    for layer, plain in zip(traced.layers, read["layers"], strict=True):
         for name in ("input", "output", "d_output", "d_input"):
             np.testing.assert_array_equal(np.array(plain[name], np.float32), getattr(layer, name))
         for name, p in layer.parameters.items():
             back = plain["parameters"][name]
             np.testing.assert_array_equal(np.array(back["gradient"], np.float32), p.gradient)
             np.testing.assert_array_equal(np.array(back["new"], np.float32), p.new)
-    equations = json.loads(json.dumps(found.neuron(0, 0).to_dict()))["equations"]
+    equations = json.loads(json.dumps(traced.neuron(0, 0).to_dict()))["equations"]
     assert equations[0]["symbol"] == "z₁"
 
 
@@ -580,8 +580,8 @@ class Reader(HTMLParser):
 
 
 def test_html_escapes_and_loads_nothing(classifier):
-    found = eager(classifier, TABLE[:2], ANSWERS[:2])
-    for html in (found._repr_html_(), found.neuron(2, 1, terms=40)._repr_html_()):
+    traced = eager(classifier, TABLE[:2], ANSWERS[:2])
+    for html in (traced._repr_html_(), traced.neuron(2, 1, terms=40)._repr_html_()):
         reader = Reader()
         reader.feed(html)
         assert not reader.open
@@ -593,32 +593,32 @@ def test_html_escapes_and_loads_nothing(classifier):
 # ------------------------------------------------------------------------ mistakes
 
 
-def test_mistakes_are_told():
+def test_mistakes_are_explained():
     run = trained("sgd")
-    found, told = eager(run, X, Y), gn.ConfigurationError
+    traced, wrong = eager(run, X, Y), gn.ConfigurationError
     cases: list[tuple[Any, type, str]] = [
-        (lambda: eager(NET, X, Y), told, "no weights"),
-        (lambda: eager(gn.NeuralClassifier(), X, Y), told, "call fit"),
-        (lambda: eager(3, X, Y), told, "int cannot be traced"),
+        (lambda: eager(NET, X, Y), wrong, "no weights"),
+        (lambda: eager(gn.NeuralClassifier(), X, Y), wrong, "call fit"),
+        (lambda: eager(3, X, Y), wrong, "int cannot be traced"),
         (lambda: eager(run, X, Y[:5]), gn.DataError, "12 rows and y has 5"),
         (lambda: eager(run, X[:, :2], Y), gn.DataError, "2 numbers a row instead of 3"),
-        (lambda: eager(run, X[:0], Y[:0]), gn.DataError, "no row"),
+        (lambda: eager(run, X[:0], Y[:0]), gn.DataError, "no rows"),
         (lambda: eager(run, X[:1], [7]), gn.DataError, "class 7"),
-        (lambda: eager(run, X, Y, optimizer="adm"), told, "Did you mean"),
-        (lambda: eager(run, X, Y, optimizer=gn.SGD(gn.Cosine(0.1))), told, "give steps="),
-        (lambda: eager(run, X, Y, dtype="float16"), told, "float16"),
-        (lambda: eager(run, X, Y, l2=-1), told, "l2"),
-        (lambda: eager(run, X, Y, member=1), told, "1 network predict"),
+        (lambda: eager(run, X, Y, optimizer="adm"), wrong, "Did you mean"),
+        (lambda: eager(run, X, Y, optimizer=gn.SGD(gn.Cosine(0.1))), wrong, "give steps="),
+        (lambda: eager(run, X, Y, dtype="float16"), wrong, "float16"),
+        (lambda: eager(run, X, Y, l2=-1), wrong, "l2"),
+        (lambda: eager(run, X, Y, member=1), wrong, "the model has 1 network:"),
         (lambda: eager(run, X, Y, sample_weight=[1]), gn.DataError, "one weight a row"),
         (lambda: eager(run, X).check(), gn.DataError, "give y"),
         (lambda: eager(run, X).weight(0, (0, 0)), gn.DataError, "give y"),
-        (lambda: found.neuron(9, 0), told, "no layer 9.*4 \\(Dense\\)"),
-        (lambda: found.neuron("x", 0), told, "no layer 'x'"),
-        (lambda: found.neuron(0, 4), told, "counted from 0 to 3"),
-        (lambda: found.neuron(0, 0, row=12), gn.DataError, "from 0 to 11"),
-        (lambda: found.neuron(0, 0, digits=0), told, "digits"),
-        (lambda: found.weight(0, (4, 0)), told, "shape \\(4, 3\\)"),
-        (lambda: found.weight(0, 0, "V"), told, "no parameter 'V'"),
+        (lambda: traced.neuron(9, 0), wrong, "no layer 9.*4 \\(Dense\\)"),
+        (lambda: traced.neuron("x", 0), wrong, "no layer 'x'"),
+        (lambda: traced.neuron(0, 4), wrong, "counted from 0 to 3"),
+        (lambda: traced.neuron(0, 0, row=12), gn.DataError, "from 0 to 11"),
+        (lambda: traced.neuron(0, 0, digits=0), wrong, "digits"),
+        (lambda: traced.weight(0, (4, 0)), wrong, "shape \\(4, 3\\)"),
+        (lambda: traced.weight(0, 0, "V"), wrong, "no parameter 'V'"),
     ]
     for call, kind, message in cases:
         with pytest.raises(kind, match=message):
@@ -644,10 +644,10 @@ def home(tmp_path_factory, classifier):
 
 def test_the_command_traces_rows_of_a_file(home, classifier):
     model, data = home / "m.glassnet", home / "data.csv"
-    done = command(model, data)
-    assert done.exit_code == 0, done.output
-    assert "One step of training on 32 rows" in done.stdout
-    assert "keeps no optimizer: this step is SGD's" in done.stdout
+    result = command(model, data)
+    assert result.exit_code == 0, result.output
+    assert "One step of training on 32 rows" in result.stdout
+    assert "keeps no optimizer: this step is one of SGD" in result.stdout
     one = command(model, data, "--row", 5, "--member", 1, "--json")
     read = json.loads(one.stdout)
     expected = gn.trace(classifier, TABLE.iloc[5], ANSWERS[5], member=1)
@@ -659,10 +659,10 @@ def test_the_command_traces_rows_of_a_file(home, classifier):
 
 
 def test_the_command_without_a_target_shows_the_forward_pass(home):
-    done = command(home / "m.glassnet", home / "new.csv", "--row", 0)
-    assert done.exit_code == 0
-    assert "One forward pass on 1 row" in done.stdout
-    assert "no target" in done.stderr
+    result = command(home / "m.glassnet", home / "new.csv", "--row", 0)
+    assert result.exit_code == 0
+    assert "One forward pass on 1 row" in result.stdout
+    assert "no target" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -676,6 +676,6 @@ def test_the_command_without_a_target_shows_the_forward_pass(home):
     ],
 )
 def test_the_commands_mistakes(home, options, code, message):
-    done = command(home / "m.glassnet", home / "data.csv", *options)
-    assert done.exit_code == code
-    assert message in done.stderr
+    result = command(home / "m.glassnet", home / "data.csv", *options)
+    assert result.exit_code == code
+    assert message in result.stderr

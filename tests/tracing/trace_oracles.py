@@ -1,6 +1,6 @@
-"""Oracles for traces: networks in NumPy, their gradients by complex steps, and a reader of equations.
+"""Compute networks in NumPy, differentiate them by complex steps, and evaluate printed equations.
 
-Nothing here knows how glassnet differentiates: f'(x) = Im f(x + ih) / h, exact to rounding for h = 1e-30.
+Nothing here uses glassnet's derivatives: f'(x) = Im f(x + ih) / h, exact to rounding for h = 1e-30.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ LAYERS: dict[str, Callable[[Any, Any, Any], Any]] = {
 def layer_in_numpy(
     kind: str, layer: Any, p: Any, state: Any, x: Any, train: bool, mask: Any, shares: Any
 ) -> Any:
-    """Return what a layer puts out; p are its parameters, complex numbers among them welcome."""
+    """Return the output of a layer; its parameters p may be complex."""
     if kind == "BatchNorm":
         mean, variance = state["mean"], state["variance"]
         if train:
@@ -118,12 +118,12 @@ def loss_in_numpy(kind: str, loss: Any, z: Any, target: Any, weight: Any) -> Any
 
 def by_complex_steps(function: Callable[[Any], Any], at: np.ndarray) -> np.ndarray:
     """Return the gradient of a function of one array, number by number."""
-    found = np.zeros(at.shape)
-    for place in np.ndindex(*at.shape):
+    gradient = np.zeros(at.shape)
+    for index in np.ndindex(*at.shape):
         moved = at.astype(np.complex128)
-        moved[place] += 1j * H
-        found[place] = np.imag(function(moved)) / H
-    return found
+        moved[index] += 1j * H
+        gradient[index] = np.imag(function(moved)) / H
+    return gradient
 
 
 # ----------------------------------------------------------------------------- a reader of equations
@@ -137,6 +137,7 @@ OPERATORS: dict[type, Any] = {
 CALLS: dict[str, Callable[[float], float]] = {
     "exp": np.exp,
     "sqrt": np.sqrt,
+    "sign": np.sign,
     **FUNCTIONS,
     **{f"d_{name}": derivative(function) for name, function in FUNCTIONS.items()},
 }
@@ -163,16 +164,16 @@ def evaluated(text: str) -> float:
 
 
 def check_adds_up(line: str, digits: int = 4) -> bool:
-    """Fail unless "symbol = formula = numbers = value" is true to the last digit; whether it had numbers."""
+    """Fail unless "symbol = formula = numbers = value" is true; return whether it had numbers."""
     body = re.sub(r"  \(.*\)$", "", line)
     parts = body.split(" = ")
     value = float(parts[-1])
     numbers = parts[-2] if len(parts) > 2 else ""
     try:
-        found = evaluated(numbers)
+        result = evaluated(numbers)
     except (SyntaxError, AssertionError, KeyError, ValueError):
         return False  # a formula in symbols alone: nothing was computed with numbers
     size = np.floor(np.log10(abs(value))) if value else -12
     rounding = 1e-15  # of sums that cancel in float64
-    assert abs(found - value) <= 0.5001 * 10.0 ** (size - digits + 1) + rounding, line
+    assert abs(result - value) <= 0.5001 * 10.0 ** (size - digits + 1) + rounding, line
     return True

@@ -1,8 +1,8 @@
-"""Expressions: equations with numbers in, written so that what is printed adds up.
+"""Write equations with numbers in them so that the printed numbers add up.
 
-An expression is a tree of numbers that can be written and evaluated with so many digits. The numbers of an
-equation are written with as few digits as make it true: evaluated, they give the printed value to its last
-digit.
+An expression is a tree of numbers that can be written, and evaluated as written, with a given number of
+digits. An equation's numbers have as few digits as make it true: evaluated, they give the printed value to
+its last digit.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-DIGITS = 4  # significant ones, of what an equation says at least
-MOST_DIGITS = 17  # any float64 is exact in so many
-TERMS = 8  # of a sum that are written out
+DIGITS = 4  # significant digits that an equation shows at least
+MAX_DIGITS = 17  # exact for every float64
+TERMS = 8  # terms of a sum that are written out
 
 
 def written(value: float, digits: int = DIGITS) -> str:
-    """Return a number with so many significant digits, always with a point, never in more than it needs.
+    """Return a number with a point and at most `digits` significant digits, without trailing zeros.
 
     >>> written(0.123456), written(-2.0), written(1234567.0), written(1.25e-7), written(math.inf)
     ('0.1235', '-2.0', '1234567.0', '1.25e-07', 'inf')
@@ -33,20 +33,20 @@ def written(value: float, digits: int = DIGITS) -> str:
 
 
 class Expression:
-    """What stands on the right of an equation: text and value for so many digits."""
+    """The right side of an equation: its text and its value when numbers have a given number of digits."""
 
     def text(self, digits: int) -> str:
-        """Return it as a person reads it."""
+        """Return the expression as it is printed."""
         raise NotImplementedError
 
     def value(self, digits: int) -> float:
-        """Return what the written numbers give."""
+        """Return the value of the printed numbers."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Number(Expression):
-    """One number, written; `note` follows in brackets."""
+    """A number; its note follows in square brackets."""
 
     number: float
     note: str = ""
@@ -56,13 +56,13 @@ class Number(Expression):
         return written(self.number, digits) + (f" [{self.note}]" if self.note else "")
 
     def value(self, digits: int) -> float:
-        """The number as it is written."""
+        """The number as it is printed."""
         return float(written(self.number, digits))
 
 
 @dataclass(frozen=True)
 class Whole(Expression):
-    """A whole number that is part of a formula, such as a count."""
+    """A whole number that belongs to a formula, such as a count."""
 
     number: int
 
@@ -77,7 +77,7 @@ class Whole(Expression):
 
 @dataclass(frozen=True)
 class Product(Expression):
-    """Factors with a point between."""
+    """Factors, joined by dots."""
 
     factors: tuple[Expression, ...]
 
@@ -95,7 +95,7 @@ class Product(Expression):
 
 @dataclass(frozen=True)
 class Sum(Expression):
-    """Terms, added or subtracted by their sign."""
+    """Terms, added or subtracted according to their sign."""
 
     terms: tuple[Expression, ...]
 
@@ -112,7 +112,7 @@ class Sum(Expression):
 
 @dataclass(frozen=True)
 class Minus(Expression):
-    """What is subtracted."""
+    """The negative of an expression."""
 
     part: Expression
 
@@ -128,7 +128,7 @@ class Minus(Expression):
 
 @dataclass(frozen=True)
 class Quotient(Expression):
-    """One part over another."""
+    """One expression divided by another."""
 
     over: Expression
     under: Expression
@@ -145,7 +145,7 @@ class Quotient(Expression):
 
 @dataclass(frozen=True)
 class Called(Expression):
-    """A function of one number by name."""
+    """A named function of one number."""
 
     name: str
     function: Callable[[float], float]
@@ -171,43 +171,43 @@ def _under(part: Expression, digits: int) -> str:
     return text if bare else f"({text})"
 
 
-def summed(products: Sequence[tuple[float, ...]], *further: Expression, most: int = TERMS) -> Sum:
-    """Return the sum of products: all of them if few, else the largest and what the others add up to.
+def summed(products: Sequence[tuple[float, ...]], *further: Expression, limit: int = TERMS) -> Sum:
+    """Return a sum of products: the `limit` largest, the sum of the others as one number, further terms.
 
-    >>> summed([(0.5, 1.0), (0.5, 4.0), (0.5, 2.0)], Number(0.1), most=1).text(3)
+    >>> summed([(0.5, 1.0), (0.5, 4.0), (0.5, 2.0)], Number(0.1), limit=1).text(3)
     '0.5·4.0 + 1.5 [the other 2] + 0.1'
     """
     sizes = [math.prod(factors) for factors in products]
-    shown = largest(sizes, most)
-    parts: list[Expression] = [Product(tuple(map(Number, products[place]))) for place in shown]
+    shown = largest(sizes, limit)
+    parts: list[Expression] = [Product(tuple(map(Number, products[k]))) for k in shown]
     if len(shown) < len(sizes):
         left = set(range(len(sizes))) - set(shown)
-        rest = math.fsum(sizes[place] for place in left)
+        rest = math.fsum(sizes[k] for k in left)
         parts.append(Number(rest, f"the other {len(left)}"))
     return Sum((*parts, *further) or (Number(0.0),))
 
 
-def largest(values: Sequence[float], most: int) -> list[int]:
-    """Return the places of the largest values in size, in order; all if one more would be all.
+def largest(values: Sequence[float], limit: int) -> list[int]:
+    """Return the indices of the values largest in size, in order: `limit` of them, or all if one more is all.
 
     >>> largest([0.1, -3.0, 2.0], 2), largest([0.1, -3.0, 2.0, 5.0], 1)
     ([0, 1, 2], [3])
     """
-    if len(values) <= most + 1:
+    if len(values) <= limit + 1:
         return list(range(len(values)))
-    by_size = sorted(range(len(values)), key=lambda place: -abs(values[place]))
-    return sorted(by_size[:most])
+    by_size = sorted(range(len(values)), key=lambda k: -abs(values[k]))
+    return sorted(by_size[:limit])
 
 
 @dataclass(frozen=True)
 class Equation:
-    """One equation with numbers in: symbol = formula = numbers = value.
+    """One equation with numbers in it: symbol = formula = numbers = result  (note).
 
-    symbol: what is computed ("z₂"). formula: in symbols, or "". numbers: the same with numbers in, or "".
-    result: the value as it is written. value: the number as the network computed it. note: what to know.
+    symbol: what is computed ("z₂"). formula: in symbols, or "". numbers: the formula with numbers, or "".
+    result: the value as it is printed. value: the number that the network computed. note: a remark, or "".
 
-    `numbers` evaluated gives `result` to its last digit. Where the network's own arithmetic (float32) is
-    less exact than that, `result` has fewer digits.
+    `numbers` evaluates to `result`, to its last digit. Where the network's arithmetic (float32) is less
+    exact than that, `result` has fewer digits.
     """
 
     symbol: str
@@ -252,24 +252,22 @@ def equation(
 
 
 def _settled(right: Expression, value: float, digits: int) -> tuple[str, str]:
-    """Return the value and the numbers as they are written."""
-    for kept, shown in _roundings(value, digits):
-        for more in range(digits, MOST_DIGITS + 1):
-            if abs(right.value(more) - float(shown)) <= kept:
+    """Return the value and the numbers as they are printed."""
+    for half_unit, shown in _roundings(value, digits):
+        for more in range(digits, MAX_DIGITS + 1):
+            if abs(right.value(more) - float(shown)) <= half_unit:
                 return shown, right.text(more)
-    return written(value, digits), right.text(MOST_DIGITS)
+    return written(value, digits), right.text(MAX_DIGITS)
 
 
 def _roundings(value: float, digits: int) -> Iterator[tuple[float, str]]:
-    """Yield the value in ever fewer digits, down to "0.0", each with half a unit of its last digit."""
-    size = (
-        math.floor(math.log10(abs(value))) if value else -12
-    )  # 0 is a sum that cancels to many digits
+    """Yield half a unit of the last digit, and the value, with ever fewer digits, down to "0.0"."""
+    size = math.floor(math.log10(abs(value))) if value else -12  # 0 is a sum that cancels
     for fewer in range(digits, 0, -1):
-        yield _half(size - fewer + 1), written(value, fewer)
-    for place in range(size + 1, size + 12):
-        yield _half(place), written(round(value, -place), 1)
+        yield _half_unit(size - fewer + 1), written(value, fewer)
+    for power in range(size + 1, size + 12):
+        yield _half_unit(power), written(round(value, -power), 1)
 
 
-def _half(place: int) -> float:
-    return 0.5 * float(10.0**place) * (1 + 1e-9)
+def _half_unit(power: int) -> float:
+    return 0.5 * float(10.0**power) * (1 + 1e-9)

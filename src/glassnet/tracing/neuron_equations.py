@@ -1,29 +1,33 @@
-"""Neurons: one neuron of a trace opened into its equations, from its inputs to its new weights."""
+"""Open one neuron of a trace into its equations, from its inputs to its new weights."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glassnet._checks import check_count
 from glassnet.display.html import clean, escape
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.nn.activations import Activation
-from glassnet.nn.layers import Dense
-from glassnet.tracing.expressions import DIGITS, TERMS, Equation, largest
-from glassnet.tracing.layer_equations import Pen, backward, forward, from_next, gradients
-from glassnet.tracing.records import LayerTrace, Traced
-from glassnet.tracing.step_equations import loss_slope, output, weight_step
-from glassnet.tracing.symbols import ONE_TO_ONE, letter, sub
+from glassnet.tracing.expressions import DIGITS, TERMS, Equation
+from glassnet.tracing.layer_equations import LayerEquations, Names, equations_of
+from glassnet.tracing.loss_equations import loss_gradient, output
+from glassnet.tracing.pen import Gradient, Pen
+from glassnet.tracing.records import LayerTrace
+from glassnet.tracing.step_equations import weight_step
+from glassnet.tracing.symbols import sub
+
+if TYPE_CHECKING:
+    from glassnet.tracing.trace import Trace
 
 
 @dataclass(frozen=True)
 class Neuron:
-    """One neuron, or one weight, in equations with numbers in; print it, or take its `equations`.
+    """One neuron, or one weight, in equations with numbers in them; print it, or read its `equations`.
 
-    title: what it is. equations: in the order of computation. legend: what the symbols stand for.
+    title: which neuron it is. equations: in the order of computation. legend: what the symbols stand for.
     """
 
     title: str
@@ -32,17 +36,17 @@ class Neuron:
 
     def __getitem__(self, symbol: str) -> Equation:
         """Return the equation of a symbol: neuron["z₂"]."""
-        for found in self.equations:
-            if found.symbol == symbol:
-                return found
+        for equation in self.equations:
+            if equation.symbol == symbol:
+                return equation
         raise KeyError(symbol)
 
     def __str__(self) -> str:
         return "\n  ".join([self.title, *map(str, self.equations), *self.legend])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
-        equations = [each.to_dict() for each in self.equations]
+        """Return title, equations and legend as plain values that JSON can hold."""
+        equations = [equation.to_dict() for equation in self.equations]
         return {"title": self.title, "equations": equations, "legend": list(self.legend)}
 
     def _repr_html_(self) -> str:
@@ -53,174 +57,192 @@ class Neuron:
         )
 
 
+@dataclass(frozen=True)
+class _Chain:
+    """Neuron j from a layer through the elementwise layers behind it, such as its activation function.
+
+    first: the number of the layer. layers: from there on. symbols: of the input of the first layer, then of
+    each layer's output. at_end: whether the last of them is the network's last layer.
+    """
+
+    j: int
+    first: int
+    layers: tuple[LayerTrace, ...]
+    symbols: tuple[str, ...]
+    at_end: bool
+
+    @classmethod
+    def of(cls, trace: Trace, first: int, j: int) -> _Chain:
+        """Return the chain of a neuron."""
+        end = first + 1
+        while end < len(trace.layers) and _row(trace.layers[end]).elementwise:
+            end += 1
+        layers = trace.layers[first:end]
+        symbols = [_row(layers[0]).input_symbol or ("a⁻" if first else "x")]
+        for layer in layers:
+            symbol = _row(layer).symbol
+            while symbol in symbols:
+                symbol += "′"
+            symbols.append(symbol)
+        return cls(j, first, layers, tuple(symbols), end == len(trace.layers))
+
+    def slope(self, k: int) -> str:
+        """Return the symbol of dL/d(output j) of the chain's k-th layer: δ of logits, else ∂L/∂a."""
+        is_logit = _row(self.layers[k]).symbol == "z"
+        return ("δ" if is_logit else f"∂L/∂{self.symbols[k + 1]}") + sub(self.j)
+
+    def forward(self, pen: Pen) -> Iterator[Equation]:
+        """Yield the forward pass, to the output where the chain ends the network."""
+        for k, layer in enumerate(self.layers):
+            yield from _row(layer).forward(pen, layer, self.j, *self.symbols[k : k + 2])
+        if self.at_end:
+            yield from output(pen, self.j, self.symbols[-1])
+
+    def backward(self, pen: Pen) -> Iterator[Equation]:
+        """Yield the backward pass: from the loss or the next layer to the input of an elementwise layer."""
+        last = len(self.layers) - 1
+        symbol = self.slope(last)
+        if self.at_end:
+            yield loss_gradient(pen, self.layers[last], self.j, symbol, self.symbols[-1])
+        else:
+            after = pen.trace.layers[self.first + len(self.layers)]
+            yield from _row(after).backward(pen, after, self.j, symbol, "", "")
+        for k in range(last, -1, -1):
+            if _row(self.layers[k]).elementwise:
+                x, y = self.symbols[k : k + 2]
+                first = f"{'δ' if x == 'z' else f'∂L/∂{x}'}{sub(self.j)}"
+                symbol = self.slope(k - 1) if k else first
+                yield from _row(self.layers[k]).backward(pen, self.layers[k], self.j, symbol, x, y)
+
+
+def _row(layer: LayerTrace) -> LayerEquations:
+    return equations_of(layer.layer)
+
+
 def neuron(
-    traced: Traced,
-    labels: list[tuple[str, ...] | None],
-    at: int | str,
+    trace: Trace,
+    names: list[Names | None],
+    layer: int | str,
     index: int | tuple[int, ...],
     row: int,
     digits: int = DIGITS,
     terms: int = TERMS,
 ) -> Neuron:
-    """Return one neuron's equations; see `Trace.neuron`."""
-    k = _layer_number(traced, at)
-    layer = traced.layers[k]
-    pen = pen_of(traced, row, digits, terms)
-    j = _place(layer, index)
-    chain = [k]
-    while chain[-1] + 1 < len(traced.layers) and isinstance(
-        traced.layers[chain[-1] + 1].layer, ONE_TO_ONE
-    ):
-        chain.append(chain[-1] + 1)
-    letters = _letters(traced, chain)
-    there: list[Equation] = []
-    for number, into, out in zip(chain, letters[:-1], letters[1:], strict=True):
-        there += forward(pen, traced.layers[number], j, into, out)
-    last = chain[-1] + 1 == len(traced.layers)
-    if last:
-        there += output(pen, j, letters[-1])
-    back = [] if traced.target is None else _back(pen, chain, letters, j)
-    gradient = _slope(traced, chain, 0, letters, j)
-    found = [*there, *back, *gradients(pen, layer, j, letters[0], gradient)]
-    if isinstance(layer.layer, Dense):
-        found += _new_weights(pen, layer, j)
-    title = f"Layer {layer.place} ({layer.kind}), neuron {index} counted from 0, row {row}"
-    return Neuron(title, tuple(found), _legend(pen, layer, j, labels[k], letters[0], last))
+    """Return one neuron's equations; see `Trace.neuron`.
+
+    names: of each layer's inputs, as `layer_equations.input_names` gives them.
+    """
+    number = _layer_number(trace, layer)
+    opened = trace.layers[number]
+    pen = pen_of(trace, row, digits, terms)
+    chain = _Chain.of(trace, number, _flat_index(opened, index))
+    equations = list(chain.forward(pen))
+    if trace.target is not None:
+        equations += chain.backward(pen)
+        gradients = list(
+            _row(opened).gradients(pen, opened, chain.j, chain.symbols[0], chain.slope(0))
+        )
+        equations += [gradient.equation for gradient in gradients]
+        equations += [_new_value(pen, opened, gradient) for gradient in gradients]
+    title = f"Layer {opened.path} ({opened.kind}), neuron {index} counted from 0, row {row}"
+    return Neuron(title, tuple(equations), _legend(pen, chain, names[number]))
 
 
-def pen_of(traced: Traced, row: int, digits: int, terms: int) -> Pen:
-    """Return a pen, what it is told checked."""
+def pen_of(trace: Trace, row: int, digits: int, terms: int) -> Pen:
+    """Return a pen for a row of a trace, its settings checked."""
     check_count("digits", digits)
     check_count("terms", terms)
-    if not 0 <= row < traced.rows:
+    if not 0 <= row < trace.rows:
         raise DataError(
-            f"row is {row}, but the trace has {traced.rows} rows: give one from 0 to {traced.rows - 1}."
+            f"row is {row}, but the trace has {trace.rows} rows: give one from 0 to {trace.rows - 1}."
         )
-    return Pen(traced, row, digits, terms)
+    return Pen(trace, row, digits, terms)
 
 
-def _layer_number(traced: Traced, at: int | str) -> int:
+def _layer_number(trace: Trace, layer: int | str) -> int:
     try:
-        return traced.number(at)
+        return trace.number(layer)
     except (IndexError, ValueError):
-        places = ", ".join(f"{layer.place} ({layer.kind})" for layer in traced.layers)
-        raise ConfigurationError(f"There is no layer {at!r}. The layers are: {places}.") from None
+        layers = ", ".join(f"{known.path} ({known.kind})" for known in trace.layers)
+        raise ConfigurationError(
+            f"There is no layer {layer!r}. The layers are: {layers}."
+        ) from None
 
 
-def _place(layer: LayerTrace, index: int | tuple[int, ...]) -> int:
-    """Return where a neuron stands among the numbers that a layer puts out for a row."""
+def _flat_index(layer: LayerTrace, index: int | tuple[int, ...]) -> int:
+    """Return a neuron's index in the flattened output of one row."""
     shape = layer.output.shape[1:]
+    count = int(np.prod(shape))
     try:
         if isinstance(index, tuple):
             return int(np.ravel_multi_index(index, shape))
-        if 0 <= int(index) < int(np.prod(shape)):
+        if 0 <= int(index) < count:
             return int(index)
     except (TypeError, ValueError):
         pass
-    count = int(np.prod(shape))
     raise ConfigurationError(
-        f"Layer {layer.place} ({layer.kind}) has no neuron {index!r}: it puts out {count} numbers a row,"
-        f" counted from 0 to {count - 1}."
+        f"Layer {layer.path} ({layer.kind}) has no neuron {index!r}: it has {count} outputs a row, counted"
+        f" from 0 to {count - 1}."
     )
 
 
-def _letters(traced: Traced, chain: list[int]) -> list[str]:
-    """Return the letters of what goes into the first layer of a chain, and comes out of each."""
-    first = traced.layers[chain[0]].layer
-    found = ["z" if isinstance(first, Activation) else "x" if chain[0] == 0 else "a⁻"]
-    for number in chain:
-        new = letter(traced.layers[number].layer)
-        while new in found:
-            new += "′"
-        found.append(new)
-    return found
+def _decays(layer: LayerTrace, name: str) -> bool:
+    """Return whether penalties and weight decay apply to a parameter."""
+    trait = layer.layer.traits().get(name)
+    return trait is not None and bool(trait.decay)
 
 
-def _slope(traced: Traced, chain: list[int], place: int, letters: list[str], j: int) -> str:
-    """Return the symbol of dL/d(output) of a layer of the chain: δ for neurons."""
-    neurons = isinstance(traced.layers[chain[place]].layer, Dense)
-    return ("δ" if neurons else f"∂L/∂{letters[place + 1]}") + sub(j)
+def _new_value(pen: Pen, layer: LayerTrace, gradient: Gradient) -> Equation:
+    """Return the new value of a number whose gradient has been written."""
+    name = gradient.name
+    decays = _decays(layer, name)
+    return weight_step(pen, layer.parameters[name], gradient.index, gradient.symbol, decays)[-1]
 
 
-def _back(pen: Pen, chain: list[int], letters: list[str], j: int) -> list[Equation]:
-    """Return the way back, from the loss or the next layer to the first layer of the chain."""
-    layers = pen.traced.layers
-    symbol = _slope(pen.traced, chain, len(chain) - 1, letters, j)
-    end = chain[-1]
-    if end + 1 == len(layers):
-        found = [loss_slope(pen, layers[end], j, symbol, letters[-1])]
-    else:
-        found = [from_next(pen, layers[end + 1], j, symbol)]
-    for place in range(len(chain) - 1, -1, -1):
-        layer, (into, out) = layers[chain[place]], letters[place : place + 2]
-        if not isinstance(layer.layer, ONE_TO_ONE):
-            continue
-        first = f"{'δ' if into == 'z' else f'∂L/∂{into}'}{sub(j)}"
-        symbol = _slope(pen.traced, chain, place - 1, letters, j) if place else first
-        found += backward(pen, layer, j, symbol, into, out)
-    return found
-
-
-def _new_weights(pen: Pen, layer: LayerTrace, j: int) -> list[Equation]:
-    """Return the new value of the bias and of each weight whose gradient stands above."""
-    found = []
-    gradient = layer.parameters["W"].gradient
-    if gradient is not None:
-        for i in largest([float(g) for g in gradient[j]], pen.terms):
-            found += weight_step(pen, layer.parameters["W"], (j, i), "w" + sub(j, i), True)[-1:]
-        if "b" in layer.parameters:
-            found += weight_step(pen, layer.parameters["b"], (j,), "b" + sub(j), False)[-1:]
-    return found
-
-
-def _legend(
-    pen: Pen, layer: LayerTrace, j: int, names: tuple[str, ...] | None, into: str, last: bool
-) -> tuple[str, ...]:
-    """Return what the inputs are, where they come from a person's columns, and the signs of other layers."""
+def _legend(pen: Pen, chain: _Chain, names: Names | None) -> tuple[str, ...]:
+    """Return which features the inputs are, and what ⁻ and ⁺ mean where they occur."""
+    layer, x = chain.layers[0], chain.symbols[0]
     lines = []
-    if isinstance(layer.layer, Dense) and names is not None:
-        products = [float(v) for v in layer.parameters["W"].value[j] * layer.input[pen.row]]
-        told = [f"{into + sub(i)} {clean(names[i], 60)}" for i in largest(products, pen.terms)]
-        lines.append("Inputs: " + ", ".join(told))
-    signs = ["⁻ is the layer before"] if into.endswith("⁻") else []
-    signs += [] if last or pen.traced.target is None else ["⁺ the next layer"]
+    inputs = _row(layer).inputs(pen, layer, chain.j)
+    if inputs and names is not None:
+        features = [f"{x + sub(i)} {clean(names[i], 60)}" for i in inputs]
+        lines.append("Inputs: " + ", ".join(features))
+    signs = ["⁻ is the layer before"] if x.endswith("⁻") else []
+    if not chain.at_end and pen.trace.target is not None:
+        signs.append("⁺ the next layer" if signs else "⁺ is the next layer")
     if signs:
-        lines.append("; ".join(signs).replace("⁺ the", "⁺ is the" if len(signs) == 1 else "⁺ the"))
+        lines.append("; ".join(signs))
     return tuple(lines)
 
 
 def weight(
-    traced: Traced,
-    at: int | str,
+    trace: Trace,
+    layer: int | str,
     index: Any,
     name: str,
-    row: int,
     digits: int = DIGITS,
     terms: int = TERMS,
 ) -> Neuron:
     """Return one weight's equations: its gradient, the optimizer's moments, its new value."""
-    layer = traced.layers[_layer_number(traced, at)]
-    pen = pen_of(traced, row, digits, terms)
-    if name not in layer.parameters:
+    opened = trace.layers[_layer_number(trace, layer)]
+    pen = pen_of(trace, 0, digits, terms)
+    if name not in opened.parameters:
         raise ConfigurationError(
-            f"Layer {layer.place} ({layer.kind}) has no parameter {name!r}:"
-            f" it has {', '.join(layer.parameters) or 'none'}."
+            f"Layer {opened.path} ({opened.kind}) has no parameter {name!r}:"
+            f" it has {', '.join(opened.parameters) or 'none'}."
         )
-    parameter = layer.parameters[name]
-    place = tuple(index) if isinstance(index, tuple | list) else (index,)
-    inside = len(place) == parameter.value.ndim and all(
-        0 <= p < size for p, size in zip(place, parameter.value.shape, strict=True)
-    )
+    parameter = opened.parameters[name]
+    shape = parameter.value.shape
+    at = tuple(index) if isinstance(index, tuple | list) else (index,)
+    inside = len(at) == len(shape) and all(0 <= k < size for k, size in zip(at, shape, strict=True))
     if not inside:
         raise ConfigurationError(
-            f"{name} of layer {layer.place} has shape {parameter.value.shape}, and no place {index!r}."
+            f"{name} of layer {opened.path} has shape {shape}, so there is no number at {index!r}."
         )
-    small = "w" if name == "W" else name
-    symbol = small + sub(*place)
     if parameter.gradient is None:
         raise DataError("Without a target there is no gradient and no step: give y to gn.trace.")
-    decays = layer.layer.traits().get(name)
-    steps = weight_step(pen, parameter, place, symbol, decays is not None and decays.decay)
-    first = pen.write(f"∂L/∂{symbol}", float(parameter.gradient[place]))
-    title = f"Layer {layer.place} ({layer.kind}), {name}{list(place)} counted from 0"
-    return Neuron(title, (first, *steps))
+    symbol = ("w" if name == "W" else name) + (sub(*at) if at else "")
+    gradient = pen.write(f"∂L/∂{symbol}", float(parameter.gradient[at]))
+    steps = weight_step(pen, parameter, at, symbol, _decays(opened, name))
+    title = f"Layer {opened.path} ({opened.kind}), {name}{list(at)} counted from 0"
+    return Neuron(title, (gradient, *steps))

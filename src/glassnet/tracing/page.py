@@ -1,18 +1,17 @@
-"""Page of a trace: what a notebook shows of one step of training; plain HTML that loads nothing."""
+"""Show a trace in a notebook, as plain HTML that loads nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glassnet.display.html import counted, escape, paragraph, table
 from glassnet.tracing.expressions import written
-from glassnet.tracing.own_units import Answer, GivenColumn
-from glassnet.tracing.records import LayerTrace, Traced
+from glassnet.tracing.records import LayerTrace
 from glassnet.tracing.text import (
-    MOST_COLUMNS,
+    MAX_COLUMNS,
     answers_text,
     given_rows,
     headline,
@@ -23,8 +22,12 @@ from glassnet.tracing.text import (
     shades,
     step_text,
 )
+from glassnet.tracing.units import Answer, GivenColumn
 
-MOST_ROWS, MOST_NUMBERS = 12, 16  # of an array that are shown
+if TYPE_CHECKING:
+    from glassnet.tracing.trace import Trace
+
+MAX_ROWS, MAX_NUMBERS = 12, 16  # of an array that are shown
 
 STYLE = """<style>
 .glassnet-trace { font: 0.9rem/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
@@ -40,25 +43,27 @@ STYLE = """<style>
 
 
 def trace_html(
-    traced: Traced, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
+    trace: Trace, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
 ) -> str:
-    """Return a trace as a piece of HTML: the same as in a terminal, and each layer's arrays to unfold."""
-    parts = [f'<div class="glassnet-trace">\n{STYLE}<p><b>{escape(headline(traced))}</b></p>\n']
+    """Return a trace as HTML: what a terminal shows, and every layer's arrays in sections to open."""
+    parts = [f'<div class="glassnet-trace">\n{STYLE}<p><b>{escape(headline(trace))}</b></p>\n']
     parts += [paragraph(escape(note, 1000)) for note in notes]
     if given and given[0].kind == "pixel":
-        lines = "\n".join(shades(traced.layers[0].input[0]))  # of characters that HTML leaves alone
-        drawn = f"<pre>{lines}</pre>\n" if lines else ""
-        parts.append(paragraph(escape(picture_text(given))) + drawn)
+        lines = "\n".join(
+            shades(trace.layers[0].input[0])
+        )  # none of these characters needs escaping
+        picture = f"<pre>{lines}</pre>\n" if lines else ""
+        parts.append(paragraph(escape(picture_text(given))) + picture)
     else:
-        parts.append(_cells("Row 0 as given, and what the network takes it for", given_rows(given)))
-        left = len(given) - MOST_COLUMNS
-        parts.append(paragraph(f"And {counted(left, 'further column')}." if left > 0 else ""))
-    parts.append(_cells("Row 0 through the layers", layer_rows(traced)))
-    parts.append(paragraph("Row 0 as answered: " + escape(answers_text(answers), 2000)))
-    if traced.loss is not None:
-        parts.append(paragraph(escape(loss_text(traced))))
-        parts.append(_cells(escape(step_text(traced)), parameter_rows(traced)))
-    parts += [_unfolded(layer) for layer in traced.layers]
+        parts.append(_cells("Row 0 as given, and the inputs that it becomes", given_rows(given)))
+        hidden = len(given) - MAX_COLUMNS
+        parts.append(paragraph(f"And {counted(hidden, 'more column')}." if hidden > 0 else ""))
+    parts.append(_cells("Row 0 through the layers", layer_rows(trace)))
+    parts.append(paragraph("Answer for row 0: " + escape(answers_text(answers), 2000)))
+    if trace.loss is not None:
+        parts.append(paragraph(escape(loss_text(trace))))
+        parts.append(_cells(escape(step_text(trace)), parameter_rows(trace)))
+    parts += [_details(layer) for layer in trace.layers]
     return "".join(parts) + "</div>\n"
 
 
@@ -67,8 +72,8 @@ def _cells(caption: str, rows: Sequence[Sequence[str]]) -> str:
     return table(caption, head, body)
 
 
-def _unfolded(layer: LayerTrace) -> str:
-    """Return all that a layer was given and gave, to unfold."""
+def _details(layer: LayerTrace) -> str:
+    """Return a section to open with every array of a layer."""
     arrays: list[tuple[str, Any]] = [("input", layer.input), ("output", layer.output)]
     if layer.d_output is not None:
         arrays += [("dL/d(output)", layer.d_output), ("dL/d(input)", layer.d_input)]
@@ -76,17 +81,18 @@ def _unfolded(layer: LayerTrace) -> str:
         arrays += [(name, p.value)]
         if p.gradient is not None:
             arrays += [(f"dL/d{name}", p.gradient), (f"Δ{name}", p.update), (f"{name} new", p.new)]
+    arrays += layer.cache.items()
     shown = "".join(_array(name, array) for name, array in arrays)
-    heading = f"Layer {escape(layer.place)}: {escape(layer.kind)}"
+    heading = f"Layer {escape(layer.path)}: {escape(layer.kind)}"
     return f"<details><summary>{heading}</summary>\n{shown}</details>\n"
 
 
 def _array(name: str, array: Any) -> str:
-    """Return an array as a table, the first of many rows and numbers."""
+    """Return an array as a table, cut to its first rows and numbers."""
     values = np.asarray(array)
     flat = values.reshape(len(values), -1) if values.ndim > 1 else values.reshape(1, -1)
     shape = " × ".join(map(str, values.shape))
-    cut = flat[:MOST_ROWS, :MOST_NUMBERS]
+    cut = flat[:MAX_ROWS, :MAX_NUMBERS]
     caption = f"{escape(name)}, {shape}" + (", its first numbers" if cut.size < flat.size else "")
     rows = [[str(k), *(written(float(v)) for v in row)] for k, row in enumerate(cut)]
     head = ["", *map(str, range(cut.shape[1]))]

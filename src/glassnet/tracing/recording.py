@@ -1,4 +1,4 @@
-"""Record one step of training with every number on its way.
+"""Record every number of one training step.
 
 The step is taken by `train_step` itself, with each layer wrapped in a `Recorder`: there is no second
 implementation.
@@ -18,14 +18,14 @@ from glassnet._compile import quickly_compiled
 from glassnet._precision import default_float
 from glassnet._types import Array, Cache, Key, Params, State
 from glassnet.nn.activations import ReLU
-from glassnet.nn.augmentation import RandomShift
-from glassnet.nn.embeddings import Periodic
-from glassnet.nn.layers import BatchNorm, Context, Dropout, Layer
+from glassnet.nn.layers import Context, Layer
 from glassnet.nn.losses import Loss
-from glassnet.nn.network import LayerPath, Network, is_plain, spread_traits
+from glassnet.nn.network import LayerPath, Network, each_layer, is_plain, spread_traits
 from glassnet.nn.optimizer_wrappers import init_average
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.walk import LayerPass, Recorder, walk, wrap_layers
+from glassnet.tracing.layer_equations import equations_of
+from glassnet.tracing.records import LayerTrace, Parameter
 from glassnet.training.batches import Data
 from glassnet.training.packing import Layout
 from glassnet.training.program import train_step, update
@@ -34,7 +34,7 @@ from glassnet.training.state import Plan, TrainState
 
 @dataclass(frozen=True)
 class Probe(Layer):
-    """A layer whose output is moved by an offset: dL/d(offset) is dL/d(output), for `jax.grad` to find."""
+    """A layer with an offset added to its output: `jax.grad` by the offset gives dL/d(output)."""
 
     layer: Layer
     offset: Any
@@ -45,20 +45,20 @@ class Probe(Layer):
     ) -> tuple[Array, State, Cache]:
         """y + offset."""
         if isinstance(self.layer, ReLU):
-            # at 0 there is no derivative: ours is 0, jax.grad's 1/2; from a hair below both are 0
+            # ReLU has no derivative at 0: ours is 0, jax.grad's is 1/2. Just below 0 both are 0.
             x = jnp.where(x == 0, -np.finfo(x.dtype).tiny, x)
-        told: Context = {**context, "train": self.train}
-        y, state, cache = self.layer.forward(params, state, x, **told)
+        context["train"] = self.train
+        y, state, cache = self.layer.forward(params, state, x, **context)
         return y + self.offset, state, cache
 
     def traits(self) -> Any:
-        """The layer's own."""
+        """The layer's traits."""
         return self.layer.traits()
 
 
 @dataclass(frozen=True)
 class Form:
-    """What recording a step is compiled for, beside the shapes of its arguments."""
+    """What the recorded step is compiled for, besides the shapes of its arguments."""
 
     network: Network  # a skeleton
     loss: Loss
@@ -66,12 +66,12 @@ class Form:
     penalised: bool
 
 
-class Step(NamedTuple):
-    """One step of training as it was taken; of the forward pass alone, all but the first two are None."""
+class RecordedStep(NamedTuple):
+    """One step of training; of a forward pass alone, all but `layers` and `logits` are None."""
 
-    passed: dict[LayerPath, LayerPass]
+    layers: dict[LayerPath, LayerPass]
     logits: Any
-    after: Any = None  # the TrainState
+    after: Any = None  # the TrainState after the step
     loss: Any = None
     penalty: Any = None
     norm: Any = None  # of the whole gradient, penalty included
@@ -79,59 +79,73 @@ class Step(NamedTuple):
     updates: Any = None  # what the optimizer adds to the parameters
 
 
-def record(state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, form: Form) -> Step:
-    """Take one step by `train_step`; the forward pass alone where `batch.y` is None."""
-    recorded: Step = quickly_compiled(_record, "form")(state, optimizer, batch, penalty, form=form)
+def record(
+    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, form: Form
+) -> RecordedStep:
+    """Take one step by `train_step`; where `batch.y` is None, the forward pass alone."""
+    recorded: RecordedStep = quickly_compiled(_record, "form")(
+        state, optimizer, batch, penalty, form=form
+    )
     return recorded
 
 
 def _record(
     state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, form: Form
-) -> Step:
+) -> RecordedStep:
     if batch.y is None:
         passes = _walk(state, batch, form)
-        return Step({seen.path: _shown(seen) for seen in passes}, passes[-1].output)
+        return RecordedStep({layer.path: _shown(layer) for layer in passes}, passes[-1].output)
     log: dict[LayerPath, LayerPass] = {}
     network = wrap_layers(form.network, lambda layer, path: Recorder(layer, path, log, form.train))
     plan = Plan(network, form.loss, batch.x.shape[0], penalised=form.penalised)
     layout = Layout.of(state.params, allowed=False)
-    after, value, norm, _ = train_step(state, optimizer, batch, penalty, plan, layout)
-    # the step once more, for what `train_step` keeps to itself: XLA computes it once
+    after, loss, norm, _ = train_step(state, optimizer, batch, penalty, plan, layout)
+    # The update once more, since `train_step` returns only its result; XLA computes it once.
     traits = spread_traits(network, state.params)
-    extra = penalty.gradient(state.params, traits)
-    grads = joined(form.network, {place: seen.gradients for place, seen in log.items()})
+    penalty_gradients = penalty.gradient(state.params, traits)
+    gradients = joined(form.network, {path: layer.gradients for path, layer in log.items()})
     if form.penalised:
-        grads = jax.tree.map(jnp.add, grads, extra)
-    finite = jnp.isfinite(value) & jnp.isfinite(norm)
-    updates, _ = update(optimizer, grads, state, finite, traits, layout)
-    cost = penalty.value(state.params, traits)
-    passed = {path: _shown(seen) for path, seen in log.items()}
-    return Step(passed, log[max(log)].output, after, value, cost, norm, extra, updates)
+        gradients = jax.tree.map(jnp.add, gradients, penalty_gradients)
+    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    updates, _ = update(optimizer, gradients, state, finite, traits, layout)
+    return RecordedStep(
+        layers={path: _shown(layer) for path, layer in log.items()},
+        logits=log[max(log)].output,
+        after=after,
+        loss=loss,
+        penalty=penalty.value(state.params, traits),
+        norm=norm,
+        penalty_gradients=penalty_gradients,
+        updates=updates,
+    )
 
 
-def _shown(seen: LayerPass) -> LayerPass:
-    """Return a record with its cache only if a trace shows it: a mask, a batch's statistics, waves."""
-    shown = isinstance(seen.layer, (BatchNorm, Dropout, Periodic, RandomShift))
-    return seen if shown else replace(seen, cache=None)
+def _shown(layer: LayerPass) -> LayerPass:
+    """Return a record with the part of the cache that a trace shows."""
+    return replace(layer, cache=equations_of(layer.layer).shown_cache(layer.cache))
 
 
 def _walk(state: TrainState, batch: Data, form: Form) -> tuple[LayerPass, ...]:
     """Pass a batch forward with the key of the state's next step."""
-    key = keys.fold_in(state.key, state.step)
     return walk(
-        form.network, state.params, state.layer_state, batch.x,
-        key=key, train=form.train, weight=batch.weight,
-    )  # fmt: skip
+        form.network,
+        state.params,
+        state.layer_state,
+        batch.x,
+        key=keys.fold_in(state.key, state.step),
+        train=form.train,
+        weight=batch.weight,
+    )
 
 
 def automatic(
     state: TrainState, batch: Data, penalty: Penalty, *, form: Form
 ) -> tuple[Params, dict[LayerPath, Any], Any]:
-    """Return by `jax.grad` the gradient of loss and penalty by parameters, each layer's output, and input."""
-    found: tuple[Params, dict[LayerPath, Any], Any] = quickly_compiled(_automatic, "form")(
+    """Return the gradients that `jax.grad` gives: by the parameters, by each layer's output, by the input."""
+    gradients: tuple[Params, dict[LayerPath, Any], Any] = quickly_compiled(_automatic, "form")(
         state, batch, penalty, form=form
     )
-    return found
+    return gradients
 
 
 def _automatic(state: TrainState, batch: Data, penalty: Penalty, *, form: Form) -> Any:
@@ -145,51 +159,125 @@ def _automatic(state: TrainState, batch: Data, penalty: Penalty, *, form: Form) 
         logits, _, _ = probed.forward(
             params, state.layer_state, x, key=key, train=form.train, weight=batch.weight
         )
-        value = form.loss.value(logits, batch.y, batch.weight)
-        return value + penalty.value(params, spread_traits(form.network, params))
+        loss = form.loss.value(logits, batch.y, batch.weight)
+        return loss + penalty.value(params, spread_traits(form.network, params))
 
-    offsets = {seen.path: jnp.zeros_like(seen.output) for seen in passes}
+    offsets = {layer.path: jnp.zeros_like(layer.output) for layer in passes}
     x = jnp.asarray(batch.x, default_float())
     return jax.grad(objective, argnums=(0, 1, 2))(state.params, offsets, x)
 
 
-def joined(network: Network, parts: dict[LayerPath, Any], at: LayerPath = ()) -> Params:
-    """Return one part a layer as a tree of the network's form."""
+def joined(network: Network, parts: dict[LayerPath, Any], path: LayerPath = ()) -> Params:
+    """Return one part for every layer as a tree in the form of the network."""
+    return tuple(
+        joined(layer, parts, (*path, i))  # type: ignore[arg-type]  # a plain layer is a network
+        if is_plain(layer)
+        else parts[*path, i]
+        for i, layer in enumerate(network)
+    )
 
-    def of(layer: Layer, place: LayerPath) -> Any:
-        if is_plain(layer):
-            assert isinstance(layer, Network)
-            return joined(layer, parts, place)
-        return parts[place]
 
-    return tuple(of(layer, (*at, i)) for i, layer in enumerate(network))
+def layer_traces(
+    network: Network, before: TrainState, recorded: RecordedStep, factors: Any
+) -> tuple[LayerTrace, ...]:
+    """Return what was recorded layer by layer, as NumPy arrays.
+
+    factors: on the learning rate, one for each parameter.
+    """
+    host: Any = jax.tree.map(np.asarray, (before, recorded))
+    state, step = host
+    moved = step.after is not None
+    trees = {
+        "value": state.params,
+        "factor": factors,
+        "penalty": step.penalty_gradients,
+        "update": step.updates,
+        "new": step.after.params if moved else None,
+    }
+    now, past = (_moments(step.after), _moments(state)) if moved else ({}, {})
+    layers = []
+    for path, layer, (layer_state, *parts) in each_layer(
+        network, state.layer_state, *trees.values(), *now.values(), *past.values()
+    ):
+        arrays: dict[str, Any] = dict(zip(trees, parts, strict=False))
+        arrays["gradient"] = step.layers[path].gradients
+        moments = parts[len(trees) : len(trees) + len(now)]
+        past_moments = parts[len(trees) + len(now) :]
+        parameters = {
+            name: Parameter(
+                name,
+                moments={m: part[name] for m, part in zip(now, moments, strict=True)},
+                past={m: part[name] for m, part in zip(past, past_moments, strict=True)},
+                **{part: None if tree is None else tree[name] for part, tree in arrays.items()},  # type: ignore[arg-type]  # arrays, and one factor
+            )
+            for name in arrays["value"]
+        }
+        layers.append(_layer_trace(path, layer, parameters, layer_state, step.layers[path]))
+    return tuple(layers)
+
+
+def _layer_trace(
+    path: LayerPath,
+    layer: Layer,
+    parameters: dict[str, Parameter],
+    state: dict[str, Any],
+    recorded: LayerPass,
+) -> LayerTrace:
+    return LayerTrace(
+        path=".".join(map(str, path)),
+        layer=layer,
+        input=recorded.input,
+        output=recorded.output,
+        d_output=recorded.d_output,
+        d_input=recorded.d_input,
+        parameters=parameters,
+        state=state,
+        new_state=recorded.state,
+        cache=recorded.cache,
+    )
+
+
+def _moments(state: TrainState) -> dict[str, Any]:
+    """Return the optimizer's moments, and the running average of the parameters if there is one."""
+    average = {"average": state.average[0]} if state.average else {}
+    return moments(state.optimizer_state, state.params) | average
 
 
 def state_of(params: Params, layer_state: State, optimizer: Any, key: Key) -> TrainState:
-    """Return a state to take a first step from: these parameters, no moments yet, step 0."""
+    """Return the state before the first step: these parameters, no moments yet, step 0."""
     params, layer_state = jax.device_put((params, layer_state))
     zero: Any = np.zeros((), np.int32)
     average = init_average(optimizer, (params, layer_state))
     no_rows: Any = np.zeros((1, 1), default_float())
     return TrainState(
-        params, layer_state, optimizer.init(params), zero, zero, average, None, zero, key, key, zero,
-        no_rows,
-    )  # fmt: skip
+        params=params,
+        layer_state=layer_state,
+        optimizer_state=optimizer.init(params),
+        step=zero,
+        epoch=zero,
+        average=average,
+        best=None,
+        stale=zero,
+        key=key,
+        order=key,
+        status=zero,
+        rows=no_rows,
+    )
 
 
 def moments(optimizer_state: Any, params: Params) -> dict[str, Any]:
-    """Return by name each part of an optimizer's state that has one number a parameter.
+    """Return the parts of an optimizer's state that have the form of the parameters, by name.
 
     >>> from glassnet.nn.optimizers import Adam
     >>> params = {"W": np.zeros((1, 2))}
     >>> sorted(moments(Adam().init(params), params))
     ['m', 'v']
     """
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
 
     def walk(name: str, branch: Any) -> None:
         if name and same_form(branch, params):
-            found[name if name not in found else f"{name} {len(found)}"] = branch
+            by_name[name if name not in by_name else f"{name} {len(by_name)}"] = branch
         elif isinstance(branch, tuple | list):
             names = getattr(branch, "_fields", [name or "state"] * len(branch))
             for part, inside in zip(names, branch, strict=True):
@@ -199,7 +287,7 @@ def moments(optimizer_state: Any, params: Params) -> dict[str, Any]:
                 walk(str(part), inside)
 
     walk("", optimizer_state)
-    return found
+    return by_name
 
 
 def same_form(one: Any, other: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Where a trace starts from: a model, an estimator or a run becomes one network's state and one batch."""
+"""Turn a model, an estimator or a run into the state and the batch from which a step is traced."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from glassnet.nn.optimizer_wrappers import as_optimizer, averaging
 from glassnet.nn.optimizers import SGD
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
-from glassnet.tracing.own_units import as_targets
 from glassnet.tracing.recording import same_form, state_of
-from glassnet.tracing.records import LayerTrace, Taken
+from glassnet.tracing.records import LayerTrace, OptimizerStep
+from glassnet.tracing.units import as_targets
 from glassnet.training.batches import Data
 from glassnet.training.loop import as_leaves, checked
 from glassnet.training.state import TrainState
 
 
 class Source(NamedTuple):
-    """What a person gave to be traced."""
+    """What is traced: a model, and the state, optimizer and penalty of its training if they are known."""
 
     model: Model
     state: TrainState | None = None
@@ -38,7 +38,12 @@ class Source(NamedTuple):
 
 
 def source_of(given: Any) -> Source:
-    """Return what a model, a fitted estimator or a run brings; raises `ConfigurationError` for others."""
+    """Return the source behind a model, a fitted estimator or a run.
+
+    Raises
+    ------
+    ConfigurationError: it is none of these, or was not fitted.
+    """
     if isinstance(given, Model):
         return Source(given)
     if isinstance(given, Run):
@@ -64,7 +69,7 @@ def batch_of(model: Model, rows: Any, y: Any, sample_weight: Any) -> Data:
     """Return rows, targets and weights as the training program takes them."""
     x = model.inputs(rows)
     if len(x) == 0:
-        raise DataError("x holds no row: there is nothing to trace.")
+        raise DataError("x has no rows: give at least one row to trace.")
     weight = check_weights(sample_weight, len(x), model.dtype)
     if y is None:
         return Data(x, None, weight)
@@ -77,78 +82,90 @@ def batch_of(model: Model, rows: Any, y: Any, sample_weight: Any) -> Data:
 
 
 def start_of(
-    source: Source, given: Any, member: int, seed: int | None, dtype: str
+    source: Source, optimizer: Any, member: int, seed: int | None, dtype: str
 ) -> tuple[TrainState, Any]:
-    """Return the state that the step is taken from, and the optimizer that takes it."""
+    """Return the state before the step, and the optimizer that takes it."""
 
     def cast(tree: Any) -> Any:
         arrays = jax.tree.map(np.asarray, tree)
         return jax.tree.map(lambda a: a.astype(dtype) if a.dtype.kind == "f" else a, arrays)
 
-    named = source.optimizer if given is None else given
-    moves = as_leaves(checked(as_optimizer(SGD() if named is None else named)))
+    optimizer = _optimizer(source.optimizer if optimizer is None else optimizer)
+    key = keys.key(seed or 0)
+    state = source.state
+    if state is None:
+        arrays = (source.model.params, source.model.layer_state)
+        if source.model.members > 1:
+            arrays = jax.tree.map(lambda leaf: leaf[member], arrays)
+        params, layer_state = cast(arrays)
+        return state_of(params, layer_state, optimizer, key), optimizer
+    params, layer_state, optimizer_state = cast(
+        (state.params, state.layer_state, state.optimizer_state)
+    )
+    start = state_of(params, layer_state, optimizer, key)
+    if same_form(optimizer_state, start.optimizer_state):
+        start = start._replace(optimizer_state=optimizer_state, step=state.step)
+    if start.average and state.average:
+        start = start._replace(average=cast(state.average))
+    if seed is None:
+        start = start._replace(key=state.key, step=state.step)
+    return start, optimizer
+
+
+def _optimizer(given: Any) -> Any:
+    """Return an optimizer whose learning rate is known for a single step; by default plain SGD."""
+    optimizer = as_leaves(checked(as_optimizer(SGD() if given is None else given)))
     try:
-        rate_at(getattr(moves, "learning_rate", np.nan), 0)
+        rate_at(getattr(optimizer, "learning_rate", np.nan), 0)
     except ValueError:
         raise ConfigurationError(
             "The learning rate's schedule has no length, and a single step gives it none: give steps=,"
             " as in gn.Cosine(0.1, steps=1000), or a number."
         ) from None
-    key = keys.key(seed or 0)
-    if source.state is None:
-        arrays = (source.model.params, source.model.layer_state)
-        if source.model.members > 1:
-            arrays = jax.tree.map(lambda leaf: leaf[member], arrays)
-        params, layer_state = cast(arrays)
-        return state_of(params, layer_state, moves, key), moves
-    state = source.state
-    params, layer_state, kept = cast((state.params, state.layer_state, state.optimizer_state))
-    fresh = state_of(params, layer_state, moves, key)
-    if same_form(kept, fresh.optimizer_state):
-        fresh = fresh._replace(optimizer_state=kept, step=state.step)
-    if fresh.average and state.average:
-        fresh = fresh._replace(average=cast(state.average))
-    if seed is None:
-        fresh = fresh._replace(key=state.key, step=state.step)
-    return fresh, moves
+    return optimizer
 
 
 def notes_on(
     source: Source,
     layers: tuple[LayerTrace, ...],
     batch: Data,
-    step: Taken | None,
-    moves: Any,
+    step: OptimizerStep | None,
+    *,
     member: int,
     train: bool,
 ) -> Iterator[str]:
-    """Yield what a person should know of a trace, a sentence each."""
+    """Yield sentences about what is special in this trace."""
     model = source.model
     if model.members > 1:
         yield f"This is member {member} of {model.members} (from 0); prediction is the mean of all."
     if model.temperature != 1:
         yield (
             f"Prediction multiplies the logits by {model.temperature:.4g}, the temperature learned from"
-            " held-out rows; training, and so this trace, does not."
+            " held-out rows. Training does not, and neither does this trace."
         )
     if source.state is not None and (source.state.best is not None or source.state.average):
         yield (
-            "This step goes on from the run's last parameters; run.model predicts with"
-            f" {'the average of its steps' if source.state.average else 'those of its best epoch'}."
+            "This step continues from the run's last parameters; run.model predicts with"
+            f" {'the average over its steps' if source.state.average else 'those of its best epoch'}."
         )
-    alone = len(batch.x) == 1 and any(isinstance(layer.layer, BatchNorm) for layer in layers)
-    if train and alone:
+    normalised = any(isinstance(layer.layer, BatchNorm) for layer in layers)
+    if train and normalised and len(batch.x) == 1:
         yield (
-            "BatchNorm normalises by the statistics of this batch, and of a single row nothing is left but"
-            " beta: give more rows, or train=False."
+            "BatchNorm normalises by the statistics of this batch. Of a single row only beta is left: give"
+            " more rows, or train=False."
         )
     if not train:
         yield "Dropout and batch norm work as in prediction (train=False)."
     if batch.y is None:
-        yield "Without a target there is no loss: this is the forward pass alone."
-    if step is not None and not step.finite:
-        yield "Loss or gradient is not finite: training would stop here, and no parameter moves."
-    if source.optimizer is None and isinstance(moves, SGD) and step is not None:
-        yield "A model by itself keeps no optimizer: this step is SGD's, whatever it was trained with."
-    if averaging(moves) is not None and step is not None:
-        yield "The optimizer averages the parameters along its way; the average predicts, w goes on stepping."
+        yield "There is no target and so no loss: this is the forward pass alone."
+    if step is not None:
+        yield from _notes_on_step(source, step)
+
+
+def _notes_on_step(source: Source, step: OptimizerStep) -> Iterator[str]:
+    if not step.finite:
+        yield "Loss or gradient is not finite: training would stop here, and no parameter changes."
+    if source.optimizer is None and isinstance(step.optimizer, SGD):
+        yield "A model keeps no optimizer: this step is one of SGD, whatever the model was trained with."
+    if averaging(step.optimizer) is not None:
+        yield "The optimizer averages the parameters: the average predicts, while w goes on stepping."

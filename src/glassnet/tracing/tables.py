@@ -1,57 +1,60 @@
-"""Tables of a trace: layers, neurons and weights as columns of equal length; all of it as plain values."""
+"""Turn a trace into tables of columns, and into plain values that JSON can hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glassnet._checks import resolve
 from glassnet.errors import ConfigurationError
-from glassnet.tracing.records import LayerTrace, Parameter, Traced
+from glassnet.tracing.records import LayerTrace, OptimizerStep, Parameter
+
+if TYPE_CHECKING:
+    from glassnet.tracing.trace import Trace
 
 Columns = dict[str, np.ndarray]
 
 
-def table_of(traced: Traced, what: str) -> Columns:
+def table_of(trace: Trace, name: str) -> Columns:
     """Return a table by its name; see `Trace.to_columns`."""
-    columns: Columns = resolve("table of a trace", what, TABLES)(traced)
+    columns: Columns = resolve("table of a trace", name, TABLES)(trace)
     return columns
 
 
-def _layers(traced: Traced) -> Columns:
-    """Return a row a layer: the norm of each array that any layer has; NaN where it has none."""
-    norms = [layer.norms for layer in traced.layers]
-    names = dict.fromkeys(name for each in norms for name in each)
-    columns = {name: np.array([each.get(name, np.nan) for each in norms]) for name in names}
+def _layers(trace: Trace) -> Columns:
+    """Return one row for each layer: the norms of its arrays, NaN where it has no such array."""
+    norms = [layer.norms for layer in trace.layers]
+    names = dict.fromkeys(name for by_name in norms for name in by_name)
+    columns = {name: np.array([by_name.get(name, np.nan) for by_name in norms]) for name in names}
     return {
-        "layer": np.array([layer.place for layer in traced.layers]),
-        "kind": np.array([layer.kind for layer in traced.layers]),
+        "layer": np.array([layer.path for layer in trace.layers]),
+        "kind": np.array([layer.kind for layer in trace.layers]),
         **columns,
     }
 
 
-def _neurons(traced: Traced) -> Columns:
-    """Return a row a layer, row and neuron; the network's own inputs come first."""
-    first = traced.layers[0]
+def _neurons(trace: Trace) -> Columns:
+    """Return one row for each layer, row of the batch, and neuron; the network's inputs come first."""
+    first = trace.layers[0]
     blocks = [("input", "input", first.input, first.d_input)]
-    blocks += [(la.place, la.kind, la.output, la.d_output) for la in traced.layers]
+    blocks += [(layer.path, layer.kind, layer.output, layer.d_output) for layer in trace.layers]
     parts = []
-    for place, kind, output, slope in blocks:
-        flat = output.reshape(traced.rows, -1)
+    for path, kind, output, d_output in blocks:
+        flat = output.reshape(trace.rows, -1)
         row, neuron = np.indices(flat.shape).reshape(2, -1)
-        part = {"layer": np.full(flat.size, place), "kind": np.full(flat.size, kind)}
+        part = {"layer": np.full(flat.size, path), "kind": np.full(flat.size, kind)}
         part |= {"row": row, "neuron": neuron, "output": flat.ravel()}
-        if traced.target is not None:
-            part["d_output"] = np.reshape(np.asarray(slope), -1)
+        if trace.target is not None:
+            part["d_output"] = np.reshape(np.asarray(d_output), -1)
         parts.append(part)
     return _stacked(parts)
 
 
-def _weights(traced: Traced) -> Columns:
-    """Return a row a number that the optimizer moves."""
-    parts = [_weight(layer, p) for layer in traced.layers for p in layer.parameters.values()]
+def _weights(trace: Trace) -> Columns:
+    """Return one row for each number that the optimizer moves."""
+    parts = [_weight(layer, p) for layer in trace.layers for p in layer.parameters.values()]
     if not parts:
         raise ConfigurationError("No layer of this network has parameters: there are no weights.")
     return _stacked(parts)
@@ -60,18 +63,18 @@ def _weights(traced: Traced) -> Columns:
 def _weight(layer: LayerTrace, parameter: Parameter) -> Columns:
     value = parameter.value
     flat = value.reshape(len(value), -1) if value.ndim else value.reshape(1, 1)
-    neuron, place = np.indices(flat.shape).reshape(2, -1)
-    part = {
-        "layer": np.full(value.size, layer.place),
+    first_index, other_index = np.indices(flat.shape).reshape(2, -1)
+    columns = {
+        "layer": np.full(value.size, layer.path),
         "kind": np.full(value.size, layer.kind),
         "parameter": np.full(value.size, parameter.name),
-        "neuron": neuron,
-        "input": place if value.ndim > 1 else np.full(value.size, -1),
+        "neuron": first_index,
+        "input": other_index if value.ndim > 1 else np.full(value.size, -1),
         "value": value.ravel(),
     }
     if parameter.gradient is None:
-        return part
-    told = {
+        return columns
+    arrays = {
         "gradient": parameter.gradient,
         "penalty": parameter.penalty,
         "update": parameter.update,
@@ -79,10 +82,10 @@ def _weight(layer: LayerTrace, parameter: Parameter) -> Columns:
         "new": parameter.new,
         **parameter.moments,
     }
-    return part | {name: np.ravel(np.asarray(array)) for name, array in told.items()}
+    return columns | {name: np.ravel(np.asarray(array)) for name, array in arrays.items()}
 
 
-TABLES: dict[str, Callable[[Traced], Columns]] = {
+TABLES: dict[str, Callable[[Trace], Columns]] = {
     "layers": _layers,
     "neurons": _neurons,
     "weights": _weights,
@@ -93,57 +96,62 @@ def _stacked(parts: list[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def as_plain(traced: Traced) -> dict[str, Any]:
+def as_plain(trace: Trace) -> dict[str, Any]:
     """Return a trace as plain values: arrays as lists, infinite and undefined numbers as None."""
-    step = traced.step
     return {
-        "rows": traced.rows,
-        "train": traced.train,
-        "dtype": traced.dtype,
-        "loss_function": type(traced.loss_function).__name__,
-        "loss": _list(traced.loss),
-        "penalty": _list(traced.penalty),
-        "l1": float(traced.penalties.l1),
-        "l2": float(traced.penalties.l2),
-        "target": _list(traced.target),
-        "sample_weight": _list(traced.sample_weight),
-        "logits": _list(traced.logits),
-        "output": _list(traced.output),
-        "step": None
-        if step is None
-        else {
-            "optimizer": type(step.optimizer).__name__,
-            "learning_rate": _list(step.rate),
-            "number": step.number,
-            "gradient_norm": _list(step.norm),
-            "finite": step.finite,
-        },
-        "layers": [_layer(layer) for layer in traced.layers],
+        "rows": trace.rows,
+        "train": trace.train,
+        "dtype": trace.dtype,
+        "loss_function": type(trace.loss_function).__name__,
+        "loss": _list(trace.loss),
+        "penalty": _list(trace.penalty),
+        "l1": float(trace.penalties.l1),
+        "l2": float(trace.penalties.l2),
+        "target": _list(trace.target),
+        "sample_weight": _list(trace.sample_weight),
+        "logits": _list(trace.logits),
+        "output": _list(trace.output),
+        "step": None if trace.step is None else _step(trace.step),
+        "layers": [_layer(layer) for layer in trace.layers],
+    }
+
+
+def _step(step: OptimizerStep) -> dict[str, Any]:
+    return {
+        "optimizer": type(step.optimizer).__name__,
+        "learning_rate": _list(step.rate),
+        "number": step.number,
+        "gradient_norm": _list(step.norm),
+        "finite": step.finite,
     }
 
 
 def _layer(layer: LayerTrace) -> dict[str, Any]:
     arrays = {name: getattr(layer, name) for name in ("input", "output", "d_output", "d_input")}
     return {
-        "place": layer.place,
+        "path": layer.path,
         "kind": layer.kind,
-        **{name: _list(array) for name, array in arrays.items()},
-        "norms": {name: _list(value) for name, value in layer.norms.items()},
-        "state": {name: _list(array) for name, array in layer.state.items()},
-        "new_state": {name: _list(array) for name, array in layer.new_state.items()},
-        "parameters": {
-            name: {
-                part: _list(getattr(p, part))
-                for part in ("value", "gradient", "penalty", "update", "effective_rate", "new")
-            }
-            | {"moments": {moment: _list(array) for moment, array in p.moments.items()}}
-            for name, p in layer.parameters.items()
-        },
+        **_lists(arrays),
+        "norms": _lists(layer.norms),
+        "state": _lists(layer.state),
+        "new_state": _lists(layer.new_state),
+        "cache": _lists(layer.cache),
+        "parameters": {name: _parameter(p) for name, p in layer.parameters.items()},
     }
 
 
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    names = ("value", "gradient", "penalty", "update", "effective_rate", "new")
+    arrays = {name: getattr(parameter, name) for name in names}
+    return {**_lists(arrays), "moments": _lists(parameter.moments)}
+
+
+def _lists(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: _list(array) for name, array in arrays.items()}
+
+
 def _list(value: Any) -> Any:
-    """Return numbers as plain lists; what JSON cannot hold is None."""
+    """Return numbers as plain lists, with None for those that JSON cannot hold."""
     if value is None:
         return None
     array = np.asarray(value)

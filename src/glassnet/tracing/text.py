@@ -1,47 +1,50 @@
-"""Text of a trace: what a terminal shows of one step of training."""
+"""Show a trace in a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glassnet.display.html import clean, counted
 from glassnet.nn.optimizer_wrappers import unwrapped
 from glassnet.tracing.expressions import written
-from glassnet.tracing.own_units import Answer, GivenColumn, value_text
-from glassnet.tracing.records import LayerTrace, Parameter, Traced, norm
+from glassnet.tracing.records import LayerTrace, Parameter, norm
+from glassnet.tracing.units import Answer, GivenColumn, value_text
 
-FEW = 4  # numbers are shown; of more how many, from the least to the largest
-MOST_COLUMNS = 20
-MOST_PIXELS = 32  # a side of a picture that is drawn
+if TYPE_CHECKING:
+    from glassnet.tracing.trace import Trace
+
+MAX_NUMBERS = 4  # of one row that are listed; of more, their count and range
+MAX_COLUMNS = 20
+MAX_PIXELS = 32  # height and width of a picture that is drawn
 SHADES = " .:-=+*#%@"
-MOST_ANSWERS = 12
+MAX_ANSWERS = 12
 
 
 def trace_text(
-    traced: Traced, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
+    trace: Trace, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
 ) -> str:
     """Return a trace as text: the row as given, the layers, the loss, and the optimizer's step."""
-    parts = [headline(traced), *notes, ""]
+    parts = [headline(trace), *notes, ""]
     if given and given[0].kind == "pixel":
-        parts += [picture_text(given), *(f"  {line}" for line in shades(traced.layers[0].input[0]))]
+        parts += [picture_text(given), *(f"  {line}" for line in shades(trace.layers[0].input[0]))]
     else:
-        parts += ["Row 0 as given, and what the network takes it for:", *aligned(given_rows(given))]
-        if len(given) > MOST_COLUMNS:
-            parts.append(f"  and {counted(len(given) - MOST_COLUMNS, 'further column')}")
-    parts += ["", "Row 0 through the layers:", *aligned(layer_rows(traced))]
-    parts += ["", "Row 0 as answered: " + answers_text(answers)]
-    if traced.loss is not None:
-        parts += ["", loss_text(traced), "", step_text(traced), *aligned(parameter_rows(traced))]
+        parts += ["Row 0 as given, and the inputs that it becomes:", *aligned(given_rows(given))]
+        if len(given) > MAX_COLUMNS:
+            parts.append(f"  and {counted(len(given) - MAX_COLUMNS, 'more column')}")
+    parts += ["", "Row 0 through the layers:", *aligned(layer_rows(trace))]
+    parts += ["", "Answer for row 0: " + answers_text(answers)]
+    if trace.loss is not None:
+        parts += ["", loss_text(trace), "", step_text(trace), *aligned(parameter_rows(trace))]
     return "\n".join(parts)
 
 
-def headline(traced: Traced) -> str:
-    """Return what it is, in a few words."""
-    what = "One step of training" if traced.loss is not None else "One forward pass"
-    return f"{what} on {counted(traced.rows, 'row')}, in {traced.dtype}"
+def headline(trace: Trace) -> str:
+    """Return what was traced: how many rows, forward or a whole step, in which dtype."""
+    kind = "One step of training" if trace.loss is not None else "One forward pass"
+    return f"{kind} on {counted(trace.rows, 'row')}, in {trace.dtype}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -56,21 +59,21 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def picture_text(given: Sequence[GivenColumn]) -> str:
-    """Return what a picture holds, in a few words."""
+    """Return the size and range of a picture."""
     values = [float(column.value or 0) for column in given]
     span = f"{value_text(min(values))} to {value_text(max(values))}"
     return f"Row 0 as given: a picture of {counted(len(values), 'number')}, {span}"
 
 
 def shades(picture: Any) -> list[str]:
-    """Return a small picture, (h, w) or (h, w, channels), as lines of characters, two a pixel.
+    """Return a small picture, (h, w) or (h, w, channels), as lines with two characters for each pixel.
 
     >>> shades(np.array([[0.0, 1.0], [0.5, 0.0]]))
     ['  @@', '==']
     """
     values = np.asarray(picture, np.float64)
     grey = values.mean(axis=2) if values.ndim == 3 else values
-    if grey.ndim != 2 or max(grey.shape) > MOST_PIXELS:
+    if grey.ndim != 2 or max(grey.shape) > MAX_PIXELS:
         return []
     low, high = float(grey.min()), float(grey.max())
     steps = np.rint((grey - low) / ((high - low) or 1.0) * (len(SHADES) - 1)).astype(int)
@@ -78,9 +81,9 @@ def shades(picture: Any) -> list[str]:
 
 
 def given_rows(given: Sequence[GivenColumn]) -> list[list[str]]:
-    """Return a line a column: its name, its value, its inputs."""
+    """Return a row of cells for each column: its name, its value, its inputs."""
     rows = [["column", "value", "inputs"]]
-    for column in given[:MOST_COLUMNS]:
+    for column in given[:MAX_COLUMNS]:
         several = len(column.inputs) > 1 or column.name not in column.inputs
         inputs = [
             (f"{clean(name, 40)} " if several else "") + written(value)
@@ -91,40 +94,40 @@ def given_rows(given: Sequence[GivenColumn]) -> list[list[str]]:
     return rows
 
 
-def layer_rows(traced: Traced) -> list[list[str]]:
-    """Return a line a layer: what it puts out for row 0, dL/d(output), and the parameters' gradients."""
-    there = traced.loss is not None
-    rows = [["layer", "kind", "output", *(["dL/d(output)", "gradients"] if there else [])]]
-    for layer in traced.layers:
-        row = [layer.place, layer.kind, values_text(layer.output[0])]
-        if there:
+def layer_rows(trace: Trace) -> list[list[str]]:
+    """Return a row of cells for each layer: its output for row 0, dL/d(output), its parameters' gradients."""
+    backward = trace.loss is not None
+    rows = [["layer", "kind", "output", *(["dL/d(output)", "gradients"] if backward else [])]]
+    for layer in trace.layers:
+        row = [layer.path, layer.kind, values_text(layer.output[0])]
+        if backward:
             row += [values_text(layer.d_output[0]), gradients_text(layer)]  # type: ignore[index]  # with a loss
         rows.append(row)
     return rows
 
 
 def gradients_text(layer: LayerTrace) -> str:
-    """Return the norm of dL/d(each parameter)."""
-    each = layer.parameters.items()
-    return ", ".join(f"‖d{name}‖ {written(norm(p.gradient))}" for name, p in each)
+    """Return the norm of each parameter's gradient."""
+    parameters = layer.parameters.items()
+    return ", ".join(f"‖d{name}‖ {written(norm(p.gradient))}" for name, p in parameters)
 
 
 def values_text(values: Any) -> str:
-    """Return a few numbers as they are; of many how many, the least and the largest.
+    """Return a few numbers as they are; of many, their count and range.
 
     >>> values_text([0.5, -1.0]), values_text(np.arange(9.0))
     ('0.5 -1.0', '9 numbers, 0.0 to 8.0')
     """
     flat = np.reshape(values, -1)
-    if flat.size <= FEW:
+    if flat.size <= MAX_NUMBERS:
         return " ".join(written(float(v)) for v in flat)
     return f"{flat.size} numbers, {written(float(flat.min()))} to {written(float(flat.max()))}"
 
 
 def answers_text(answers: Sequence[Answer]) -> str:
-    """Return each output with its name, the targets that are not 0 after it."""
-    shown = sorted(answers, key=lambda a: -abs(a.value))[:MOST_ANSWERS]
-    shown = list(answers) if len(answers) <= MOST_ANSWERS else shown
+    """Return the outputs by name, then the targets that are not 0."""
+    shown = sorted(answers, key=lambda a: -abs(a.value))[:MAX_ANSWERS]
+    shown = list(answers) if len(answers) <= MAX_ANSWERS else shown
     text = ", ".join(f"{a.name} {written(a.value)}" for a in shown)
     more = f", and {len(answers) - len(shown)} more" if len(shown) < len(answers) else ""
     truths = [a for a in answers if a.target]
@@ -134,18 +137,18 @@ def answers_text(answers: Sequence[Answer]) -> str:
     return f"{text}{more}; target: {truth}"
 
 
-def loss_text(traced: Traced) -> str:
+def loss_text(trace: Trace) -> str:
     """Return the loss and its penalty in a line."""
-    assert traced.loss is not None and traced.total is not None
-    text = f"Loss ({type(traced.loss_function).__name__}): {written(traced.loss, 6)}"
-    if traced.penalty:
-        text += f" + penalty {written(traced.penalty, 6)} = {written(traced.total, 6)}"
+    assert trace.loss is not None and trace.total is not None
+    text = f"Loss ({type(trace.loss_function).__name__}): {written(trace.loss, 6)}"
+    if trace.penalty:
+        text += f" + penalty {written(trace.penalty, 6)} = {written(trace.total, 6)}"
     return text
 
 
-def step_text(traced: Traced) -> str:
+def step_text(trace: Trace) -> str:
     """Return the optimizer's step in a line."""
-    step = traced.step
+    step = trace.step
     assert step is not None
     rate = f", learning rate {step.rate:.4g}" if np.isfinite(step.rate) else ""
     name = optimizer_name(step.optimizer)
@@ -153,10 +156,10 @@ def step_text(traced: Traced) -> str:
 
 
 def optimizer_name(optimizer: Any) -> str:
-    """Return an optimizer's name, with that of the one inside it.
+    """Return an optimizer's name, with that of the optimizer inside it.
 
-    >>> from glassnet.nn.optimizers import Adam
     >>> from glassnet.nn.optimizer_wrappers import ClipByNorm
+    >>> from glassnet.nn.optimizers import Adam
     >>> optimizer_name(ClipByNorm(Adam()))
     'ClipByNorm(Adam)'
     """
@@ -164,23 +167,23 @@ def optimizer_name(optimizer: Any) -> str:
     return "(".join(names) + ")" * (len(names) - 1)
 
 
-def parameter_rows(traced: Traced) -> list[list[str]]:
-    """Return a line a parameter: norms before, of its gradient and of its move, and its moments'."""
+def parameter_rows(trace: Trace) -> list[list[str]]:
+    """Return a row of cells for each parameter: norms of value, gradient, update and moments."""
     norms = ["‖w‖", "‖gradient‖", "‖Δw‖", "‖Δw‖/‖w‖", "effective rate", "moments"]
     rows = [["layer", "parameter", "shape", *norms]]
-    for layer in traced.layers:
+    for layer in trace.layers:
         for name, p in layer.parameters.items():
             shape = "×".join(map(str, p.value.shape)) or "1"
-            moved, size, slope = norm(p.update), norm(p.value), norm(whole_gradient(p))
-            ratios = (moved / by if by else np.nan for by in (size, slope))
-            numbers = (size, slope, moved, *ratios)
+            value, gradient, update = norm(p.value), norm(whole_gradient(p)), norm(p.update)
+            ratios = (update / by if by else np.nan for by in (value, gradient))
+            numbers = (value, gradient, update, *ratios)
             cells = ["–" if np.isnan(n) else written(n) for n in numbers]
             moments = ", ".join(f"‖{moment}‖ {written(norm(a))}" for moment, a in p.moments.items())
-            rows.append([layer.place, name, shape, *cells, moments])
+            rows.append([layer.path, name, shape, *cells, moments])
     return rows
 
 
 def whole_gradient(parameter: Parameter) -> Any:
-    """Return a parameter's gradient of loss and penalty together."""
+    """Return a parameter's gradient, penalty included."""
     assert parameter.gradient is not None and parameter.penalty is not None
     return parameter.gradient + parameter.penalty

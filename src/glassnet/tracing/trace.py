@@ -1,4 +1,4 @@
-"""trace: one step of training seen whole, with every number of the forward and the backward pass."""
+"""Trace one step of training with every number of both passes and of the update."""
 
 from __future__ import annotations
 
@@ -16,13 +16,21 @@ from glassnet.data.tables import frame_of
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.models.model import Model
 from glassnet.nn.layers import Trait
+from glassnet.nn.losses import Loss
 from glassnet.nn.network import spread_traits
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
 from glassnet.tracing.expressions import DIGITS, TERMS
 from glassnet.tracing.gradient_check import Check, compared
+from glassnet.tracing.layer_equations import input_names
 from glassnet.tracing.neuron_equations import Neuron, neuron, weight
-from glassnet.tracing.own_units import (
+from glassnet.tracing.page import trace_html
+from glassnet.tracing.recording import Form, RecordedStep, automatic, layer_traces, record
+from glassnet.tracing.records import LayerTrace, OptimizerStep, Values
+from glassnet.tracing.start import Source, batch_of, notes_on, source_of, start_of
+from glassnet.tracing.tables import as_plain, table_of
+from glassnet.tracing.text import trace_text
+from glassnet.tracing.units import (
     Answer,
     GivenColumn,
     answers_of,
@@ -30,19 +38,12 @@ from glassnet.tracing.own_units import (
     columns_of,
     feature_names,
 )
-from glassnet.tracing.page import trace_html
-from glassnet.tracing.recording import Form, automatic, record
-from glassnet.tracing.records import Taken, Traced, layer_traces
-from glassnet.tracing.start import batch_of, notes_on, source_of, start_of
-from glassnet.tracing.symbols import input_labels
-from glassnet.tracing.tables import as_plain, table_of
-from glassnet.tracing.text import trace_text
 from glassnet.training.batches import Data
 from glassnet.training.state import TrainState
 
 
-class _Taken(NamedTuple):
-    """What a step was taken from."""
+class _Start(NamedTuple):
+    """What the step was taken from."""
 
     state: TrainState
     batch: Data
@@ -50,25 +51,69 @@ class _Taken(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trace(Traced):
-    """One step of training, every number of it: what `trace` returns. Print it, or open a neuron.
+class Trace:
+    """One step of training with every number of it, as `trace` returns it. Print it, or open a neuron.
 
     Parameters
     ----------
-    layers: first to last, each a `LayerTrace`: input a, logits z, output, delta, parameters with gradients.
-    logits, output: what left the network, and what its loss makes of it (probabilities, or values before they
-        get the target's unit). target: as the loss takes it. loss, penalty: numbers; total: their sum.
-    step: the optimizer with its rate, the number of the step, the norm of the gradient.
-    model: what was traced; given: its rows as they came; member: which of its networks.
+    layers: from first to last, each a `LayerTrace`: a, z, output, delta, parameters with their gradients.
+    logits: what leaves the network. output: what the loss makes of it: probabilities, or values before they
+        are brought to the unit of the target.
+    target, sample_weight: as the loss takes them.
+    loss, penalty: numbers; their sum is `total`. penalties: their strengths, l1 and l2.
+    step: the optimizer, its rate, the number of the step, the norm of the gradient.
+    train: whether dropout and batch norm work as in training. dtype: of the computation.
+    model: what was traced. given: its rows as they were given. member: which of its networks.
+    notes: sentences about what is special in this trace.
 
     Without a target there is the forward pass alone: gradients, loss and step are None.
     """
 
+    layers: tuple[LayerTrace, ...]
+    logits: Values
+    output: Values
+    target: Values | None
+    sample_weight: Values | None
+    loss_function: Loss
+    loss: float | None
+    penalties: Penalty
+    penalty: float
+    step: OptimizerStep | None
+    train: bool
+    dtype: str
     model: Model
     given: Any
     member: int
     notes: tuple[str, ...]
-    _from: _Taken = field(repr=False)
+    _start: _Start = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.logits)
+
+    @property
+    def total(self) -> float | None:
+        """What training minimises: loss + penalty."""
+        return None if self.loss is None else self.loss + self.penalty
+
+    def layer(self, at: int | str) -> LayerTrace:
+        """Return a layer by its number, or by its path in nested networks ("2.0")."""
+        return self.layers[self.number(at)]
+
+    def number(self, at: int | str) -> int:
+        """Return the index in `layers` of a layer given by number or path; raises `IndexError`."""
+        paths = [layer.path for layer in self.layers]
+        if isinstance(at, str) and at in paths:
+            return paths.index(at)
+        number = int(at)
+        if str(number) in paths:  # a nested network counts as one layer
+            return paths.index(str(number))
+        if number < 0:
+            number += len(paths)
+        if not 0 <= number < len(paths) or "." in "".join(paths):
+            raise IndexError(at)
+        return number
 
     def neuron(
         self,
@@ -81,10 +126,10 @@ class Trace(Traced):
     ) -> Neuron:
         """Open one neuron into its equations: from its inputs to δ, its gradients and its new weights.
 
-        layer: its number, from 0; of a network inside the network its place, "2.0". index: the neuron in it,
-        from 0; in the equations neurons count from 1, as in the unit: index 1 is z₂.
-        row: of this trace. digits: significant ones, more where a sum needs them to add up. terms: of a long
-        sum to write out; the others stand as one number.
+        layer: its number, from 0; inside a nested network its path, "2.0". index: of the neuron in the layer,
+        from 0. Equations count neurons from 1, as the unit does: index 1 is z₂.
+        row: of this trace. digits: significant digits, more where a sum needs them to add up. terms: of a
+        long sum that are written out; the others are written as one number.
 
         >>> import glassnet as gn
         >>> net = gn.Network([gn.Dense(2), "tanh", gn.Dense(2)])
@@ -92,8 +137,8 @@ class Trace(Traced):
         >>> print(gn.trace(run, [[1.0, 0.5]], [1]).neuron(0, 1)["z₂"])
         z₂ = -0.7798·1.0 - 0.6509·0.5 + 0.001 = -1.104
         """
-        labels = input_labels(self.layers, feature_names(self.model))
-        return neuron(self, labels, layer, index, row, digits, terms)
+        names = input_names(self.layers, feature_names(self.model))
+        return neuron(self, names, layer, index, row=row, digits=digits, terms=terms)
 
     def weight(
         self,
@@ -106,27 +151,27 @@ class Trace(Traced):
     ) -> Neuron:
         """Open one weight's step: its gradient, the penalty, the optimizer's moments, its new value.
 
-        index: its place in the array `name`, from 0: (1, 0) is w₂₁.
+        index: of the number in the array `name`, from 0: (1, 0) is w₂₁.
         """
-        return weight(self, layer, index, name, 0, digits, terms)
+        return weight(self, layer, index, name, digits=digits, terms=terms)
 
     def inputs(self, row: int = 0) -> tuple[GivenColumn, ...]:
-        """Return a row column by column, in its own units and category names, with the inputs it became."""
-        return columns_of(self.model, self.given, self._from.batch.x, row)
+        """Return the columns of a row in the units of the data, each with the inputs that it becomes."""
+        return columns_of(self.model, self.given, self._start.batch.x, row)
 
     def answers(self, row: int = 0) -> tuple[Answer, ...]:
-        """Return what leaves the network for a row by class, label or target, in the target's own unit."""
+        """Return the outputs for a row by class, label or target, in the unit of the target."""
         return answers_of(self.model, self, row)
 
     @property
     def prediction(self) -> np.ndarray:
-        """What the loss makes of the logits times the model's temperature, as prediction does."""
+        """The output with the model's temperature, as prediction computes it."""
         with precision(self.dtype):
             logits = jnp.asarray(self.model.temperature * self.logits, self.dtype)
             return np.asarray(self.loss_function.output(logits))
 
     def check(self) -> Check:
-        """Compare every gradient with `jax.grad`: by all parameters, each layer's output, and the input.
+        """Compare all gradients with `jax.grad`: by the parameters, by every layer's output, by the input.
 
         Raises
         ------
@@ -134,40 +179,48 @@ class Trace(Traced):
         """
         if self.target is None:
             raise DataError("Without a target there is no gradient to check: give y to gn.trace.")
-        taken = self._from
+        start = self._start
         with precision(self.dtype):
-            found = automatic(taken.state, taken.batch, self.penalties, form=taken.form)
-            params, outputs, d_input = jax.tree.map(np.asarray, found)
+            gradients = automatic(start.state, start.batch, self.penalties, form=start.form)
+            params, outputs, d_input = jax.tree.map(np.asarray, gradients)
         return compared(self, self.model.network, params, outputs, d_input)
 
-    def to_columns(self, what: str = "neurons") -> dict[str, np.ndarray]:
-        """Return a table as columns of equal length: "layers", "neurons" or "weights".
+    def to_columns(self, table: str = "neurons") -> dict[str, np.ndarray]:
+        """Return a table as columns of equal length.
 
-        - "layers": a row a layer, with the norm of each array.
-        - "neurons": a row a layer, row and neuron: output and d_output = dL/d(output); first the inputs.
-        - "weights": a row a number that the optimizer moves: value, gradient, penalty, update, effective
-          rate, new value and moments. neuron: its first index; input: the others as one, -1 if there is none.
+        table: one of
+
+        - "layers": one row for each layer, with the norms of its arrays.
+        - "neurons": one row for each layer, row and neuron: output and d_output = dL/d(output). The network's
+          inputs come first.
+        - "weights": one row for each number that the optimizer moves: value, gradient, penalty, update,
+          effective rate, new value and moments. neuron: its first index; input: its other indices as one
+          number, -1 if there are none.
+
+        Raises
+        ------
+        ConfigurationError: there is no such table.
         """
-        return table_of(self, what)
+        return table_of(self, table)
 
-    def to_frame(self, what: str = "neurons", backend: str | None = None) -> Any:
-        """Return a table (see `to_columns`) as a data frame: of pandas, polars or pyarrow.
+    def to_frame(self, table: str = "neurons", backend: str | None = None) -> Any:
+        """Return a table (see `to_columns`) as a data frame.
 
-        backend: one of these names; None: the first that is installed.
+        backend: "pandas", "polars" or "pyarrow". Default: the first of them that is installed.
 
         Raises
         ------
         ConfigurationError: no library for data frames is installed, or there is no such table.
         """
-        return frame_of(self.to_columns(what), backend)
+        return frame_of(self.to_columns(table), backend)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold, arrays as lists."""
-        given = [{**c._asdict()} for c in self.inputs()] if self.rows == 1 else None
+        """Return the trace as plain values that JSON can hold, arrays as lists."""
+        given = [column._asdict() for column in self.inputs()] if self.rows == 1 else None
         return {**as_plain(self), "member": self.member, "notes": list(self.notes), "given": given}
 
     def to_json(self) -> str:
-        """Return `to_dict` as JSON; what is infinite or undefined is null there."""
+        """Return `to_dict` as JSON; infinite and undefined numbers become null."""
         return json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False)
 
     def __str__(self) -> str:
@@ -195,30 +248,30 @@ def trace(
 ) -> Trace:
     """Take one step of training on rows x with targets y, and return every number of it.
 
-    The model stays as it is.
+    The model itself does not change.
 
-    L = sum(w · l) / sum(w) + l1 · sum |W| + l2 / 2 · sum W²; the way there, back by the chain rule, and the
-    optimizer's step, all by the layers' own `forward` and `backward` and by training's own code.
+    L = sum(w · l) / sum(w) + l1 · sum |W| + l2 / 2 · sum W². The forward pass, the backward pass and the
+    optimizer's step are computed by the layers' own `forward` and `backward` and by training's own code.
 
     Main arguments
     --------------
     model: a `gn.Model`, a fitted estimator, or a `gn.Run`. Of a run it is the step that training would take
-        next on these rows: from the last parameters, with its optimizer and moments, penalties and dropout.
+        next on these rows: from its last parameters, with its optimizer, moments, penalties and dropout.
     x: rows as the model takes them: numbers, pictures, a table; or a single row, such as {"age": 44, ...}.
-    y: their targets as in training. None: the forward pass alone.
-    optimizer: an optimizer or its name. Default: the run's or the estimator's, else gn.SGD(0.01).
+    y: their targets, as in training. None: the forward pass alone.
+    optimizer: an optimizer or its name. Default: that of the run or estimator, else gn.SGD(0.01).
 
     Other arguments
     ---------------
-    l1, l2: strengths of the penalties. Default: the run's or the estimator's, else 0.
-    sample_weight: one number a row.
+    l1, l2: strengths of the penalties. Default: those of the run or estimator, else 0.
+    sample_weight: one number for each row.
     member: which of the networks that predict together, from 0.
-    train: dropout and batch norm as in training (True, default) or as in prediction.
-    seed: of dropout's masks. Default: those that the run would draw next, else 0.
-    dtype: "float32" or "float64" to compute in. Default: the model's.
+    train: dropout and batch norm work as in training (True, default) or as in prediction.
+    seed: of dropout's masks. Default: the masks that the run would draw next, else 0.
+    dtype: "float32" or "float64", for the computation. Default: the model's.
 
-    The temperature (see `gn.EarlyStopping`) is no part of training and so not of the trace: it multiplies the
-    logits in prediction alone, see `Trace.prediction`.
+    The temperature (see `gn.EarlyStopping`) multiplies the logits in prediction only, so it is not part of
+    the trace; `Trace.prediction` includes it.
 
     Raises
     ------
@@ -227,44 +280,73 @@ def trace(
     >>> import glassnet as gn
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
     >>> run = gn.train(gn.Network([gn.Dense(3), "tanh", gn.Dense(2)]), X, y, epochs=1)
-    >>> found = trace(run, X, y)
-    >>> found.layers[0].delta.shape, found.layers[0].dW.shape, bool(found.check())
+    >>> step = trace(run, X, y)
+    >>> step.layers[0].delta.shape, step.layers[0].dW.shape, bool(step.check())
     ((4, 3), (3, 2), True)
     """
     source = source_of(model)
-    found = source.model
+    traced = source.model
+    dtype = dtype or traced.dtype
+    _check(traced, member, dtype)
+    penalty = _penalty(source, l1, l2)
+    with precision(dtype):
+        rows = as_rows(traced, x)
+        batch = batch_of(replace(traced, dtype=dtype), rows, y, sample_weight)
+        state, optimizer = start_of(source, optimizer, member, seed, dtype)
+        form = Form(traced.network.skeleton(), traced.loss, bool(train), any(map(float, penalty)))
+        recorded = record(state, optimizer, batch, penalty, form=form)
+        traits = spread_traits(traced.network, state.params)
+        factors = jax.tree.map(lambda t: t.factor, traits, is_leaf=lambda t: isinstance(t, Trait))
+        layers = layer_traces(traced.network, state, recorded, factors)
+        output = np.asarray(traced.loss.output(recorded.logits))
+    step = None if batch.y is None else _optimizer_step(optimizer, state, recorded)
+    return Trace(
+        layers=layers,
+        logits=np.asarray(recorded.logits),
+        output=output,
+        target=batch.y,
+        sample_weight=batch.weight,
+        loss_function=traced.loss,
+        loss=None if batch.y is None else float(recorded.loss),
+        penalties=penalty,
+        penalty=float(recorded.penalty or 0),
+        step=step,
+        train=bool(train),
+        dtype=dtype,
+        model=traced,
+        given=rows,
+        member=member,
+        notes=tuple(notes_on(source, layers, batch, step, member=member, train=bool(train))),
+        _start=_Start(state, batch, form),
+    )
+
+
+def _check(model: Model, member: int, dtype: str) -> None:
     check_count("member", member, 0)
-    if member >= found.members:
+    if member >= model.members:
         raise ConfigurationError(
-            f"member is {member}, but {found.members} network{'s' * (found.members > 1)} predict here:"
-            f" give one from 0 to {found.members - 1}."
+            f"member is {member}, but the model has {model.members}"
+            f" network{'s' * (model.members > 1)}: give one from 0 to {model.members - 1}."
         )
-    dtype = dtype or found.dtype
     if dtype not in ("float32", "float64"):
         raise ConfigurationError(f"dtype is {dtype!r}, but it must be 'float32' or 'float64'.")
-    strengths = zip(source.penalty, (l1, l2), strict=True)
-    penalty = Penalty(*(own if given is None else given for own, given in strengths))
+
+
+def _penalty(source: Source, l1: float | None, l2: float | None) -> Penalty:
+    """Return the penalties given, or those of the training where there are none."""
+    penalty = Penalty(
+        source.penalty.l1 if l1 is None else l1, source.penalty.l2 if l2 is None else l2
+    )
     for name, strength in penalty._asdict().items():
         check_range(name, strength, 0, np.inf)
-    with precision(dtype):
-        rows = as_rows(found, x)
-        batch = batch_of(replace(found, dtype=dtype), rows, y, sample_weight)
-        state, moves = start_of(source, optimizer, member, seed, dtype)
-        form = Form(found.network.skeleton(), found.loss, bool(train), any(map(float, penalty)))
-        recorded = record(state, moves, batch, penalty, form=form)
-        traits = spread_traits(found.network, state.params)
-        factors = jax.tree.map(lambda t: t.factor, traits, is_leaf=lambda t: isinstance(t, Trait))
-        layers = layer_traces(found.network, state, recorded, factors)
-        output = np.asarray(found.loss.output(recorded.logits))
-    step, loss = None, None
-    if batch.y is not None:
-        loss = float(recorded.loss)
-        rate = float(rate_at(getattr(moves, "learning_rate", np.nan), state.step))
-        finite = bool(np.isfinite(loss) and np.isfinite(recorded.norm))
-        step = Taken(moves, rate, int(state.step) + 1, float(recorded.norm), finite)
-    notes = tuple(notes_on(source, layers, batch, step, moves, member, bool(train)))
-    return Trace(
-        layers, np.asarray(recorded.logits), output, batch.y, batch.weight, found.loss, loss, penalty,
-        float(recorded.penalty or 0), step, bool(train), dtype, found, rows, member, notes,
-        _Taken(state, batch, form),
-    )  # fmt: skip
+    return penalty
+
+
+def _optimizer_step(optimizer: Any, state: TrainState, recorded: RecordedStep) -> OptimizerStep:
+    return OptimizerStep(
+        optimizer=optimizer,
+        rate=float(rate_at(getattr(optimizer, "learning_rate", np.nan), state.step)),
+        number=int(state.step) + 1,
+        norm=float(recorded.norm),
+        finite=bool(np.isfinite(recorded.loss) and np.isfinite(recorded.norm)),
+    )
