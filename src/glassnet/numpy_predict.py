@@ -411,4 +411,4 @@ def loads(data: bytes) -> Predictor:
         }
         return Predictor(record, tensors)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise ValueError(f"This is no usable glassnet model file: {error!r}") from None
+        raise ValueError(f"This is not a usable glassnet model file: {error!r}") from None

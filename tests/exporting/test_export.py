@@ -35,8 +35,9 @@ from glassnet.exporting import onnx_layers
 from glassnet.exporting.export import OUTPUTS, export, graph_of, onnx_inputs
 from glassnet.exporting.onnx_columns import sample
 from glassnet.exporting.onnx_layers import WRITERS
+from glassnet.models.layer_records import LOSS_TYPES
 from glassnet.models.model import Model
-from glassnet.models.model_file import LOSS_TYPES, load, save
+from glassnet.models.model_file import load, save
 from glassnet.nn.activations import ACTIVATIONS, Identity, LeakyReLU
 from glassnet.nn.augmentation import RandomShift
 from glassnet.nn.embeddings import Embedding, Periodic, Scale
@@ -79,7 +80,9 @@ def model_of(network: Network, in_shape: tuple[int, ...], seed: int = 0, **given
     with precision(dtype):
         params, state, _ = network.init(gn.keys.key(0), in_shape)
     given.setdefault("loss", MeanSquaredError())
-    return Model(network, drawn(params), drawn(state), in_shape=in_shape, **given)
+    return Model(
+        network=network, params=drawn(params), layer_state=drawn(state), in_shape=in_shape, **given
+    )
 
 
 class Exported:
@@ -624,7 +627,7 @@ def test_damaged_files_are_no_models(tmp_path: Path) -> None:
         later,
         b"\x02\0\0\0\0\0\0\0{}",
     ):
-        with pytest.raises(ValueError, match="no usable glassnet model file"):
+        with pytest.raises(ValueError, match="not a usable glassnet model file"):
             numpy_predict.loads(damaged)
 
 

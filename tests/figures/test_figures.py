@@ -444,7 +444,17 @@ def test_values_over_two_features_and_residuals(values):
     rmse = np.sqrt(np.mean((y - predicted) ** 2))
     assert any(np.allclose(line.get_ydata(), rmse) for line in ax.lines)
     with pytest.raises(gn.ConfigurationError, match="confusion_matrix"):
-        F.residuals(gn.Model(run.model.network, (), (), gn.CrossEntropy(), (2,)), X, y)
+        F.residuals(
+            gn.Model(
+                network=run.model.network,
+                params=(),
+                layer_state=(),
+                loss=gn.CrossEntropy(),
+                in_shape=(2,),
+            ),
+            X,
+            y,
+        )
     with pytest.raises(gn.ConfigurationError, match="residuals"):
         F.confusion_matrix(run, X, y)
 

@@ -33,12 +33,12 @@ from glassnet.models import model_file
 from glassnet.models.model_file import FORMAT, load, save
 from glassnet.nn.layers import Dense
 from glassnet.nn.losses import LOSSES
-from glassnet.nn.network import Network
+from glassnet.nn.network import LAYER_TYPES, Network
 from glassnet.nn.shapes import KNOWN, shapes_of
 from glassnet.storage import tensorfile
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.glassnet"))
-UNUSABLE = "no usable glassnet model file|The model file is damaged"
+UNUSABLE = "not a usable glassnet model file|The model file is damaged"
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_every_version_and_every_layer_has_a_golden_file() -> None:
     kinds = ("labels", "layers", "pictures", "pictures_moved", "table", "values")
     assert {f"{kind}-{number + 1}" for kind in kinds for number in range(FORMAT)} <= names
     text = b"".join(path.read_bytes() for path in GOLDEN).decode("latin-1")
-    assert not [name for name in model_file.LAYER_TYPES if f'"type\\": \\"{name}\\"' not in text]
+    assert not [name for name in LAYER_TYPES if f'"type\\": \\"{name}\\"' not in text]
 
 
 # --- the header -----------------------------------------------------------------------------------
@@ -544,8 +544,8 @@ def test_what_would_be_refused_is_not_written(
     for model, reason in ((undefined, "undefined"), (many, "1001 layers"), (deep, "too deep")):
         with pytest.raises(ConfigurationError, match=f"cannot go into a file.*{reason}"):
             save(model, tmp_path / "m")
-    monkeypatch.setattr(tensorfile, "LARGEST_HEADER", 100)
-    with pytest.raises(ConfigurationError, match=r"cannot go into a file.*100 are the most"):
+    monkeypatch.setattr(tensorfile, "MAX_HEADER", 100)
+    with pytest.raises(ConfigurationError, match=r"cannot go into a file.*at most 100 are allowed"):
         save(SMALL, tmp_path / "m")
     assert os.listdir(tmp_path) == []
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -21,12 +21,14 @@ from glassnet._precision import precision
 from glassnet.encoding.table_encoder import TableEncoder
 from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError, GlassnetError, ModelFormatError
+from glassnet.models import layer_records
+from glassnet.models.layer_records import INITIALIZER_TYPES, LOSS_TYPES
 from glassnet.models.model import Model
 from glassnet.models.model_file import load, save
 from glassnet.nn.activations import ACTIVATIONS, LeakyReLU
 from glassnet.nn.augmentation import RandomShift
 from glassnet.nn.embeddings import Embedding, Periodic, Scale
-from glassnet.nn.initializers import INITIALIZERS, Normal
+from glassnet.nn.initializers import INITIALIZERS, Initializer, Normal
 from glassnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
 from glassnet.nn.losses import LOSSES, CrossEntropy, CustomLoss, Huber
 from glassnet.nn.network import LAYER_TYPES, Network
@@ -69,7 +71,14 @@ def model_of(network: Network, in_shape: tuple[int, ...] = (4,), **settings: Any
         return tuple(drawn(branch) for branch in tree)
 
     loss = settings.pop("loss", CrossEntropy())
-    return Model(network, drawn(params), drawn(state), loss, in_shape, **settings)
+    return Model(
+        network=network,
+        params=drawn(params),
+        layer_state=drawn(state),
+        loss=loss,
+        in_shape=in_shape,
+        **settings,
+    )
 
 
 SMALL = model_of(Network([Dense(3)]), target_encoder=ClassEncoder.fit(np.array(["a", "b", "ç"])))
@@ -263,6 +272,38 @@ def test_what_no_file_can_hold_is_refused_before_anything_is_written(
     with pytest.raises(ConfigurationError):
         save(model, path)
     assert path.read_bytes() == b"the old one" and os.listdir(tmp_path) == ["m.glassnet"]
+
+
+# --- the fields of layers, losses and initializers ---------------------------------------------------
+
+WRONG: dict[Any, list[Any]] = {
+    bool: [1, "yes", None],
+    int: [1.0, True, "3", None, [1], 10**400],
+    float: [True, "1", None, [], float("nan"), 10**400],
+    tuple[int, ...]: [3, None, "3", ["3"], [0], [1.5], [True]],
+    Initializer | str: [3, None, True, []],
+}
+FIELDS = [
+    (types, cls, field.name)
+    for types in (LAYER_TYPES, LOSS_TYPES, INITIALIZER_TYPES)
+    for cls in types.values()
+    if cls is not Network
+    for field in fields(cls)  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("types", "cls", "name"), FIELDS)
+def test_every_field_is_read_by_its_type(types: Any, cls: Any, name: str) -> None:
+    """A layer with a field of a new type needs a row in `FIELD_TYPES`."""
+    example = {bool: True, int: 2, float: 0.5, tuple[int, ...]: (3,), Initializer | str: "he"}
+    required = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING]
+    value = cls(**{field: example[get_type_hints(cls)[field]] for field in required})
+    record = layer_records.describe_object(value, types, "layer")
+    record = json.loads(json.dumps(record))
+    assert layer_records.object_of(record, types, "layer") == value
+    for wrong in WRONG[get_type_hints(cls)[name]]:
+        with pytest.raises(ModelFormatError, match=f"layer.{name} should be"):
+            layer_records.object_of(record | {name: wrong}, types, "layer")
 
 
 # --- reading what is damaged ----------------------------------------------------------------------
@@ -512,7 +553,7 @@ NOT_MODELS = {
 @pytest.mark.parametrize("data", NOT_MODELS.values(), ids=NOT_MODELS)
 def test_what_is_no_model_file_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(data)
-    with pytest.raises(ModelFormatError, match="no usable glassnet model file"):
+    with pytest.raises(ModelFormatError, match="not a usable glassnet model file"):
         load(tmp_path / "m")
 
 

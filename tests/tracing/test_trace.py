@@ -100,7 +100,15 @@ def drawn_case(number: int) -> tuple[gn.Model, Any, Any, dict[str, Any]]:
         target, _ = encode_target(y, loss)
         moved = jax.tree.map(lambda p: np.asarray(p + 0.3 * rng.normal(size=p.shape)), params)
         state = jax.tree.map(lambda s: np.asarray(s, np.float64), state)
-    model = gn.Model(network, moved, state, loss, (WIDTH,), "float64", target_encoder=target)
+    model = gn.Model(
+        network=network,
+        params=moved,
+        layer_state=state,
+        loss=loss,
+        in_shape=(WIDTH,),
+        dtype="float64",
+        target_encoder=target,
+    )
     options: dict[str, Any] = {"seed": number, "train": bool(rng.random() < 0.8)}
     options |= {"l1": 0.01, "l2": 0.1} if rng.random() < 0.4 else {}
     options |= {"sample_weight": rng.uniform(0.2, 2, ROWS)} if rng.random() < 0.3 else {}
@@ -329,7 +337,13 @@ def small_trace(**options: Any) -> gn.Trace:
     )
     target, _ = encode_target([0.5], LOSSES["squared_error"])
     model = gn.Model(
-        net, params, ({},) * 3, LOSSES["squared_error"], (2,), "float64", target_encoder=target
+        network=net,
+        params=params,
+        layer_state=({},) * 3,
+        loss=LOSSES["squared_error"],
+        in_shape=(2,),
+        dtype="float64",
+        target_encoder=target,
     )
     return eager(model, [1.0, 0.0], 0.5, **options)
 
@@ -375,11 +389,11 @@ def test_float32_that_cancels_shows_only_digits_that_are_exact():
     params = ({"W": np.array([[1e4, -1e4]], np.float32), "b": np.array([0.1], np.float32)},)
     target, _ = encode_target([0.5], LOSSES["squared_error"])
     model = gn.Model(
-        gn.Network([gn.Dense(1)]),
-        params,
-        ({},),
-        LOSSES["squared_error"],
-        (2,),
+        network=gn.Network([gn.Dense(1)]),
+        params=params,
+        layer_state=({},),
+        loss=LOSSES["squared_error"],
+        in_shape=(2,),
         target_encoder=target,
     )
     line = str(eager(model, [[1.0, 1.00001]]).neuron(0, 0)["z₁"])

@@ -76,7 +76,9 @@ def last_hidden_layer(model: Model) -> int:
 
     >>> from glassnet.nn.losses import CrossEntropy
     >>> net = Network([Dense(4), "relu", Dense(2)])
-    >>> last_hidden_layer(Model(net, (), (), CrossEntropy(), (3,)))
+    >>> last_hidden_layer(
+    ...     Model(network=net, params=(), layer_state=(), loss=CrossEntropy(), in_shape=(3,))
+    ... )
     1
     """
     dense = [

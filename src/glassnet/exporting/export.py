@@ -27,8 +27,9 @@ from glassnet.errors import ConfigurationError, did_you_mean
 from glassnet.exporting.onnx_columns import column_inputs, feeds, sample, write_features
 from glassnet.exporting.onnx_graph import ELEMENTS, IR_VERSION, ML_OPSET, OPSET, Graph, Value
 from glassnet.exporting.onnx_layers import write_network
+from glassnet.models.layer_records import LOSS_TYPES
 from glassnet.models.model import Model
-from glassnet.models.model_file import LOSS_TYPES, packed
+from glassnet.models.model_file import packed
 from glassnet.nn.layers import Rescale
 from glassnet.nn.losses import BinaryCrossEntropy, CrossEntropy, CustomLoss, Loss
 from glassnet.storage.atomic import write_atomically

@@ -40,7 +40,14 @@ def untrained(
     found, target = MeanSquaredError() if y is None else resolve_loss(loss, y), None
     if y is not None:
         target, _ = encode_target(y, found)
-    return Model(network, params, state, found, tuple(in_shape), target_encoder=target)
+    return Model(
+        network=network,
+        params=params,
+        layer_state=state,
+        loss=found,
+        in_shape=tuple(in_shape),
+        target_encoder=target,
+    )
 
 
 def opened(model: Any) -> Model:

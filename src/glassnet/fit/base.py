@@ -334,7 +334,16 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             raise ConfigurationError(
                 f"network is {network!r}, but it must be a gn.Network, or None."
             )
-        return Model(network, (), (), loss, in_shape, dtype, encoder, target)
+        return Model(
+            network=network,
+            params=(),
+            layer_state=(),
+            loss=loss,
+            in_shape=in_shape,
+            dtype=dtype,
+            encoder=encoder,
+            target_encoder=target,
+        )
 
     @staticmethod
     def _encoded(model: Model, rows: _Rows) -> Data:

@@ -234,7 +234,15 @@ def network_job(
         fresh, out_shape = start(plan, drawn, optimizer, x.shape[1:], key)
         check_output(out_shape, found, target, t)
         state = fresh if state is None else check_state(state, fresh)
-    blueprint = Model(network, (), (), found, x.shape[1:], dtype, target_encoder=target)
+    blueprint = Model(
+        network=network,
+        params=(),
+        layer_state=(),
+        loss=found,
+        in_shape=x.shape[1:],
+        dtype=dtype,
+        target_encoder=target,
+    )
     so_far = (history or History()).until(int(state.epoch))  # one that diverged tells a row more
     return Job(
         blueprint, plan, (key,), (state,), (so_far,), (optimizer,), (Penalty(l1, l2),),

@@ -1,4 +1,4 @@
-"""Writing a file whole: all of it is there or, if anything fails, what was there before."""
+"""Write a file completely, or leave the old one as it was."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from glassnet.errors import DataError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole: beside its place first, then moved there, both forced to the disk.
+    """Write a file to a temporary name in its folder, force it to the disk, and rename it.
 
-    Where a symbolic link points is written, and the link stays. Raises `DataError` where nothing can be
-    written, or where a device, a pipe or a folder stands, which a file would replace.
+    A symbolic link stays, and the file that it points to is written. Raises `DataError` if the file
+    cannot be written, or if `path` is a device, a pipe or a folder.
     """
     path = _regular(path)
     try:
@@ -34,7 +34,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
         raise DataError(
-            f"Cannot write {path}: {error.strerror}. What was there before is untouched."
+            f"Cannot write {path}: {error.strerror}. The old file, if there was one, is untouched."
         ) from None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -43,21 +43,18 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _regular(path: Path) -> Path:
-    """Return the place of a regular file, there already or not yet."""
+    """Return the path with links resolved; it names a regular file, or nothing yet."""
     try:
         real = Path(os.path.realpath(path))
         mode = real.stat().st_mode
     except FileNotFoundError:
         return real
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # a circle of links, a NUL in the name, a file as a folder
+    except (OSError, ValueError) as error:  # a loop of links, a NUL in the name, a file as folder
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"Cannot write {path}: {reason}. Choose another name.") from None
     if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
-        raise DataError(f"Cannot write {path}: it is {what}, which a file would replace.")
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
+        raise DataError(f"Cannot write {path}: it is {kind}, not a file. Choose another name.")
     return real
 
 
@@ -68,13 +65,12 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force a folder's entries to the disk, where the system can."""
+    """Force a folder's entries to the disk if the system can."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
-            with contextlib.suppress(
-                OSError
-            ):  # not every file system can; the file itself is there
+            # not every file system can do this for a folder; the file itself is already on the disk
+            with contextlib.suppress(OSError):
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)

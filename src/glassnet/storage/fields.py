@@ -1,8 +1,7 @@
-"""Reading records of a model file: every field is checked before it is used.
+"""Read the records of a model file and check every field before it is used.
 
-A model file comes from anywhere. So nothing in it is believed: each field has a type, a length and
-a range, stated where it is read, and whatever is off is a `ModelFormatError` and no other
-exception.
+A model file may come from anywhere, so nothing in it is trusted. Each field has a type, a length and a
+range, stated where it is read. Whatever is wrong raises `ModelFormatError` and no other exception.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from glassnet.errors import ModelFormatError
 
 
 def is_integer(value: object) -> bool:
-    """Return whether a value of a JSON document is a whole number (`true` is none).
+    """Return whether a value of a JSON document is a whole number; `true` is not one.
 
     >>> is_integer(3), is_integer(True), is_integer(3.0)
     (True, False, False)
@@ -40,10 +39,10 @@ def is_finite_number(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of one record, to be read one by one, each with a check.
+    """The fields of one record, each read by a method that checks it.
 
-    `of` raises `ModelFormatError` unless the record has exactly the fields it should have; so do
-    the methods when a field is not what they say.
+    `of` raises `ModelFormatError` unless the record has exactly the fields it should have. The other
+    methods raise it if a field is not what they return.
 
     >>> fields = Fields.of({"clip": True, "scale": [1.0, 2]}, "numeric", {"clip", "scale"})
     >>> fields.flag("clip"), fields.numbers("scale", length=2)
@@ -65,7 +64,7 @@ class Fields:
         return cls(spec, where)
 
     def refuse(self, name: str, wanted: str) -> NoReturn:
-        """Raise `ModelFormatError`: the field is not what was wanted."""
+        """Raise `ModelFormatError`, because a field is not what it should be."""
         damaged(f"{self.where}.{name}", wanted, self.values[name])
 
     def flag(self, name: str) -> bool:
@@ -76,10 +75,10 @@ class Fields:
         return value
 
     def text(self, name: str, choices: Collection[str] | None = None) -> str:
-        """Return a field that is a text, of a closed set of choices if given."""
+        """Return a field that is text, and one of the choices if any are given."""
         value = self.values[name]
         if not isinstance(value, str):
-            self.refuse(name, "a text")
+            self.refuse(name, "text")
         if choices is not None and value not in choices:
             self.refuse(name, f"one of {', '.join(choices)}")
         return value
@@ -106,24 +105,24 @@ class Fields:
         return tuple(float(item) for item in value)
 
     def flags(self, name: str, length: int) -> tuple[bool, ...]:
-        """Return a field that is a list of so many true and false."""
+        """Return a field that is a list of true and false, of this length."""
         value = self.items(name, length)
         if not all(isinstance(item, bool) for item in value):
             self.refuse(name, f"a list of {length} true or false")
         return tuple(value)
 
     def texts(self, name: str, choices: Collection[str] | None = None) -> tuple[str, ...]:
-        """Return a field that is a list of texts, no two the same."""
+        """Return a field that is a list of different texts, each one of the choices if any are given."""
         value = self.items(name)
         if not all(isinstance(item, str) for item in value) or len(set(value)) < len(value):
             self.refuse(name, "a list of different texts")
         if choices is not None and not set(value) <= set(choices):
-            self.refuse(name, f"a list of some of {', '.join(choices)}")
+            self.refuse(name, f"a list with no texts but {', '.join(choices)}")
         return tuple(value)
 
 
 def damaged(where: str, wanted: str, seen: object) -> NoReturn:
-    """Raise `ModelFormatError`: at this place of the model file stands something else."""
+    """Raise `ModelFormatError`: the field `where` holds something other than what was wanted."""
     shown = repr(seen)
     if len(shown) > 80:
         shown = shown[:77] + "..."

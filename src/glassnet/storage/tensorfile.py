@@ -1,15 +1,15 @@
-"""Tensor files: safetensors read without belief, the header first and arrays only when they are wanted.
+"""Read safetensors files that may be hostile: check the header first, then read arrays on demand.
 
     8 bytes      n, the length of the header
     n bytes      the header, JSON: {"name": {"dtype", "shape", "data_offsets"}, "__metadata__": {...}}
     the rest     the arrays, one after the other, without gaps
 
-safetensors' own reader takes names that stand twice, unknown fields and unknown types, and it copies
-all arrays before anything about them is known. So the header is read here: what it says must account
-for every byte of the file, and no array is made before its shape is the one that was expected.
+The reader of the safetensors package accepts repeated names, unknown fields and unknown types, and it
+copies all arrays before their shapes can be checked. Therefore the header is read here: it must account
+for every byte of the file, and an array is made only after its shape was checked.
 
-Sizes are bounded before JSON becomes objects, since a list of lists takes some thirty times the memory
-of its text: a header has at most 16 MiB and a million items.
+The size of a header is limited to 16 MiB and a million values before it is parsed, because a list of
+lists takes about thirty times the memory of its text.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ import numpy as np
 from glassnet.errors import DataError, ModelFormatError, did_you_mean
 from glassnet.storage.fields import is_integer
 
-LARGEST_HEADER = 1 << 24  # bytes
-MOST_ITEMS = 1_000_000  # values in one JSON document, whose objects take some 100 bytes each
-DEEPEST_JSON = 200  # lists and records in one another: what prints them calls itself once a level
-LONGEST_NUMBER = 400  # digits; 1e308 written out has 309, and far more take time to read
-MOST_AXES = 8
+MAX_HEADER = 1 << 24  # bytes
+MAX_ITEMS = 1_000_000  # values in one JSON document; each takes about 100 bytes of memory
+MAX_JSON_DEPTH = 200  # nested lists and records; printing them takes one call per level
+MAX_DIGITS = 400  # of a number: 1e308 written out has 309, and very long ones are slow to read
+MAX_AXES = 8
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What the header says of one array: its type, its shape and where it begins, in bytes."""
+    """An array as the header describes it: type, shape, and the byte at which it begins."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -48,7 +48,7 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """The bytes that it takes."""
+        """The size of the array in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -56,7 +56,7 @@ class Entry:
 class TensorFile:
     """The checked header of a tensor file, and the file to read its arrays from.
 
-    size: of the whole file in bytes. metadata: texts by name. entries: arrays by name.
+    size: bytes of the whole file. metadata: texts by name. entries: arrays by name.
     """
 
     file: BufferedIOBase
@@ -66,28 +66,28 @@ class TensorFile:
 
     @classmethod
     def of(cls, file: BufferedIOBase, size: int) -> TensorFile:
-        """Read the header of a file of so many bytes; raises `ModelFormatError`."""
+        """Read the header of a file of `size` bytes; raises `ModelFormatError`."""
         start = file.read(9)
         if len(start) < 9 or start[8:] != b"{":
             refuse("it does not start like one")
         length = int.from_bytes(start[:8], "little")
         if length > size - 8:
             refuse("it is cut short")
-        if length > LARGEST_HEADER:
-            refuse(f"a header of {length} bytes, where {LARGEST_HEADER} are the most")
+        if length > MAX_HEADER:
+            refuse(f"a header of {length} bytes, but at most {MAX_HEADER} are allowed")
         header = strict_json(b"{" + file.read(length - 1))
         metadata = header.pop("__metadata__", {})
         texts = isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())
         if not texts:
-            refuse("its metadata are no texts")
+            refuse("its metadata are not texts")
         return cls(file, size, metadata, _entries(header, 8 + length, size))
 
     def read(self, name: str) -> np.ndarray:
-        """Return one array, in memory of its own; raises `ModelFormatError` if the file has shrunk."""
+        """Return a copy of one array; raises `ModelFormatError` if the file has become shorter."""
         entry = self.entries[name]
         array = np.empty(entry.shape, entry.dtype)
         self.file.seek(entry.begin)
-        view = array.reshape(-1).view(np.uint8).data  # its bytes, to be filled in place
+        view = array.reshape(-1).view(np.uint8).data  # the bytes of `array`, filled by readinto
         while len(view):
             count = self.file.readinto(view)
             if not count:
@@ -98,14 +98,16 @@ class TensorFile:
 
 @contextmanager
 def open_tensors(path: Path) -> Iterator[TensorFile]:
-    """Open a regular file, and nothing that could block or never end; raises as `TensorFile.of` does.
+    """Open a regular file as a tensor file.
 
     Raises
     ------
-    DataError: there is no such file, it is a folder, a device or a pipe, or it cannot be read.
+    DataError: the file does not exist, is a folder, a device or a pipe, or cannot be read.
+    ModelFormatError: it is not a tensor file.
     """
     try:
-        # a pipe would wait for its writer; what is opened, and not what the name stood for, is looked at
+        # O_NONBLOCK: opening a pipe would wait for its writer. The check is on the opened file, because
+        # the name may meanwhile stand for another one.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", getattr(os, "O_BINARY", 0)))
         with os.fdopen(handle, "rb", closefd=True) as file:
             status = os.fstat(handle)
@@ -124,23 +126,23 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
 
 def _not_a_file(path: Path) -> str:
     near = did_you_mean(path.name, os.listdir(path.parent)) if path.parent.is_dir() else ""
-    seen = "is a folder or no regular file" if path.exists() else "does not exist"
+    seen = "is a folder or not a regular file" if path.exists() else "does not exist"
     return f"The model file {path} {seen}.{near}"
 
 
 def _entries(header: dict[str, Any], start: int, size: int) -> dict[str, Entry]:
-    """Return the arrays of a header, which must fill the file from `start` on, each byte once."""
+    """Return the arrays of a header, which must cover each byte from `start` to the end once."""
     entries, ends = {}, []
     for name, fields in header.items():
         if not isinstance(fields, dict) or set(fields) != {"dtype", "shape", "data_offsets"}:
-            refuse(f"the array {name[:50]!r} lacks a field or has one too many")
+            refuse(f"the array {name[:50]!r} has a field too few or too many")
         dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
         if not isinstance(dtype, str) or dtype not in DTYPES:
-            refuse(f"the array {name[:50]!r} is of type {str(dtype)[:20]!r}")
-        if not _are_sizes(shape) or len(shape) > MOST_AXES:
+            refuse(f"the array {name[:50]!r} has type {str(dtype)[:20]!r}")
+        if not _are_sizes(shape) or len(shape) > MAX_AXES:
             refuse(f"the array {name[:50]!r} has no usable shape")
         if not _are_sizes(offsets) or len(offsets) != 2:
-            refuse(f"the array {name[:50]!r} has no usable place")
+            refuse(f"the array {name[:50]!r} has no usable offsets")
         entry = Entry(DTYPES[dtype], tuple(shape), start + offsets[0])
         if offsets[1] - offsets[0] != entry.size:
             refuse(f"the array {name[:50]!r} has {entry.size} bytes at {offsets}")
@@ -164,15 +166,15 @@ def strict_json(text: str | bytes) -> Any:
 
     Raises
     ------
-    ModelFormatError: anything else, a document of too many or too deeply nested values.
+    ModelFormatError: not such a document, or one with too many or too deeply nested values.
     """
     counts = (
         [text.count(mark) for mark in ",[{"]
         if isinstance(text, str)
         else [text.count(mark) for mark in (b",", b"[", b"{")]
     )
-    if sum(counts) > MOST_ITEMS:
-        refuse(f"more than {MOST_ITEMS} values in one record")
+    if sum(counts) > MAX_ITEMS:
+        refuse(f"more than {MAX_ITEMS} values in one record")
     try:
         document = json.loads(
             text,
@@ -185,16 +187,16 @@ def strict_json(text: str | bytes) -> Any:
         refuse("records nested too deep")
     except ModelFormatError:
         raise
-    except ValueError as error:  # no JSON, or no UTF-8
-        refuse(f"no JSON: {str(error)[:100]}")
+    except ValueError as error:  # not JSON, or not UTF-8
+        refuse(f"not JSON: {str(error)[:100]}")
     _check_depth(document)
     return document
 
 
 def _check_depth(document: Any) -> None:
-    """Refuse deep documents, without calling itself."""
+    """Refuse deeply nested documents, without recursion."""
     level = [document]
-    for _ in range(DEEPEST_JSON):
+    for _ in range(MAX_JSON_DEPTH):
         branches = [b for b in level if isinstance(b, dict | list) and b]
         if not branches:
             return
@@ -203,11 +205,11 @@ def _check_depth(document: Any) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; one with a name twice is refused, since readers differ in which they take."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        refuse("a name stands twice")
-    return found
+    """Return a JSON object; a repeated name is refused, because readers differ in which one they take."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        refuse("a name occurs twice")
+    return fields
 
 
 def _constant(text: str) -> NoReturn:
@@ -222,15 +224,15 @@ def _float(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    if len(text) > LONGEST_NUMBER:
+    if len(text) > MAX_DIGITS:
         refuse(f"a number of {len(text)} digits")
     return int(text)
 
 
-def refuse(what: str) -> NoReturn:
-    """Raise `ModelFormatError`, what was seen printable whatever the file holds."""
-    seen = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in what)
+def refuse(fault: str) -> NoReturn:
+    """Raise `ModelFormatError` with this fault, escaped where the file holds unprintable characters."""
+    printable = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in fault)
     raise ModelFormatError(
-        f"This is no usable glassnet model file ({seen}). Use another copy of it, or train the model"
-        " again."
+        f"This is not a usable glassnet model file ({printable}). Use another copy of it, or train the"
+        " model again."
     )

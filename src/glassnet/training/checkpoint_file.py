@@ -17,7 +17,7 @@ import numpy as np
 
 from glassnet.errors import ConfigurationError, ModelFormatError
 from glassnet.storage.fields import Fields, is_finite_number, is_integer
-from glassnet.storage.tensorfile import LARGEST_HEADER, strict_json
+from glassnet.storage.tensorfile import MAX_HEADER, strict_json
 from glassnet.training.divergence import Trouble
 from glassnet.training.history import History
 from glassnet.training.snapshot import Standing
@@ -101,7 +101,7 @@ def _arrays_and_record(data: bytes) -> tuple[dict[str, np.ndarray], Any]:
     from safetensors.numpy import load
 
     size = int.from_bytes(data[:8], "little")
-    if len(data) < 10 or size > min(LARGEST_HEADER, len(data) - 8):
+    if len(data) < 10 or size > min(MAX_HEADER, len(data) - 8):
         damaged("it is cut short, or something else")
     header = strict_json(data[8 : 8 + size])
     record = strict_json(header["__metadata__"][KEY])

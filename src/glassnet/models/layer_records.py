@@ -1,0 +1,129 @@
+"""Describe layers, losses and initializers as JSON records, and read such records back.
+
+A record is the name of a type and the fields of the object: `{"type": "Dropout", "rate": 0.1}`. The
+names of types come from closed tables, so that a record can name no other class, and no code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+
+from glassnet.errors import ConfigurationError
+from glassnet.nn.initializers import INITIALIZERS, Initializer
+from glassnet.nn.layers import Layer
+from glassnet.nn.losses import LOSSES, Loss
+from glassnet.nn.network import LAYER_TYPES, Network
+from glassnet.storage.fields import Fields, damaged, is_finite_number, is_integer
+from glassnet.storage.tensorfile import refuse
+
+MAX_DEPTH = 64  # of networks inside networks
+
+LOSS_TYPES: dict[str, type[Loss]] = {type(loss).__name__: type(loss) for loss in LOSSES.values()}
+INITIALIZER_TYPES: dict[str, type[Any]] = {type(i).__name__: type(i) for i in INITIALIZERS.values()}
+
+
+def describe_layer(layer: Layer) -> dict[str, Any]:
+    """Return a layer as strict JSON values; a network with its layers inside.
+
+    >>> from glassnet.nn.layers import Dense
+    >>> describe_layer(Dense(4))
+    {'type': 'Dense', 'units': 4, 'initializer': 'he', 'bias': True}
+    """
+    if isinstance(layer, Network):
+        return {"type": "Network", "layers": [describe_layer(part) for part in layer]}
+    return describe_object(layer, LAYER_TYPES, "layer")
+
+
+def describe_object(value: Any, types: Mapping[str, type[Any]], role: str) -> dict[str, Any]:
+    """Return a dataclass of one of the known types as its type's name and its fields."""
+    name = type(value).__name__
+    if types.get(name) is not type(value):
+        raise ConfigurationError(
+            f"A {role} of your own ({name}) cannot go into a model file, which holds no code."
+            " Keep the script that makes the network, or pickle the model for your own use."
+        )
+    fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    fields = {k: v.item() if isinstance(v, np.generic) else v for k, v in fields.items()}
+    nested = {
+        key: describe_object(field, INITIALIZER_TYPES, "initializer")
+        for key, field in fields.items()
+        if dataclasses.is_dataclass(field)
+    }
+    return {"type": name} | fields | nested
+
+
+def layer_of(record: Any, depth: int) -> Layer:
+    """Return a layer of the closed table of layers."""
+    if depth > MAX_DEPTH:
+        refuse("networks nested too deep")
+    if isinstance(record, dict) and record.get("type") == "Network":
+        parts = Fields.of(record, "network", ("type", "layers")).items("layers")
+        return Network([layer_of(part, depth + 1) for part in parts])
+    layer: Layer = object_of(record, LAYER_TYPES, "layer")
+    return layer
+
+
+class FieldType(NamedTuple):
+    """How a field of a layer, loss or initializer is read: what it should be, a test, and the value."""
+
+    description: str
+    accepts: Callable[[Any], bool]
+    convert: Callable[[Any], Any]
+
+
+def object_of(record: Any, types: Mapping[str, type[Any]], role: str) -> Any:
+    """Return an object of one of the known types, its fields checked by its own constructor too."""
+    if not isinstance(record, dict) or record.get("type") not in types:
+        refuse(f"an unknown {role}")
+    cls = types[record["type"]]
+    field_types = _field_types(cls)
+    Fields.of(record, role, ("type", *field_types))
+    values = {}
+    for name, field_type in field_types.items():
+        if not field_type.accepts(record[name]):
+            damaged(f"{role}.{name}", field_type.description, record[name])
+        values[name] = field_type.convert(record[name])
+    return cls(**values)
+
+
+def _is_sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(is_integer(size) and size > 0 for size in value)
+
+
+def _initializer_of(value: Any) -> Any:
+    """Return the name of an initializer as it is, or the initializer that a record describes."""
+    return value if isinstance(value, str) else object_of(value, INITIALIZER_TYPES, "initializer")
+
+
+# by the annotation of the field; a new kind of field is a new row
+FIELD_TYPES: dict[Any, FieldType] = {
+    bool: FieldType("true or false", lambda value: isinstance(value, bool), bool),
+    int: FieldType("a whole number", lambda v: is_integer(v) and is_finite_number(v), int),
+    float: FieldType("a finite number", is_finite_number, float),
+    tuple[int, ...]: FieldType("a list of positive whole numbers", _is_sizes, tuple),
+    Initializer | str: FieldType(
+        "the name or record of an initializer",
+        lambda value: isinstance(value, str | dict),
+        _initializer_of,
+    ),
+}
+
+
+def _field_types(cls: type[Any]) -> dict[str, FieldType]:
+    """Return the types of a dataclass's fields; those of known classes are looked up once."""
+    if cls not in _FIELDS:
+        hints = get_type_hints(cls)
+        _FIELDS[cls] = {f.name: FIELD_TYPES[hints[f.name]] for f in dataclasses.fields(cls)}
+    return _FIELDS[cls]
+
+
+# Filled on import, because evaluating annotations compiles them, and reading a file compiles nothing.
+_FIELDS: dict[type[Any], dict[str, FieldType]] = {}
+for _types in (LAYER_TYPES, LOSS_TYPES, INITIALIZER_TYPES):
+    for _cls in _types.values():
+        if _cls is not Network:
+            _field_types(_cls)
