@@ -171,15 +171,15 @@ def field(
     [
         ({"guess": 0, "linear": 0.5, "boosting": 0.6, NETWORK: 0.8}, NETWORK, "yes",
          "Use the network: accuracy 0.9 against 0.8 for model boosting, the best of the simpler models,"
-         " for 9.0 s of fitting instead of 0.10 s."),
+         " fitted in 9.0 s instead of 0.10 s."),
         ({"guess": 0, "linear": 0.5, "boosting": 0.52, NETWORK: 0.54}, "linear", "undecided",
          "Use model linear, not the network: it is simpler, and the network's lead, accuracy 0.77 against"
-         " 0.75, is within the noise of 200 rows (about 310 would tell)."),
+         " 0.75, is within the noise of 200 rows (about 310 rows would decide it)."),
         ({"guess": 0, "linear": 0.5, "boosting": 0.8, NETWORK: 0.6}, "boosting", "no",
-         "it is better, accuracy 0.9 against 0.8, in 0.10 s of fitting instead of 9.0 s"),
+         "it is better, accuracy 0.9 against 0.8, fitted in 0.10 s instead of 9.0 s"),
         ({"guess": 0, "linear": 0.5, NETWORK: 0.5001}, "linear", "no", "the network is no better"),
         ({"guess": 0, "linear": -0.1, NETWORK: -0.2}, GUESS, "no", "Use no model: nothing beats"),
-        ({"guess": 0, "linear": 0.02, NETWORK: 0.04}, GUESS, "no", "is real, about 310 would show it"),
+        ({"guess": 0, "linear": 0.02, NETWORK: 0.04}, GUESS, "no", "is real, about 310 rows would show it"),
         ({"guess": 0, "linear": 0.5}, "linear", "absent", "Use model linear: accuracy 0.75 against 0.5"),
         ({"guess": 0, NETWORK: 0.5}, NETWORK, "yes", "for model guess"),
     ],

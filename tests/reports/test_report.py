@@ -26,7 +26,7 @@ from glassnet.evaluation.evaluation import Evaluation, evaluate
 from glassnet.evaluation.single_split import baselines, verdict_of, with_baselines
 from glassnet.evaluation.suspicions import Suspicion
 from glassnet.fit.estimators import NeuralClassifier, NeuralRegressor
-from glassnet.reports.facts import Source
+from glassnet.reports.facts import ReportContent
 from glassnet.reports.mistakes import confusion
 from glassnet.reports.network import network as network_section
 from glassnet.reports.report import SECTIONS, Facts, report_html
@@ -434,7 +434,7 @@ def test_the_diagram_is_there_where_members_have_as_many_hidden_neurons_as_there
     """Weights of members have an axis more: the neurons of a hidden layer are not its inputs."""
     X, y = datasets.load_iris(return_X_y=True)
     fit = NeuralClassifier(hidden=(4,), members=2, epochs=2, random_state=0).fit(X, y)
-    drawing = network_section(Source(fit.model_, History(), outcome("flowers")[1], FACTS))
+    drawing = network_section(ReportContent(fit.model_, History(), outcome("flowers")[1], FACTS))
     shown = re.findall("<text[^>]*>([^<]*)</text>", drawing.split("</svg>")[0])
     assert shown[shown.index("inputs") + 1] == "16" and "x₁₆" in shown  # of four columns' waves
 

@@ -1,4 +1,4 @@
-"""Comparison: what `compare` found, as plain records, as a table for the terminal, and for machines."""
+"""The result of `compare`: as records, as a table for the terminal, and as JSON."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ SHOWN: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "log_loss"),
     "regression": ("rmse", "mae"),
 }
-"""The scores that tables show beside the share explained."""
-TITLES = {"accuracy": "accuracy", "log_loss": "log-loss", "rmse": "RMSE", "mae": "MAE"}
+"""The scores that tables show next to the share explained."""
+SCORE_TITLES = {"accuracy": "accuracy", "log_loss": "log-loss", "rmse": "RMSE", "mae": "MAE"}
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How one model did, a value a fold in the order of the folds.
+    """The results of one model, with one value per fold.
 
-    title, about: what it is called, and what it is.
-    errors: the mean error of the fold's test rows (`verdicts.row_errors`), which decides.
-    scores: scikit-learn's, by name. fit_seconds: encoding included, for a network also compiling.
-    predict_seconds: per 1 000 rows. bytes: of all arrays that the fitted model keeps.
-    fitted_on: how many of a fold's training rows it was fitted on, None: all.
+    title, about: its name, and what it is.
+    errors: the mean error of the fold's test rows (`verdicts.row_errors`), by which models are compared.
+    scores: scikit-learn's scores, by name. fit_seconds: including the encoding, and for a network the
+    compilation. predict_seconds: per 1 000 rows. bytes: of all arrays that the fitted model keeps.
+    fitted_on: the number of a fold's training rows that it was fitted on; None: all.
     """
 
     title: str
@@ -53,7 +53,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Curve:
-    """Learning curves: the share explained after so many training rows.
+    """Learning curves: the share explained over the number of training rows.
 
     rows: the numbers of training rows. explained: by model, (sizes, folds). sentence: whether more rows
     would help.
@@ -66,12 +66,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` returns.
+    """The result of `compare`.
 
-    task, rows, columns: of the data. folds, repeats: as planned; each standing has those done.
+    task, rows, columns: of the data. folds, repeats: as planned; a standing has only the folds done.
     standings: by key ("guess", "linear", "tree", "neighbours", "boosting", "network"), simplest first.
-    verdict: which model to use, and why. curve: None unless asked for.
-    seconds: that all took. notes: what was left out, a sentence each.
+    verdict: which model to use, and why. curve: None unless it was asked for.
+    seconds: the total time. notes: sentences that say what was left out. interrupted: by the user.
     """
 
     task: Task
@@ -88,22 +88,23 @@ class Comparison:
 
     @property
     def splits(self) -> int:
-        """The folds over all repeats, as planned."""
+        """The planned number of folds in all repeats."""
         return self.folds * self.repeats
 
     def explained(self, key: str) -> Values:
-        """Return the share that a model explains, by fold: 1 - error / mean error of the guess."""
+        """Return the share that a model explains in each fold: 1 - error / mean error of the guess."""
         return np.asarray(1 - self.standings[key].errors / self.standings[GUESS].errors.mean())
 
     def difference(self, first: str, second: str) -> Difference:
-        """Return how much more the first model explains than the second, with its 95 % interval.
+        """Return how much more the first model explains than the second, with the 95 % interval.
 
-        Paired over the folds that both did, corrected for what the folds share (`paired_folds`).
+        The difference is paired over the folds that both models did, and corrected for the training rows
+        that folds share (`paired_folds`).
         """
         return difference(self.standings, first, second, self.folds)
 
     def best_simpler(self) -> str | None:
-        """Return the key of the best model that is simpler than the network, None if there is none."""
+        """Return the key of the best model that is simpler than the network; None if there is none."""
         keys = [key for key in self.standings if key not in (GUESS, NETWORK)]
         return max(keys, key=lambda key: self.explained(key).mean(), default=None)
 
@@ -118,9 +119,9 @@ class Comparison:
             "verdict": vars(self.verdict),
             "models": {key: self._model(key) for key in self.standings},
             "differences": [
-                {"first": a, "second": b, **_known(self.difference(a, b))}
-                for place, a in enumerate(self.standings)
-                for b in list(self.standings)[:place]
+                {"first": a, "second": b, **_finite(self.difference(a, b))}
+                for index, a in enumerate(self.standings)
+                for b in list(self.standings)[:index]
             ],
             "learning_curve": None
             if self.curve is None
@@ -135,17 +136,17 @@ class Comparison:
         }
 
     def _model(self, key: str) -> dict[str, Any]:
-        found = self.standings[key]
-        by_fold = {"explained": self.explained(key), **found.scores}
+        standing = self.standings[key]
+        by_fold = {"explained": self.explained(key), **standing.scores}
         return {
-            "title": found.title,
-            "about": found.about,
+            "title": standing.title,
+            "about": standing.about,
             "scores": {name: float(values.mean()) for name, values in by_fold.items()},
             "folds": {name: values.tolist() for name, values in by_fold.items()},
-            "fit_seconds": float(found.fit_seconds.mean()),
-            "predict_seconds_per_1000_rows": float(np.median(found.predict_seconds)),
-            "bytes": found.bytes,
-            "fitted_on": found.fitted_on,
+            "fit_seconds": float(standing.fit_seconds.mean()),
+            "predict_seconds_per_1000_rows": float(np.median(standing.predict_seconds)),
+            "bytes": standing.bytes,
+            "fitted_on": standing.fitted_on,
         }
 
     def __str__(self) -> str:
@@ -153,16 +154,16 @@ class Comparison:
         head = f"{self.task.capitalize()}, {self.rows} rows, {times}, {self.seconds:.1f} s"
         names = [name for name in SHOWN[self.task] if name in self.standings[GUESS].scores]
         lead = [] if NETWORK not in self.standings else ["network's lead [95 %]"]
-        heads = ["model", *(TITLES[name] for name in names), "explained", *lead]
+        heads = ["model", *(SCORE_TITLES[name] for name in names), "explained", *lead]
         table = [[*heads, "fit", "predict 1000", "memory"]]
-        for key, found in self.standings.items():
-            cells = [found.title.removeprefix("the ")]
-            cells += [plus_minus(found.scores[name]) for name in names]
+        for key, standing in self.standings.items():
+            cells = [standing.title.removeprefix("the ")]
+            cells += [plus_minus(standing.scores[name]) for name in names]
             cells.append(plus_minus(self.explained(key), share=True))
             if lead:
                 cells.append("" if key == NETWORK else signed(self.difference(NETWORK, key)))
-            predicting = seconds(float(np.median(found.predict_seconds)))
-            cells += [seconds(float(found.fit_seconds.mean())), predicting, size(found.bytes)]
+            predicting = seconds(float(np.median(standing.predict_seconds)))
+            cells += [seconds(float(standing.fit_seconds.mean())), predicting, size(standing.bytes)]
             table.append(cells)
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [
@@ -173,15 +174,15 @@ class Comparison:
         return "\n".join([head, *lines, *self.notes, *curve, self.verdict.sentence])
 
 
-def _known(found: Difference) -> dict[str, float | None]:
-    """Return a difference with None for what a single fold cannot tell: JSON has no infinity."""
-    return {k: v if np.isfinite(v) else None for k, v in found._asdict().items()}
+def _finite(difference: Difference) -> dict[str, float | None]:
+    """Return a difference with None for infinite bounds, which JSON cannot hold."""
+    return {k: v if np.isfinite(v) else None for k, v in difference._asdict().items()}
 
 
 def difference(
     standings: Mapping[str, Standing], first: str, second: str, folds: int
 ) -> Difference:
-    """Return how much more of the guess's error the first model removes than the second."""
+    """Return how much more the first model explains than the second."""
     a, b = standings[first].errors, standings[second].errors
     both = min(len(a), len(b))
     scale = standings[GUESS].errors.mean()
@@ -189,7 +190,7 @@ def difference(
 
 
 def field_of(standings: Mapping[str, Standing], folds: int, rows: int) -> Field:
-    """Return what a verdict is made from; models with fewer than two folds are left out."""
+    """Return the models to choose from: those that were tested on at least two folds."""
     counted = {key: s for key, s in standings.items() if len(s.errors) > 1}
     scale = standings[GUESS].errors.mean()
     explained = {key: float(1 - s.errors.mean() / scale) for key, s in counted.items()}
@@ -208,20 +209,21 @@ def field_of(standings: Mapping[str, Standing], folds: int, rows: int) -> Field:
     )
 
 
-def curve_text(found: Comparison) -> str:
+def curve_text(comparison: Comparison) -> str:
     """Return the learning curves as a table for the terminal."""
-    assert found.curve is not None
+    assert comparison.curve is not None
     lines = [
-        "explained after training rows".ljust(30) + "".join(f"{n:>9}" for n in found.curve.rows)
+        "explained after training rows".ljust(30)
+        + "".join(f"{n:>9}" for n in comparison.curve.rows)
     ]
-    for key, values in found.curve.explained.items():
-        title = found.standings[key].title.removeprefix("the ")
+    for key, values in comparison.curve.explained.items():
+        title = comparison.standings[key].title.removeprefix("the ")
         lines.append(f"  {title}".ljust(30) + "".join(f"{v:>9.3f}" for v in values.mean(axis=1)))
     return "\n".join(lines)
 
 
 def plus_minus(values: Values, share: bool = False) -> str:
-    """Return a mean with the standard deviation over the folds; a share always in three decimals.
+    """Return a mean with the standard deviation over the folds; a share always has three decimals.
 
     >>> plus_minus(np.array([0.9, 0.92]))
     '0.910 ± 0.014'
@@ -233,19 +235,19 @@ def plus_minus(values: Values, share: bool = False) -> str:
     return f"{mean:.3g} ± {deviation:.2g}"
 
 
-def signed(found: Difference) -> str:
+def signed(difference: Difference) -> str:
     """Return a difference with its sign and its interval.
 
     >>> signed(Difference(0.01, -0.02, 0.04, 0.2))
     '+0.010 [-0.020, +0.040]'
     """
-    if not np.isfinite(found.low):
-        return f"{found.mean:+.3f} [one fold]"
-    return f"{found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    if not np.isfinite(difference.low):
+        return f"{difference.mean:+.3f} [one fold]"
+    return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
 def size(count: float) -> str:
-    """Return a number of bytes in words.
+    """Return a number of bytes with its unit.
 
     >>> size(96), size(20_480), size(5_000_000)
     ('96 B', '20 kB', '5.0 MB')

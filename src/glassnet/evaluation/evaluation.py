@@ -1,4 +1,4 @@
-"""Evaluate a model on new rows: what it predicts, and how that compares with the truth."""
+"""Evaluate a model on new rows by comparing its predictions with the truth."""
 
 from __future__ import annotations
 

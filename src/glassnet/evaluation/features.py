@@ -1,4 +1,4 @@
-"""Encode rows for the simple models: numbers without clipping, pictures as rows of pixels."""
+"""Encode rows for the simple models, with numbers unclipped and pictures as rows of pixels."""
 
 from __future__ import annotations
 

@@ -1,34 +1,36 @@
-"""Verdicts: which model to use, and why, in one sentence; the statistics and the words of all comparisons.
+"""Decide which model to use, and say why in one sentence.
 
-What decides is the error of each row: the squared error of a value, (ŷ - y)², or of a class's
-probabilities, Σ (p - [class is true])² (Brier, 1950). Against the error of a guess that ignores all
-columns it gives the share explained, 1 - error / error of the guess: R² on new rows for values, the
-Brier skill score for classes; 0 is the guess, 1 is perfect. Accuracy does not decide, because it is blind
-where one class is frequent (every model may say "no" and still tell who is likelier to leave), and
-log-loss does not, because a single probability of 0 makes it infinite. Both are shown.
+Models are compared by the error of each row: the squared error of a value, (ŷ - y)², or of the class
+probabilities, Σ (p - [class is true])² (Brier, 1950). Divided by the error of a guess that ignores all
+columns, it gives the share explained, 1 - error / error of the guess: R² on new rows for values, the
+Brier skill score for classes. 0 is as good as the guess, 1 is perfect.
+
+Accuracy and log-loss are shown, but do not decide. Where one class is frequent, accuracy is blind: all
+models may answer "no", and still differ in whom they call more likely to leave. Log-loss becomes
+infinite with a single wrong probability of 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.05
-"""Of all tests, two-sided: intervals hold the truth in 95 of 100 cases."""
-WORTH, OF_THE_REST, LEAST = 0.01, 0.1, 0.001
-"""A more complex model has to explain a hundredth more of what the best one explains, or a tenth of what the
-simpler one leaves unexplained; and a thousandth of all in any case."""
+"""Of all tests, two-sided: intervals contain the true value in 95 of 100 cases."""
+MIN_SHARE_OF_BEST, MIN_SHARE_OF_REST, MIN_LEAD = 0.01, 0.1, 0.001
+"""How much more a complex model has to explain: a hundredth of what the best model explains, or a tenth of
+what the simpler model leaves unexplained; and in any case a thousandth."""
 GUESS, NETWORK = "guess", "network"
 GUESSES = {
     "classification": "guessing the most frequent class",
     "labels": "guessing the most frequent labels",
     "regression": "guessing the mean",
 }
-"""Task -> what the guess is called."""
+"""Task -> the name of the guess."""
 TITLES = {
     "linear": "the linear model",
     "tree": "the small tree",
@@ -36,15 +38,16 @@ TITLES = {
     "boosting": "gradient boosting",
     NETWORK: "the network",
 }
-"""Key -> what every other model is called, the simplest first."""
+"""Key -> the name of each other model, the simplest first."""
 
 Answer = Literal["yes", "no", "undecided", "absent"]
 
 
 class Difference(NamedTuple):
-    """A mean difference with its 95 % interval, and the chance p to see as much if there were none.
+    """A mean difference with its 95 % interval and its p-value.
 
-    p is one-sided: small where the first of the two is better.
+    p is the probability of a difference at least as large if the models were equally good. It is
+    one-sided: small where the first of the two models is better.
     """
 
     mean: float
@@ -56,13 +59,13 @@ class Difference(NamedTuple):
 def paired_folds(differences: ArrayLike, ratio: float) -> Difference:
     """Return the mean of fold-by-fold differences with the corrected resampled t interval.
 
-    With J differences d of variance s², mean(d) ± t(J - 1) · s · √(1 / J + ratio), where `ratio` is a
-    fold's test rows over its training rows: folds share most of their training rows, so that the
-    usual √(1 / J) would be far too sure (Nadeau & Bengio, 2003, Machine Learning 52, 239-281).
-    A single fold tells nothing: the interval is infinite.
+    For J differences d of variance s²: mean(d) ± t(J - 1) · s · √(1 / J + ratio), where `ratio` is a
+    fold's test rows divided by its training rows. Folds share most of their training rows, so the usual
+    √(1 / J) would give intervals that are far too narrow (Nadeau & Bengio, 2003, Machine Learning 52,
+    239-281). The interval of a single fold is infinite.
 
-    >>> found = paired_folds([0.02, 0.04, 0.03, 0.05, 0.01], ratio=0.25)
-    >>> [round(value, 4) for value in found]
+    >>> difference = paired_folds([0.02, 0.04, 0.03, 0.05, 0.01], ratio=0.25)
+    >>> [round(value, 4) for value in difference]
     [0.03, 0.0006, 0.0594, 0.0237]
     """
     d = np.asarray(differences, dtype=np.float64)
@@ -72,10 +75,11 @@ def paired_folds(differences: ArrayLike, ratio: float) -> Difference:
 def paired_rows(differences: ArrayLike) -> Difference:
     """Return the mean of row-by-row differences on one set of test rows with its t interval.
 
-    It speaks of these two fitted models; that training rows, too, were drawn by chance it leaves out.
+    The interval is about these two fitted models; it leaves out that the training rows are a random
+    sample, too.
 
-    >>> found = paired_rows([0.2, 0.4, 0.3, 0.5, 0.1])
-    >>> [round(value, 4) for value in found]
+    >>> difference = paired_rows([0.2, 0.4, 0.3, 0.5, 0.1])
+    >>> [round(value, 4) for value in difference]
     [0.3, 0.1037, 0.4963, 0.0066]
     """
     d = np.asarray(differences, dtype=np.float64)
@@ -83,7 +87,7 @@ def paired_rows(differences: ArrayLike) -> Difference:
 
 
 def _interval(d: NDArray[np.float64], factor: float) -> Difference:
-    from scipy import stats  # lazily: it takes a moment to import
+    from scipy import stats  # lazily: slow to import
 
     mean = float(d.mean()) if len(d) else np.nan
     if len(d) < 2:
@@ -99,10 +103,10 @@ def _interval(d: NDArray[np.float64], factor: float) -> Difference:
 def row_errors(
     truth: NDArray[np.generic], predicted: NDArray[np.generic], proba: NDArray[np.generic] | None
 ) -> NDArray[np.float64]:
-    """Return what decides: the squared error of each row (n,), of its probabilities where there are any.
+    """Return the squared error of each row (n,), of its probabilities if there are any.
 
-    truth: codes of classes (n,) with proba (n, classes); labels (n, labels) with proba (n, labels); or
-    values (n,) or (n, targets).
+    truth: class codes (n,) with proba (n, classes); labels (n, labels) with proba (n, labels); or
+    values (n,) or (n, targets), whose errors are averaged over the targets.
 
     >>> row_errors(np.array([0, 1]), np.array([0, 0]), np.array([[0.8, 0.2], [0.8, 0.2]])).round(2)
     array([0.08, 1.28])
@@ -123,17 +127,17 @@ def row_errors(
 
 @dataclass(frozen=True)
 class Field:
-    """Models to choose from.
+    """The models to choose from, all by key.
 
     Parameters
     ----------
-    titles: what each is called, the simplest first, the guess before all: that order decides between
-        models that the data cannot tell apart.
-    explained: the share that each explains.
+    titles: the name of each model, the guess first, then from simple to complex: of models that the data
+        cannot tell apart, the first is chosen.
+    explained: the share that each model explains.
     difference: (a, b) -> how much more a explains than b.
-    shown: for each the scores to show, by name.
-    seconds: to fit each once; may be empty.
-    rows: how many rows the differences were taken on. noun: what these are called.
+    shown: the scores to show of each model, by name.
+    seconds: the time to fit each model once; may be empty.
+    rows: the number of rows that the differences were measured on. noun: what to call these rows.
     """
 
     titles: Mapping[str, str]
@@ -146,24 +150,24 @@ class Field:
 
     @property
     def counted(self) -> str:
-        """The rows in words."""
+        """The number of rows in words, such as "100 test rows"."""
         return f"{_count(self.rows)} {self.noun}{'' if self.rows == 1 else 's'}"
 
     def leads(self, first: str, second: str) -> bool:
-        """Return whether the first model explains more by what is worth speaking of (see `WORTH`)."""
+        """Return whether the first model explains more by what matters (see `MIN_SHARE_OF_BEST`)."""
         best, other = max(0.0, *self.explained.values()), self.explained[second]
-        least = max(LEAST, min(WORTH * best, OF_THE_REST * (1 - other)))
+        least = max(MIN_LEAD, min(MIN_SHARE_OF_BEST * best, MIN_SHARE_OF_REST * (1 - other)))
         return self.explained[first] - other > least
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to do.
+    """Which model to use, and why.
 
-    use: the model to use; "guess": none. network: whether it should be the network: "yes", "no",
-    "undecided" (it leads a simpler model, but the data cannot tell), "absent" (it did not get its turn).
+    use: the key of the model; "guess": none. network: whether to use the network: "yes", "no",
+    "undecided" (it leads a simpler model, but that may be chance), "absent" (it was not tested).
     beats_guess: the models that beat guessing. network_beats: the models that the network beats.
-    rows_needed: about how many rows would tell, where the data cannot.
+    rows_needed: about how many rows would decide a lead that may be chance; None if there is none.
     """
 
     sentence: str
@@ -175,21 +179,21 @@ class Verdict:
 
 
 def verdict(field: Field) -> Verdict:
-    """Return which model to use: the simplest that no more complex one beats.
+    """Return which model to use: the simplest one that no more complex one beats.
 
-    A model beats a simpler one if it explains more by what is worth it (`WORTH`) and the one-sided
-    test says so at 2.5 %, corrected for the number of models tested against that one (Holm, 1979).
-    A model that does not beat the guess is not considered. So on pure noise some model is called better
-    than guessing in about one of forty data sets, and the network, which has to beat them all, in fewer.
+    A model beats a simpler one if it explains more by an amount that matters (`MIN_SHARE_OF_BEST`) and a
+    one-sided test is significant at 2.5 %, corrected for the number of models tested against the simpler
+    one (Holm, 1979). A model that does not beat the guess is not considered. So on pure noise, some model
+    is said to beat guessing in about one of forty data sets, and the network in fewer.
     """
     beats_guess = beating(field, GUESS, [key for key in field.titles if key != GUESS])
     use = GUESS
-    for place, key in enumerate(beats_guess):
-        if not beating(field, key, beats_guess[place + 1 :]):
+    for index, key in enumerate(beats_guess):
+        if not beating(field, key, beats_guess[index + 1 :]):
             use = key
             break
     simpler = [key for key in field.titles if key != NETWORK]
-    over = [key for key in simpler if NETWORK in field.titles and beating(field, key, [NETWORK])]
+    beaten = [key for key in simpler if NETWORK in field.titles and beating(field, key, [NETWORK])]
     rival = _rival(field, use)
     needed = None if rival is None else rows_needed(field.rows, field.difference(rival, use))
     answer: Answer = "no"
@@ -199,43 +203,43 @@ def verdict(field: Field) -> Verdict:
         answer = "yes"
     elif rival == NETWORK and use != GUESS:
         answer = "undecided"
-    found = Verdict("", use, answer, tuple(beats_guess), tuple(over), needed)
-    words = {GUESS: _no_model, NETWORK: _network}.get(use, _simpler_model)
-    return Verdict(words(field, found, rival), *list(vars(found).values())[1:])
+    choice = Verdict("", use, answer, tuple(beats_guess), tuple(beaten), needed)
+    sentence_of = {GUESS: _no_model, NETWORK: _network}.get(use, _simpler_model)
+    return replace(choice, sentence=sentence_of(field, choice, rival))
 
 
 def beating(field: Field, simple: str, others: Sequence[str]) -> list[str]:
     """Return those of the others that beat a simpler model (Holm's step-down at 2.5 %)."""
     tests = {key: field.difference(key, simple).p for key in others}
-    found = []
+    significant = []
     for done, key in enumerate(sorted(tests, key=lambda key: tests[key])):
         if tests[key] * (len(tests) - done) > LEVEL / 2:
             break
-        found.append(key)
-    return [key for key in others if key in found and field.leads(key, simple)]
+        significant.append(key)
+    return [key for key in others if key in significant and field.leads(key, simple)]
 
 
 def _rival(field: Field, use: str) -> str | None:
-    """Return the best of the more complex models whose lead over the chosen one may be chance."""
+    """Return the best of the more complex models, if it leads the chosen one by what may be chance."""
     keys = list(field.titles)
     later = keys[keys.index(use) + 1 :]
     best = max(later, key=lambda key: field.explained[key], default=None)
     return best if best is not None and field.leads(best, use) else None
 
 
-def rows_needed(rows: int, found: Difference) -> int | None:
-    """Return about how many rows would tell a lead of this size from chance, in two digits.
+def rows_needed(rows: int, lead: Difference) -> int | None:
+    """Return about how many rows would distinguish a lead of this size from chance, to two digits.
 
-    The half width of an interval shrinks as 1 / √rows: rows · (half width / lead)². None where the lead
-    is not positive, or the number more than a thousand times the rows.
+    The half-width of an interval shrinks as 1 / √rows, so it is rows · (half-width / lead)². None if
+    the lead is not positive, or if it would take more than about a thousand times the rows.
 
     >>> rows_needed(200, Difference(0.01, -0.03, 0.05, 0.3)), rows_needed(200, Difference(-0.1, -1, 1, 0.9))
     (3200, None)
     """
-    half = (found.high - found.low) / 2
-    if not found.mean > 0 or not np.isfinite(half) or half > 30 * found.mean:
+    half_width = (lead.high - lead.low) / 2
+    if not lead.mean > 0 or not np.isfinite(half_width) or half_width > 30 * lead.mean:
         return None
-    needed = max(rows * (half / found.mean) ** 2, rows * 1.1)
+    needed = max(rows * (half_width / lead.mean) ** 2, rows * 1.1)
     return int(float(f"{needed:.1e}"))
 
 
@@ -252,17 +256,17 @@ SCORE_WORDS = {
 LOWER_IS_BETTER = ("log_loss", "rmse", "mae")
 
 
-def _no_model(field: Field, found: Verdict, rival: str | None) -> str:
+def _no_model(field: Field, choice: Verdict, rival: str | None) -> str:
     sentence = f"Use no model: nothing beats {field.titles[GUESS]} beyond chance in {field.counted}"
-    if rival is not None and found.rows_needed is not None:
+    if rival is not None and choice.rows_needed is not None:
         sentence += (
             f"; if the lead of {field.titles[rival]} ({against(field, rival, GUESS)}) is real,"
-            f" about {_count(found.rows_needed)} would show it"
+            f" about {_count(choice.rows_needed)} rows would show it"
         )
     return sentence + "."
 
 
-def _network(field: Field, found: Verdict, rival: str | None) -> str:
+def _network(field: Field, choice: Verdict, rival: str | None) -> str:
     simpler = [key for key in field.titles if key != NETWORK]
     best = max(simpler, key=lambda key: field.explained[key])
     sentence = f"Use the network: {against(field, NETWORK, best)} for {field.titles[best]}"
@@ -271,23 +275,23 @@ def _network(field: Field, found: Verdict, rival: str | None) -> str:
     return sentence + _price(field, NETWORK, best) + "."
 
 
-def _simpler_model(field: Field, found: Verdict, rival: str | None) -> str:
-    title = field.titles[found.use]
+def _simpler_model(field: Field, choice: Verdict, rival: str | None) -> str:
+    title = field.titles[choice.use]
     if NETWORK in field.titles:
-        parts = [f"Use {title}, not the network: {_why_not(field, found.use)}"]
+        parts = [f"Use {title}, not the network: {_why_not(field, choice.use)}"]
     else:
-        worse = GUESS if len(found.beats_guess) == 1 else _best_but(field, found.use)
-        parts = [f"Use {title}: {against(field, found.use, worse)} for {field.titles[worse]}"]
+        worse = GUESS if len(choice.beats_guess) == 1 else _best_but(field, choice.use)
+        parts = [f"Use {title}: {against(field, choice.use, worse)} for {field.titles[worse]}"]
     if rival not in (None, NETWORK):
-        parts.append(_within_noise(field, str(rival), found.use))
-    if found.use != "linear" and "linear" in found.network_beats:
-        both = "both beat" if beating(field, "linear", [found.use]) else "the network beats"
-        parts.append(f"{both} the linear model ({_one(field, NETWORK, 'linear')})")
+        parts.append(_within_noise(field, str(rival), choice.use))
+    if choice.use != "linear" and "linear" in choice.network_beats:
+        winners = "both beat" if beating(field, "linear", [choice.use]) else "the network beats"
+        parts.append(f"{winners} the linear model ({_one(field, NETWORK, 'linear')})")
     return "; ".join(parts) + "."
 
 
 def _why_not(field: Field, use: str) -> str:
-    """Return why it is the simpler model and not the network."""
+    """Return why to use the simpler model rather than the network."""
     if field.leads(NETWORK, use):
         return f"it is simpler, and {_within_noise(field, NETWORK, use)}"
     if field.difference(NETWORK, use).high < 0 and field.leads(use, NETWORK):
@@ -299,14 +303,14 @@ def _why_not(field: Field, use: str) -> str:
 
 
 def _within_noise(field: Field, rival: str, use: str) -> str:
-    """Return that a model's lead may be chance, and how many rows would tell."""
+    """Return that a model's lead may be chance, and how many rows would decide it."""
     title = "the network's lead" if rival == NETWORK else f"the lead of {field.titles[rival]}"
     needed = rows_needed(field.rows, field.difference(rival, use))
-    more = "" if needed is None else f" (about {_count(needed)} would tell)"
-    sure = f"within the noise of {field.counted}"
+    more = "" if needed is None else f" (about {_count(needed)} rows would decide it)"
+    doubt = f"within the noise of {field.counted}"
     if field.difference(rival, use).low > 0:
-        sure = f"not sure enough among so many models in {field.counted}"
-    return f"{title}, {against(field, rival, use)}, is {sure}{more}"
+        doubt = f"not significant among so many models in {field.counted}"
+    return f"{title}, {against(field, rival, use)}, is {doubt}{more}"
 
 
 def _best_but(field: Field, use: str) -> str:
@@ -315,9 +319,10 @@ def _best_but(field: Field, use: str) -> str:
 
 
 def against(field: Field, first: str, second: str) -> str:
-    """Return both models' scores in words, by the first score that orders them as what decides does.
+    """Return the scores of two models in words, such as "accuracy 0.9 against 0.8".
 
-    Accuracy is understood by all, but need not agree with the probabilities' error.
+    The score is the first one shown that orders the models as the share explained does: accuracy is
+    easiest to understand, but may disagree.
     """
     name = _telling(field, first, second)
     a, b = (field.shown[key][name] for key in (first, second))
@@ -333,7 +338,7 @@ def _one(field: Field, first: str, second: str) -> str:
 
 
 def _telling(field: Field, first: str, second: str) -> str:
-    """Return the score to show two models by."""
+    """Return the name of the score by which to show two models."""
     ahead = field.explained[first] > field.explained[second]
     names = [n for n in field.shown[first] if n in field.shown[second] and n in SCORE_WORDS]
     for name in names:
@@ -344,11 +349,11 @@ def _telling(field: Field, first: str, second: str) -> str:
 
 
 def _price(field: Field, first: str, second: str) -> str:
-    """Return what the first model costs beside the second, where that was measured."""
+    """Return the fitting times of two models in words, if they were measured."""
     if not {first, second} <= set(field.seconds):
         return ""
     a, b = field.seconds[first], field.seconds[second]
-    return f", {'for' if a > b else 'in'} {seconds(a)} of fitting instead of {seconds(b)}"
+    return f", fitted in {seconds(a)} instead of {seconds(b)}"
 
 
 def seconds(value: float) -> str:

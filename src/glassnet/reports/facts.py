@@ -46,7 +46,7 @@ class Facts:
     diagnosis: Diagnosis | None = None
 
 
-class Source(NamedTuple):
+class ReportContent(NamedTuple):
     """What every section is made from; the history of a model from a file is empty."""
 
     model: Model

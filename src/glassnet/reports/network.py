@@ -9,13 +9,13 @@ from glassnet.errors import ConfigurationError
 from glassnet.figures.diagrams import network as diagram
 from glassnet.figures.opened import columns, opened
 from glassnet.models.model import Model
-from glassnet.reports.facts import Source
+from glassnet.reports.facts import ReportContent
 from glassnet.reports.mistakes import figure
 
 MOST_NEURONS = 8
 
 
-def diagnosis(source: Source) -> str:
+def diagnosis(source: ReportContent) -> str:
     """Return what keeps the network from learning, why, and which parameter to change."""
     found = source.facts.diagnosis
     if found is None:
@@ -42,7 +42,7 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def network(source: Source) -> str:
+def network(source: ReportContent) -> str:
     """Return the network as a diagram and as a table of layers, and what was trained on what."""
     model, history = source.model, source.history
     head, *lines, total = model.network.summary(model.in_shape).split("\n")

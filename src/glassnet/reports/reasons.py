@@ -21,7 +21,7 @@ from glassnet.explain.examples import prototypes
 from glassnet.explain.importance import Importance, permutation_importance
 from glassnet.explain.rows import as_text
 from glassnet.models.model import Model
-from glassnet.reports.facts import Source
+from glassnet.reports.facts import ReportContent
 from glassnet.reports.mistakes import figure
 
 FEWEST_ROWS = 10
@@ -34,7 +34,7 @@ MAPPED = 200
 MOST_CLASSES = 12
 
 
-def relied_on(source: Source) -> str:
+def relied_on(source: ReportContent) -> str:
     """Return how much each column matters, or for pictures which pixels, and each class's typical one."""
     evaluation = source.evaluation
     if evaluation.X is None or len(evaluation.y_true) < FEWEST_ROWS:
@@ -47,7 +47,7 @@ def relied_on(source: Source) -> str:
 # ------------------------------------------------------------------------------------- of columns
 
 
-def _importance(source: Source) -> str:
+def _importance(source: ReportContent) -> str:
     model, evaluation = source.model, source.evaluation
     columns = _width(evaluation)
     if columns > MOST_COLUMNS:
@@ -105,7 +105,7 @@ def _ranked(found: Importance) -> str:
 # ------------------------------------------------------------------------------------- of pictures
 
 
-def _pixels(source: Source) -> str:
+def _pixels(source: ReportContent) -> str:
     X = np.asarray(source.evaluation.X)
     rows = X[np.unique(np.linspace(0, len(X) - 1, MAPPED).astype(int))]
     found = _attributed(source.model, rows)
@@ -125,7 +125,7 @@ def _pixels(source: Source) -> str:
     return paragraph(said) + bullets(pictures, "gallery")
 
 
-def _prototypes(source: Source) -> str:
+def _prototypes(source: ReportContent) -> str:
     """Return the most typical picture of each class, and which of its pixels speak for the class."""
     evaluation = source.evaluation
     classes = evaluation.classes
@@ -155,7 +155,7 @@ def _prototypes(source: Source) -> str:
 # -------------------------------------------------------------------------------------- of mistakes
 
 
-def spoke_for(source: Source, places: NDArray[np.intp]) -> list[str] | None:
+def spoke_for(source: ReportContent, places: NDArray[np.intp]) -> list[str] | None:
     """Return for some test rows, as HTML each, what spoke for the prediction against the truth.
 
     Where the prediction is right: against the class next to it. None: that cannot be explained.

@@ -1,6 +1,6 @@
 """Report: a trained model and its test on one HTML page that opens anywhere, without a network.
 
-A section is one function from a `Source` to HTML ("": it is left out) and one row of `SECTIONS`.
+A section is one function from a `ReportContent` to HTML ("": it is left out) and one row of `SECTIONS`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from glassnet.display.html import (
 from glassnet.evaluation.evaluation import Evaluation
 from glassnet.models.model import Model
 from glassnet.reports import mistakes
-from glassnet.reports.facts import Facts, Source
+from glassnet.reports.facts import Facts, ReportContent
 from glassnet.reports.inputs import described_inputs
 from glassnet.reports.network import diagnosis, network
 from glassnet.reports.reasons import relied_on, spoke_for
@@ -47,7 +47,7 @@ class Section(NamedTuple):
 
     key: str
     heading: str
-    body: Callable[[Source], str]
+    body: Callable[[ReportContent], str]
 
 
 def report_html(model: Model, history: History, evaluation: Evaluation, facts: Facts) -> str:
@@ -68,7 +68,7 @@ def report_html(model: Model, history: History, evaluation: Evaluation, facts: F
     >>> html.startswith("<!DOCTYPE html>"), "http://" in html, "https://" in html
     (True, False, False)
     """
-    source = Source(model, history, evaluation, facts)
+    source = ReportContent(model, history, evaluation, facts)
     written = [(key, heading, body(source)) for key, heading, body in SECTIONS]
     title = f"{facts.target or 'the target'} from {facts.title or 'data'}"
     header = (
@@ -79,7 +79,7 @@ def report_html(model: Model, history: History, evaluation: Evaluation, facts: F
     return page(f"Report: {title}", header, [part for part in written if part[2]])
 
 
-def _learned(source: Source) -> str:
+def _learned(source: ReportContent) -> str:
     """Return what was learned from what, in a sentence of HTML."""
     model, facts = source.model, source.facts
     parameters = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(model.params))
@@ -106,7 +106,7 @@ def _learned(source: Source) -> str:
 # ---------------------------------------------------------------------------------------- learning
 
 
-def learning(source: Source) -> str:
+def learning(source: ReportContent) -> str:
     """Return the curves of loss and metrics, training and validation, and the best epoch."""
     history = source.history
     if not history.n_epochs:
@@ -151,12 +151,12 @@ def _curve(history: History, column: str) -> str:
 # ---------------------------------------------------------------------------- errors and examples
 
 
-def errors(source: Source) -> str:
+def errors(source: ReportContent) -> str:
     """Return where the test went wrong, by task."""
     return mistakes.errors(source.evaluation, source.targets)
 
 
-def examples(source: Source) -> str:
+def examples(source: ReportContent) -> str:
     """Return the test rows that were predicted worst."""
     return mistakes.examples(
         source.evaluation, source.facts.test_rows, lambda places: spoke_for(source, places)
@@ -166,7 +166,7 @@ def examples(source: Source) -> str:
 # -------------------------------------------------------------------------------------------- data
 
 
-def data(source: Source) -> str:
+def data(source: ReportContent) -> str:
     """Return the split, what is suspicious, and how each column enters the network."""
     facts = source.facts
     parts = []
@@ -185,7 +185,7 @@ def data(source: Source) -> str:
 # ------------------------------------------------------------------------------------ use, versions
 
 
-def use(source: Source) -> str:
+def use(source: ReportContent) -> str:
     """Return how to predict with the model, by the command and in Python."""
     file = clean(source.facts.model_file) or "MODEL.glassnet"
     proba = "" if source.evaluation.task == "regression" else "\nmodel.predict_proba(X)"
@@ -205,7 +205,7 @@ def use(source: Source) -> str:
     )
 
 
-def versions(source: Source) -> str:
+def versions(source: ReportContent) -> str:
     """Return what the report was made with."""
     found = {"Python": python_version()}
     for package in PACKAGES:

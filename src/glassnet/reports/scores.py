@@ -19,7 +19,7 @@ from glassnet.display.html import (
 )
 from glassnet.evaluation.single_split import verdict_of
 from glassnet.evaluation.suspicions import Suspicion
-from glassnet.reports.facts import Source
+from glassnet.reports.facts import ReportContent
 
 
 class Score(NamedTuple):
@@ -52,7 +52,7 @@ MODELS = {
 SHARES = ("accuracy", "subset_accuracy")
 
 
-def result(source: Source) -> str:
+def result(source: ReportContent) -> str:
     """Return the verdict, the headline score of each model as a card, and all scores."""
     evaluation = source.evaluation
     if not evaluation.scores:
@@ -73,14 +73,14 @@ def result(source: Source) -> str:
     )
 
 
-def _caption(source: Source) -> str:
+def _caption(source: ReportContent) -> str:
     if source.trained:
         return "Scores on the test rows, which no model has seen"
     rows = counted(len(source.evaluation.y_true), "row")
     return f"Scores on {rows} of {name(source.facts.title)}"
 
 
-def _at_training(source: Source) -> str:
+def _at_training(source: ReportContent) -> str:
     """Return the scores that the model's file tells of its test after training, if it does."""
     info, names = source.model.info, list(source.evaluation.scores)
     stored = info.get("baselines")
