@@ -33,8 +33,7 @@ from glassnet.models import model_file
 from glassnet.models.model_file import FORMAT, load, save
 from glassnet.nn.layers import Dense
 from glassnet.nn.losses import LOSSES
-from glassnet.nn.network import LAYER_TYPES, Network
-from glassnet.nn.shapes import KNOWN, shapes_of
+from glassnet.nn.network import LAYER_TYPES, Network, each_layer
 from glassnet.storage import tensorfile
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.glassnet"))
@@ -519,19 +518,27 @@ def test_any_change_of_a_file_gives_a_model_or_one_error(tmp_path: Path, data: A
 # --- what cannot be read is not written -------------------------------------------------------------
 
 
-def test_shapes_are_those_that_init_makes() -> None:
-    assert set(KNOWN) <= {type(layer) for layer in EVERYTHING}
+def test_the_shapes_of_every_layer_are_those_that_init_makes() -> None:
+    kinds = {type(layer) for _, layer, _ in each_layer(EVERYTHING)}
+    assert kinds | {Network} == set(LAYER_TYPES.values())
     params, state, out = EVERYTHING.init(keys.key(0), (2, 2, 1))
-    shapes = shapes_of(EVERYTHING, (2, 2, 1))
-    assert shapes.out == out
-    for found, made in ((shapes.params, params), (shapes.state, state)):
-        assert found == as_shapes(made)
+    shapes = EVERYTHING.shapes((2, 2, 1))
+    assert shapes == (as_shapes(params), as_shapes(state), out)
 
 
 def as_shapes(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {name: np.shape(array) for name, array in tree.items()}
     return tuple(as_shapes(branch) for branch in tree)
+
+
+def test_shapes_are_known_without_making_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers that would need petabytes have shapes at once."""
+    huge = 10**9
+    network = Network([Dense(huge), gn.BatchNorm(), gn.Scale(), gn.Periodic(5), Dense(huge)])
+    shapes = network.shapes((huge,))
+    assert shapes.params[4] == {"W": (huge, huge + 15), "b": (huge,)}
+    assert gn.Embedding((huge, huge)).shapes((2,)).params == {"E": (2 * huge, 8)}
 
 
 def test_what_would_be_refused_is_not_written(

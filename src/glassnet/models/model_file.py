@@ -36,7 +36,7 @@ from glassnet.models.layer_records import (
 from glassnet.models.model import Model
 from glassnet.nn.losses import Loss
 from glassnet.nn.network import Network
-from glassnet.nn.shapes import Shapes, shapes_of
+from glassnet.nn.shapes import Shapes
 from glassnet.storage.atomic import write_atomically
 from glassnet.storage.fields import Fields, is_finite_number, is_integer
 from glassnet.storage.tensorfile import (
@@ -197,7 +197,7 @@ def _model_of(tensors: TensorFile, *, arrays: bool = True) -> Model:
     temperature = record["temperature"]
     if not is_finite_number(temperature) or temperature <= 0:
         fields.refuse("temperature", "a positive number")
-    shapes = shapes_of(network, in_shape)
+    shapes = network.shapes(in_shape)
     entries = {name: entry for name, entry in tensors.entries.items() if name != "errors"}
     _check_entries(shapes, np.dtype(dtype), members, entries)
     loss = object_of(record["loss"], LOSS_TYPES, "loss")

@@ -20,6 +20,7 @@ from glassnet._precision import default_float
 from glassnet._types import Array, Cache, Key, Params, Shape, State
 from glassnet.errors import ConfigurationError
 from glassnet.nn.layers import Context, Layer, Trait
+from glassnet.nn.shapes import Shapes
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Scale(Layer):
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
         """s = 1."""
         return {"s": np.ones(in_shape, default_float())}, {}, in_shape
+
+    def shapes(self, in_shape: Shape) -> Shapes:
+        """s has the shape of a row."""
+        return Shapes({"s": in_shape}, {}, in_shape)
 
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
@@ -102,11 +107,7 @@ class Periodic(Layer):
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
         """ln f evenly between its ends, φ evenly from all of a turn, W and b evenly from ±1 / √waves."""
-        if len(in_shape) != 1 or in_shape[0] < self.columns:
-            raise ConfigurationError(
-                f"Periodic makes waves of {self.columns} columns, but each row has shape {in_shape}:"
-                " give columns= at most the number of inputs."
-            )
+        self._check_inputs(in_shape)
         shape, reach = (self.columns, self.waves), 1 / math.sqrt(self.waves)
 
         def even(number: int, shape: Shape, reach: float) -> np.ndarray:
@@ -122,6 +123,20 @@ class Periodic(Layer):
             "b": even(3, (self.columns, self.outputs), reach),
         }
         return params, {}, (in_shape[0] + self.columns * self.outputs,)
+
+    def shapes(self, in_shape: Shape) -> Shapes:
+        """f and φ (columns, waves), W (columns, outputs, waves), b (columns, outputs)."""
+        self._check_inputs(in_shape)
+        waves, outputs = (self.columns, self.waves), (self.columns, self.outputs)
+        params = {"f": waves, "phase": waves, "W": (*outputs, self.waves), "b": outputs}
+        return Shapes(params, {}, (in_shape[0] + math.prod(outputs),))
+
+    def _check_inputs(self, in_shape: Shape) -> None:
+        if len(in_shape) != 1 or in_shape[0] < self.columns:
+            raise ConfigurationError(
+                f"Periodic makes waves of {self.columns} columns, but each row has shape {in_shape}:"
+                " give columns= at most the number of inputs."
+            )
 
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
@@ -210,15 +225,22 @@ class Embedding(Layer):
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
         """E from a normal distribution of deviation 0.1: what is not learned yet says little."""
+        self._check_inputs(in_shape)
+        table = keys.normal(key, (sum(self.places), self.size)) * 0.1
+        return {"E": np.asarray(table, default_float())}, {}, self.shapes(in_shape).out
+
+    def shapes(self, in_shape: Shape) -> Shapes:
+        """E (values of all codes, size)."""
+        self._check_inputs(in_shape)
+        outputs = in_shape[0] - len(self.places) + len(self.places) * self.size
+        return Shapes({"E": (sum(self.places), self.size)}, {}, (outputs,))
+
+    def _check_inputs(self, in_shape: Shape) -> None:
         if len(in_shape) != 1 or in_shape[0] < len(self.places):
             raise ConfigurationError(
                 f"Embedding looks up {len(self.places)} codes, but each row has shape {in_shape}:"
                 " give at most as many numbers of places as there are inputs."
             )
-        table = keys.normal(key, (sum(self.places), self.size)) * 0.1
-        plain = in_shape[0] - len(self.places)
-        out_shape = (plain + len(self.places) * self.size,)
-        return {"E": np.asarray(table, default_float())}, {}, out_shape
 
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]

@@ -31,7 +31,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypedDict, Unpack
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -40,7 +39,10 @@ from glassnet._checks import check_count, check_range, resolve
 from glassnet._precision import default_float
 from glassnet._types import Array, Cache, Key, Params, Shape, State
 from glassnet.errors import ConfigurationError
+from glassnet.nn.derived_backward import derive_backward
 from glassnet.nn.initializers import INITIALIZERS, Initializer
+from glassnet.nn.shapes import Shapes, shapes_in
+from glassnet.nn.small_products import transposed
 
 
 class Context(TypedDict, total=False):
@@ -56,9 +58,6 @@ class Trait(NamedTuple):
 
     factor: float = 1.0
     decay: bool = False
-
-
-SMALL_PRODUCT = 8192  # weights of a layer whose gradient is a small product
 
 
 class Layer(ABC):
@@ -80,12 +79,17 @@ class Layer(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "forward" in vars(cls) and "backward" not in vars(cls):
-            _derive_backward(cls)
+            derive_backward(cls)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
         """Return (params, state, out_shape); without parameters and of the same shape by default."""
         del key
         return {}, {}, in_shape
+
+    def shapes(self, in_shape: Shape) -> Shapes:
+        """Return the shapes of all that `init` returns; a layer that may be large computes them itself."""
+        params, state, out_shape = self.init(keys.key(0), in_shape)
+        return Shapes(shapes_in(params), shapes_in(state), out_shape)
 
     @abstractmethod
     def forward(
@@ -104,29 +108,6 @@ class Layer(ABC):
     def skeleton(self) -> Layer:
         """Return the layer without what `init` moves into its state: what a program is compiled for."""
         return self
-
-
-def _derive_backward(cls: type[Layer]) -> None:
-    """Give a class that writes `forward` alone the `backward` that jax.vjp derives from it."""
-    write = cls.forward
-
-    def forward(
-        self: Layer, params: Params, state: State, x: Array, **context: Unpack[Context]
-    ) -> tuple[Array, State, Cache]:
-        def run(params: Params, x: Array) -> tuple[Array, State]:
-            y, new_state, _ = write(self, params, state, x, **context)
-            return y, new_state
-
-        y, vjp, new_state = jax.vjp(run, params, x, has_aux=True)
-        return y, new_state, vjp
-
-    def backward(self: Layer, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        del self, params
-        dparams, dx = cache(dy)
-        return dx, dparams
-
-    forward.__doc__, backward.__doc__ = write.__doc__, Layer.backward.__doc__
-    cls.forward, cls.backward = forward, backward  # type: ignore[method-assign]  # on purpose: derived
 
 
 def row_shares(x: Array, weight: Array | None) -> Array:
@@ -182,6 +163,12 @@ class Dense(Layer):
             params["b"] = np.zeros(self.units, default_float())
         return params, {}, (self.units,)
 
+    def shapes(self, in_shape: Shape) -> Shapes:
+        """W (units, inputs), b (units,)."""
+        (inputs,) = in_shape
+        bias = {"b": (self.units,)} if self.bias else {}
+        return Shapes({"W": (self.units, inputs), **bias}, {}, (self.units,))
+
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
     ) -> tuple[Array, State, Cache]:
@@ -192,7 +179,7 @@ class Dense(Layer):
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
         """dA = dZ W; dW = dZᵀ A; db = the sum of dZ over the rows."""
         a = cache
-        dparams = {"W": _transposed(dy, a.shape[1]) @ a}
+        dparams = {"W": transposed(dy, a.shape[1]) @ a}
         if self.bias:
             dparams["b"] = dy.sum(axis=0)
         return dy @ params["W"], dparams
@@ -200,18 +187,6 @@ class Dense(Layer):
     def traits(self) -> Mapping[str, Any]:
         """Weights decay and are penalised; biases are not."""
         return {"W": Trait(decay=True)}
-
-
-def _transposed(dy: Array, inputs: int) -> Array:
-    """Return dyᵀ, written out if it is the factor of a small product.
-
-    XLA's small products take a third to two thirds less time then (measured: 10 x 64 over 32 rows 0.6
-    instead of 1.1 µs, 32 of 3 x 16 at once 5 instead of 18); its large ones would take a third more.
-    """
-    if dy.shape[1] * inputs > SMALL_PRODUCT:
-        return dy.T
-    written: Array = jax.lax.optimization_barrier(dy.T)  # type: ignore[no-untyped-call]  # JAX's own is untyped
-    return written
 
 
 @dataclass(frozen=True)
@@ -310,6 +285,11 @@ class BatchNorm(Layer):
         params = {"gamma": np.ones(in_shape, dtype), "beta": np.zeros(in_shape, dtype)}
         state = {"mean": np.zeros(in_shape, dtype), "variance": np.ones(in_shape, dtype)}
         return params, state, in_shape
+
+    def shapes(self, in_shape: Shape) -> Shapes:
+        """All four arrays have the shape of a row."""
+        params, state = ("gamma", "beta"), ("mean", "variance")
+        return Shapes(dict.fromkeys(params, in_shape), dict.fromkeys(state, in_shape), in_shape)
 
     def forward(
         self,

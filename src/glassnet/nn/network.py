@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ from glassnet.nn.augmentation import AUGMENTATIONS
 from glassnet.nn.embeddings import EMBEDDINGS
 from glassnet.nn.initializers import Zeros
 from glassnet.nn.layers import LAYERS, BatchNorm, Dense, Dropout, Layer, Trait
+from glassnet.nn.shapes import Shapes
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ class Network(Layer):
             params.append(layer_params)
             state.append(layer_state)
         return tuple(params), tuple(state), shape
+
+    def shapes(self, in_shape: Shape) -> Shapes:
+        """Return the shapes of each layer's arrays, and of the output of the last layer."""
+        shapes, shape = [], tuple(in_shape)
+        for layer in self.layers:
+            shapes.append(layer.shapes(shape))
+            shape = shapes[-1].out
+        return Shapes(tuple(s.params for s in shapes), tuple(s.state for s in shapes), shape)
 
     def forward(
         self,
@@ -220,12 +230,13 @@ def hidden_layers(
     return layers
 
 
-LAYER_TYPES: dict[str, type[Layer]] = (
-    LAYERS
-    | AUGMENTATIONS
-    | EMBEDDINGS
-    | {
+LAYER_TYPES: Mapping[str, type[Layer]] = ChainMap(
+    LAYERS,
+    AUGMENTATIONS,
+    EMBEDDINGS,
+    {
         "Network": Network,
         **{type(activation).__name__: type(activation) for activation in ACTIVATIONS.values()},
-    }
+    },
 )
+"""Every layer that a model file may hold, by name; a view, so that a new row of `LAYERS` is in it."""
