@@ -33,7 +33,15 @@ def blocks_of(page):
     return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), flags=re.M | re.S)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def slow_if_it_computes(page):
+    """Leave to the slow tests the pages that train; the README runs with the others."""
+    trains = page.name != "README.md" and bool(blocks_of(page))
+    return pytest.param(
+        page, id=str(page.relative_to(ROOT)), marks=pytest.mark.slow if trains else ()
+    )
+
+
+@pytest.mark.parametrize("page", [slow_if_it_computes(page) for page in PAGES])
 def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
@@ -124,6 +132,8 @@ def broken_links(site):
     return broken
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_path):
     """All but running the blocks, which another test does: formulas, links, docstrings."""
     build = [sys.executable, "-m", "sphinx", "-W", "-q", "-D", "nb_execution_mode=off"]

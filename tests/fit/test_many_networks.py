@@ -138,7 +138,7 @@ def test_optax_trains_many_too():
 
 
 def test_an_estimator_is_swept_as_it_fits():
-    model = gn.NeuralClassifier((8,), epochs=5, random_state=3)
+    model = gn.NeuralClassifier((8,), members=2, epochs=3, random_state=3)
     before = dict(vars(model))
     found = gn.sweep(model, X, Y, over={"learning_rate": [1e-3, 1e-2], "dropout": [0.1, 0.3]})
     assert vars(model) == before
@@ -297,7 +297,7 @@ def test_members_is_a_count():
 
 def test_folds_come_out_as_alone():
     iris, species = load_iris(return_X_y=True)
-    model = gn.NeuralClassifier((8,), epochs=10, random_state=0)
+    model = gn.NeuralClassifier((8,), members=2, epochs=5, embedding="none", random_state=0)
     folds = StratifiedKFold(4, shuffle=True, random_state=0)  # of two sizes
     found = gn.cross_validate(model, iris, species, cv=folds)
     assert found.scores.shape == (4,) and not hasattr(model, "model_")
@@ -320,7 +320,7 @@ def test_folds_of_tables_with_text_weights_and_groups():
         "kind": np.array(["a", "b", "c"])[np.arange(90) % 3].tolist(),
     }
     groups, weight = np.arange(90) // 9, np.linspace(0.5, 2, 90)
-    model = gn.NeuralRegressor((4,), epochs=5, random_state=0)
+    model = gn.NeuralRegressor((4,), members=2, epochs=5, random_state=0)
     found = gn.cross_validate(model, table, 3 * X[:, 0], cv=GroupKFold(5), groups=groups,
                               sample_weight=weight)  # fmt: skip
     assert found.probabilities is None and found.predictions.shape == (90,)

@@ -206,8 +206,8 @@ RECORDS: dict[str, Any] = {
     **{f"target {name[:20]!r}": changed(target={"type": name, "record": {}}) for name in HOSTILE},
     "type no text": layers({"type": ["Dense"]}),
     "type a record": layers({"type": {"type": "Dense"}}),
-    "a million layers": written_record(lambda text: text.replace(
-        '"layers": [', '"layers": [' + '{"type": "Tanh"}, ' * 450_000)),
+    "50 000 layers": written_record(lambda text: text.replace(
+        '"layers": [', '"layers": [' + '{"type": "Tanh"}, ' * 50_000)),
     "1001 layers": written_record(lambda text: text.replace(
         '"layers": [', '"layers": [' + '{"type": "Tanh"}, ' * 1000)),
     **{f"inputs {shape}": changed(in_shape=shape) for shape in

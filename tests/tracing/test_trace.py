@@ -190,11 +190,12 @@ def check_values(layer: Any, equations: tuple[Equation, ...], row: int, j: int) 
         assert len(gradients) >= min(len(layer.dW[j]), 2)
 
 
-def test_fifty_random_networks_agree_with_jax_and_numpy_and_their_equations_add_up():
-    """Without jit, so that networks share what is compiled."""
+@pytest.mark.parametrize("count", [20, pytest.param(50, marks=pytest.mark.slow)])
+def test_random_networks_agree_with_jax_and_numpy_and_their_equations_add_up(count: int):
+    """Without jit, so that networks share what is compiled. The first 20 have every layer."""
     seen, evaluated = set(), 0
     with jax.disable_jit():
-        for number in range(50):
+        for number in range(count):
             model, x, y, options = drawn_case(number)
             traced = gn.trace(model, x, y, **options)
             checked = traced.check()
@@ -203,7 +204,7 @@ def test_fifty_random_networks_agree_with_jax_and_numpy_and_their_equations_add_
             check_against_numpy(traced, options)
             evaluated += check_equations(traced, np.random.default_rng(number))
             seen |= {layer.kind for layer in traced.layers}
-    assert evaluated > 1500
+    assert evaluated > 30 * count
     assert {
         "Dense",
         "BatchNorm",

@@ -16,6 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for helpers
+
 import glassnet as gn
 from glassnet.storage import atomic
 from glassnet.training import checkpoint_file, checkpoints

@@ -360,6 +360,8 @@ def test_ctrl_c_ends_cleanly_with_the_model_so_far() -> None:
 
 
 def test_a_second_ctrl_c_interrupts_at_once() -> None:
+    # a shell starts background jobs with SIGINT ignored; Python's own handler must be there
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGINT)
 
     def press_twice(event: Any) -> None:
@@ -369,6 +371,7 @@ def test_a_second_ctrl_c_interrupts_at_once() -> None:
     with pytest.raises(KeyboardInterrupt):
         rich(callbacks=[press_twice])
     assert signal.getsignal(signal.SIGINT) is before
+    signal.signal(signal.SIGINT, inherited)
 
 
 def test_training_works_outside_the_main_thread() -> None:
