@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from glassnet.data.splits import alike, folds, split
+from glassnet.data.splits import duplicate_groups, folds, split
 from glassnet.data.tables import Table, as_table
 from glassnet.encoding.table_encoder import (
     CategoryEncoder,
@@ -309,11 +309,11 @@ def test_folds_deal_every_row_once_in_parts_of_one_size(n, count, seed, stratify
 )
 def test_equal_rows_fall_into_one_fold(rows, count, seed, stratify):
     x = np.random.default_rng(0).normal(size=(61, 3))[rows]
-    numbers = alike(x)
+    numbers = duplicate_groups(x)
     assume(numbers is not None)
     assert (numbers[:, None] == numbers).tolist() == (x[:, None] == x).all(axis=2).tolist()
     y = np.asarray(rows) % 3
-    dealt = folds(y, count, seed, stratify=stratify, alike=numbers)
+    dealt = folds(y, count, seed, stratify=stratify, groups=numbers)
     held = [rest for _, rest in dealt]
     assert len({len(rest) for rest in held}) == 1
     assert len(set(np.concatenate(held).tolist())) == sum(map(len, held))
@@ -327,25 +327,25 @@ def test_equal_rows_fall_into_one_fold(rows, count, seed, stratify):
 def test_rare_classes_leave_no_fold_empty():
     y, numbers = np.repeat(np.arange(30), 2), np.repeat(np.arange(20), 3)
     for dealt in (
-        folds(y, 8, 0, stratify=True, alike=numbers),
-        folds(np.arange(9), 8, 0, stratify=True, alike=[0] * 9),
+        folds(y, 8, 0, stratify=True, groups=numbers),
+        folds(np.arange(9), 8, 0, stratify=True, groups=[0] * 9),
     ):
         held = [rest for _, rest in dealt]
         assert len({len(rest) for rest in held}) == 1 and len(held[0]) > 0
     assert [
-        len(np.unique(y[rest])) for _, rest in folds(y, 2, 0, stratify=True, alike=numbers)
+        len(np.unique(y[rest])) for _, rest in folds(y, 2, 0, stratify=True, groups=numbers)
     ] == [30, 30]
 
 
 def test_rows_of_few_kinds_are_no_copies_of_each_other():
     corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
-    assert alike(np.tile(corners, (20, 1))) is None
-    assert alike(corners) is None
-    assert alike(np.empty((3, 0))) is None
+    assert duplicate_groups(np.tile(corners, (20, 1))) is None
+    assert duplicate_groups(corners) is None
+    assert duplicate_groups(np.empty((3, 0))) is None
 
 
 def test_unusable_splits_are_refused():
-    with pytest.raises(DataError, match="Too few"):
+    with pytest.raises(DataError, match="too few"):
         split([1], 0.5, 0, stratify=False)
     with pytest.raises(ConfigurationError, match="between 0 and 1"):
         split([1, 2, 3], 1.0, 0, stratify=False)

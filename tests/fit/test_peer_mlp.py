@@ -167,7 +167,7 @@ def test_early_stopping_stratified():
 def test_minimum_input_sample_size():
     net = gn.NeuralRegressor(**SMALL | {"early_stopping": True})
     assert net.fit([[1.0], [2.0]], [1.0, 2.0]).n_validation_ == 1
-    with pytest.raises(DataError, match="Too few rows to set some aside"):
+    with pytest.raises(DataError, match="too few rows to set any aside"):
         net.fit([[1.0]], [1.0])
 
 

@@ -1,4 +1,4 @@
-"""Splits: which rows a network learns from, and which are kept from it."""
+"""Split rows into those that a network learns from and those that are set aside."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from glassnet.errors import ConfigurationError, DataError
 
 
 def folds(
-    y: ArrayLike, count: int, seed: int, *, stratify: bool, alike: ArrayLike | None = None
+    y: ArrayLike, count: int, seed: int, *, stratify: bool, groups: ArrayLike | None = None
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Return for each of `count` folds the rows for training and the rows set aside, drawn at random.
 
-    All folds set aside equally many rows, so that networks of all of them fit into one program: a row is set
-    aside once, or, of the few that are left over, never. With `stratify` each class of y (rows,) has about
-    the same share in every fold. Rows with the same number in `alike` (rows,) fall into one fold, but where a
-    fold is full or their class has fewer rows than there are folds. Raises `DataError` for fewer rows than
-    folds.
+    All folds set aside the same number of rows, so that their networks fit into one program. Each row is
+    set aside once, except the few rows left over by the division, which never are. With `stratify` each
+    class of y (rows,) has about the same share in every fold. Rows of the same group, `groups` (rows,),
+    fall into one fold, unless the fold is full or their class has fewer rows than there are folds. Raises
+    `DataError` for fewer rows than folds.
 
     >>> [held.tolist() for _, held in folds([0, 1, 0, 1, 0], 2, seed=0, stratify=True)]
     [[0, 2], [3, 4]]
-    >>> dealt = folds([1.5, 2.5, 1.5, 2.5], 2, seed=0, stratify=False, alike=[0, 1, 0, 1])
-    >>> [held.tolist() for _, held in dealt]
+    >>> parts = folds([1.5, 2.5, 1.5, 2.5], 2, seed=0, stratify=False, groups=[0, 1, 0, 1])
+    >>> [held.tolist() for _, held in parts]
     [[1, 3], [0, 2]]
     """
     target = np.asarray(y)
@@ -34,23 +34,23 @@ def folds(
             f"There are {len(target)} rows for {count} folds: give more rows, or fewer folds."
         )
     rng = np.random.default_rng(seed)
-    order, kind = rng.permutation(len(target)), np.zeros(len(target), np.intp)
+    order, code = rng.permutation(len(target)), np.zeros(len(target), np.intp)
     if stratify:
-        kind = np.unique(target, return_inverse=True)[1]
-    if alike is None:
-        order = order[np.argsort(kind[order], kind="stable")]
+        code = np.unique(target, return_inverse=True)[1]
+    if groups is None:
+        order = order[np.argsort(code[order], kind="stable")]
         size = len(target) // count
-        held = list(order[: size * count].reshape(size, count).T)  # dealt out like cards
+        held = list(order[: size * count].reshape(size, count).T)  # each fold takes every k-th row
     else:
-        group = np.unique(np.asarray(alike), return_inverse=True)[1]
-        # a class after the other, and in each the groups in random order, cut into `count` runs
-        order = np.lexsort((rng.permutation(len(group))[group], kind))
-        sizes = np.bincount(kind)
-        place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        fold = place * count // np.repeat(sizes, sizes)
-        rare = (
-            np.repeat(sizes, sizes) < count
-        )  # these would all fall into the first folds: dealt out
+        group = np.unique(np.asarray(groups), return_inverse=True)[1]
+        # one class after the other, the groups of each in random order, cut into `count` runs of rows
+        order = np.lexsort((rng.permutation(len(group))[group], code))
+        sizes = np.bincount(code)
+        size_of_class = np.repeat(sizes, sizes)
+        position = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        fold = position * count // size_of_class
+        # rows of a class smaller than `count` would all fall into the first folds: spread them
+        rare = size_of_class < count
         fold[rare] = np.arange(rare.sum()) % count
         held = [order[fold == number] for number in range(count)]
         size = min(map(len, held))
@@ -59,15 +59,15 @@ def folds(
     return [(np.setdiff1d(every, rows), np.sort(rows)) for rows in held]
 
 
-def alike(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
-    """Return for each row of numbers a number that equal rows share; None where there is nothing to share.
+def duplicate_groups(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
+    """Return a group number for each row, the same for equal rows; None if groups would not help.
 
-    That is where no two rows are equal, and where rows are of so few kinds (fewer than a tenth as many as
-    rows) that meeting one again is no copy, but another observation.
+    They would not if all rows differ, or if fewer than a tenth of the rows are distinct: then an equal
+    row is another observation rather than a copy.
 
-    >>> alike(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])).tolist()
+    >>> duplicate_groups(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])).tolist()
     [0, 1, 0]
-    >>> alike(np.array([[1.0], [2.0]])) is None
+    >>> duplicate_groups(np.array([[1.0], [2.0]])) is None
     True
     """
     flat = np.ascontiguousarray(x.reshape(len(x), -1))
@@ -80,23 +80,23 @@ def alike(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
     return np.argsort(np.argsort(first))[number]
 
 
-def in_one_order(
+def merge_duplicates(
     x: NDArray[Any], t: NDArray[Any], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
-    """Return the rows (x, t) in an order of their own, equal ones once, and their weights, None if all 1.
+    """Return the distinct rows (x, t) in sorted order, and the total weight of each, None if all are 1.
 
-    So a row that stands there three times, wherever, is the very same as one of weight 3.
+    Thus three equal rows, wherever they are, train exactly like one row of weight 3.
 
     >>> x, t = np.array([[5], [7], [5]]), np.array([0, 1, 0])
-    >>> in_one_order(x, t, None)
+    >>> merge_duplicates(x, t, None)
     (array([0, 1]), array([2., 1.]))
     """
-    # missing numbers are equal to each other; infinite ones are refused before this
+    # missing numbers count as equal; infinite ones were refused before
     parts = [np.where(np.isnan(part), np.inf, part) for part in map(_as_numbers, (x, t))]
-    _, first, place = np.unique(
+    _, first, index = np.unique(
         np.concatenate(parts, axis=1), axis=0, return_index=True, return_inverse=True
     )
-    total = np.bincount(place.ravel(), weights=weight)
+    total = np.bincount(index.ravel(), weights=weight)
     return first, None if (total == 1).all() else total.astype(np.float64)
 
 
@@ -110,9 +110,9 @@ def split(
     """Return the rows for training and the rows set aside, both ascending, drawn at random.
 
     About `fraction` of the rows is set aside, at least one. With `stratify` each class of y (rows,)
-    has about the same share on both sides, and keeps at least one row in training. Rows of weight 0
-    stay in training. Raises `DataError` for too few rows, `ConfigurationError` unless 0 < fraction
-    < 1.
+    has about the same share on both sides and keeps at least one row for training. Rows of weight 0
+    stay in training. Raises `DataError` for too few rows and `ConfigurationError` unless
+    0 < fraction < 1.
 
     >>> train, aside = split([0, 0, 0, 0, 1, 1, 1, 1], 0.25, seed=0, stratify=True)
     >>> len(train), len(aside)
@@ -129,8 +129,8 @@ def split(
     rows = np.arange(len(target)) if weight is None else np.flatnonzero(weight)
     if len(rows) < 2:
         raise DataError(
-            f"Too few rows to set some aside (n_samples={len(rows)}): give more rows, or a validation set of"
-            " your own."
+            f"There are too few rows to set any aside (n_samples={len(rows)}): give more rows, or a"
+            " validation set of your own."
         )
     size = min(max(1, round(fraction * len(rows))), len(rows) - 1)
     stratify = stratify and target.ndim == 1
@@ -141,10 +141,10 @@ def split(
     free, size = rows[several], min(size, int(several.sum()))
     if not size:
         raise DataError(
-            "Every class has a single row, so that none can be set aside for validation: give more "
-            "rows for each class, or a validation set of your own."
+            "Every class has a single row, so that no row can be set aside for validation: give more "
+            "rows of each class, or a validation set of your own."
         )
-    # scikit-learn gives each class its share only if both sides have room for one row of each
+    # scikit-learn stratifies only if both sides have room for one row of each class
     room = min(size, len(free) - size) >= (count > 1).sum()
     aside = free
     if size < len(free):
@@ -158,7 +158,7 @@ def split(
 def _last_of_their_class(
     rows: NDArray[np.intp], code: NDArray[np.intp], aside: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """Return one row of each class of which all rows were set aside."""
+    """Return one row of each class whose rows were all set aside."""
     kept = np.isin(code, code[~np.isin(rows, aside)])
     _, first = np.unique(code[~kept], return_index=True)
     return rows[~kept][first]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -140,6 +140,29 @@ class Table:
         return missing_in(self[name])
 
 
+def is_sparse(X: object) -> bool:
+    """Return whether X is a sparse matrix."""
+    return hasattr(X, "toarray")
+
+
+def dense(X: Any) -> Any:
+    """Return a sparse matrix as an array, and anything else as it is."""
+    return X.toarray() if is_sparse(X) else X
+
+
+def check_one_target_per_row(X: Sized, y: Sized, *, name: str = "X") -> None:
+    """Raise `DataError` unless X, which a message calls `name`, and y have the same number of rows.
+
+    >>> check_one_target_per_row([[1], [2]], [1])
+    Traceback (most recent call last):
+    glassnet.errors.DataError: X has 2 rows and y has 1: each row needs exactly one target.
+    """
+    if len(X) != len(y):
+        raise DataError(
+            f"{name} has {len(X)} rows and y has {len(y)}: each row needs exactly one target."
+        )
+
+
 def rows_at(X: Any, selection: Selection) -> Any:
     """Return the selected rows of a table or an array.
 
@@ -171,7 +194,7 @@ def is_table(X: object) -> bool:
     >>> is_table({"a": [1, 2]}), is_table([[1, 2]])
     (True, False)
     """
-    if hasattr(X, "toarray"):  # sparse; scipy's dictionary of keys is a mapping too
+    if is_sparse(X):  # before the test for mappings, because scipy's dok_array is one too
         return False
     if isinstance(X, Table | Mapping):
         return True

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from glassnet.data.conversion import converted
-from glassnet.data.tables import Column, Kind, Table, as_table, is_table, missing_in
+from glassnet.data.tables import Column, Kind, Table, as_table, dense, is_table, missing_in
 from glassnet.data.weighted_statistics import Floats, check_weight, counted_rows
 from glassnet.encoding.dates import DateEncoder
 from glassnet.encoding.encoders import CategoryEncoder, NumericEncoder, Scaling, numbered
@@ -293,7 +293,7 @@ def _table_or_matrix(X: Any) -> Table | NDArray[Any]:
 
 def _array(X: Any) -> NDArray[Any]:
     try:
-        return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
+        return np.asarray(dense(X))
     except ValueError:
         raise DataError("The rows of X have different lengths: give each as many values.") from None
 

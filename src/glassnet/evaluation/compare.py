@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from glassnet._checks import check_count
-from glassnet.data.tables import as_table, is_table
+from glassnet.data.tables import as_table, dense, is_table
 from glassnet.encoding.target_kinds import Task, sniff_task
 from glassnet.encoding.targets import ClassEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError
@@ -191,7 +191,7 @@ def _target(y: Any, rows: int, folds: int) -> np.ndarray:
 def _rows(X: Any) -> Any:
     if is_table(X):
         return as_table(X)
-    X = X.toarray() if hasattr(X, "toarray") else X
+    X = dense(X)
     X = X if hasattr(X, "shape") else as_array("X", X)
     if X.ndim < 2:
         raise DataError(

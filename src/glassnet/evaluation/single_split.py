@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.tables import as_table, is_table, rows_at
+from glassnet.data.tables import as_table, dense, is_table, rows_at
 from glassnet.encoding.targets import TargetScaler
 from glassnet.evaluation.contestants import CONTESTANTS, Size, limited_threads, sample_rows
 from glassnet.evaluation.evaluation import (
@@ -257,4 +257,4 @@ def _indexable(X: Any) -> Any:
     """Return X as a table or an array, of which rows can be taken."""
     if is_table(X):
         return as_table(X)
-    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
+    return np.asarray(dense(X))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet.data.conversion import converted
-from glassnet.data.tables import Kind, Table, as_table, is_table, rows_at
+from glassnet.data.tables import Kind, Table, as_table, dense, is_sparse, is_table, rows_at
 from glassnet.encoding.encoders import numbered
 from glassnet.encoding.target_kinds import as_array
 from glassnet.encoding.targets import ClassEncoder, LabelsEncoder
@@ -66,8 +66,8 @@ class Rows:
         """
         if is_table(X):
             X = as_table(X)
-        elif hasattr(X, "toarray"):
-            X = X.toarray()
+        elif is_sparse(X):
+            X = dense(X)
         elif not hasattr(X, "shape"):
             X = as_array(X)
         if isinstance(X, np.ndarray) and X.ndim < 2:

@@ -15,8 +15,8 @@ from glassnet import keys
 from glassnet._checks import check_range
 from glassnet._precision import precision
 from glassnet._types import Key
-from glassnet.data.splits import alike, folds, in_one_order, split
-from glassnet.data.tables import Table, as_table, is_table, rows_at
+from glassnet.data.splits import duplicate_groups, folds, merge_duplicates, split
+from glassnet.data.tables import Table, as_table, dense, is_sparse, is_table, rows_at
 from glassnet.encoding.class_weights import balanced
 from glassnet.encoding.objectives import (
     as_target,
@@ -158,7 +158,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         recipe = chosen_recipe(self, auto, partial=partial, own_rows=own_rows)
         loss, target, t = self._objective(rows, classes, again)
         if len(rows.y) < FEW_ROWS and isinstance(rows.X, np.ndarray):
-            first, weight = in_one_order(rows.X, t, rows.weight)
+            first, weight = merge_duplicates(rows.X, t, rows.weight)
             rows = rows.at(first)._replace(weight=weight)
             loss, target, t = self._objective(rows, classes, again)
         rows = rows._replace(total=balanced(self.class_weight, rows.y, rows.weight, target))
@@ -172,7 +172,9 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             same = None if held is None else self._encoded(model, held)
             data, watched = (whole,) * recipe.members, (same,) * recipe.members
             if dealt:
-                every = folds(t, dealt, seed, stratify=self._by_class(t), alike=alike(whole.x))
+                every = folds(
+                    t, dealt, seed, stratify=self._by_class(t), groups=duplicate_groups(whole.x)
+                )
                 parts = [every[member % dealt] for member in range(recipe.members)]
                 data = tuple(whole.at(train) for train, _ in parts)
                 watched = tuple(whole.at(rest) for _, rest in parts)
@@ -391,7 +393,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         """Return X as a table or an array, names and number of its features checked or learned."""
         if isinstance(X, list | tuple) and as_array("X", X).ndim > 2:
             X = np.asarray(X)
-        if isinstance(X, Table | Mapping) and not hasattr(X, "toarray"):
+        if isinstance(X, Table | Mapping) and not is_sparse(X):
             table = as_table(X)
             if reset:
                 self.feature_names_in_ = np.array(table.names, dtype=object)
@@ -408,7 +410,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         checked = self._validated(
             X, reset=reset, dtype="numeric", accept_sparse="csr", ensure_all_finite="allow-nan"
         )
-        return np.asarray(checked.toarray() if hasattr(checked, "toarray") else checked)
+        return np.asarray(dense(checked))
 
     def _validated(self, X: Any, **options: Any) -> Any:
         """Return X as scikit-learn checks it, its ValueErrors as DataErrors, which the command tells."""

@@ -13,6 +13,7 @@ from glassnet import keys
 from glassnet._checks import check_count, check_range, resolve
 from glassnet._precision import precision
 from glassnet.data.splits import split
+from glassnet.data.tables import check_one_target_per_row
 from glassnet.diagnosis.diagnose import check_loss, diagnose_job
 from glassnet.diagnosis.findings import Diagnosis
 from glassnet.encoding.objectives import (
@@ -351,10 +352,7 @@ def check_lengths(data: Data) -> None:
         raise DataError(
             f"Found array with 0 feature(s) (shape={data.x.shape}) while a minimum of 1 is required."
         )
-    if len(data.x) != len(data.y):
-        raise DataError(
-            f"X has {len(data.x)} rows and y has {len(data.y)}: each row needs exactly one target."
-        )
+    check_one_target_per_row(data.x, data.y)
 
 
 def set_aside(

@@ -13,7 +13,7 @@ import numpy as np
 from glassnet._compile import forgetful
 from glassnet._precision import precision
 from glassnet._types import Array, Params, Shape, State
-from glassnet.data.tables import is_table
+from glassnet.data.tables import dense, is_table
 from glassnet.encoding.table_encoder import TableEncoder
 from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, TargetEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, DataError
@@ -302,10 +302,8 @@ def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:
             "This network takes arrays of numbers, but X is a table. Tables with names, categories and"
             " missing values go to gn.NeuralClassifier(network=...) or gn.NeuralRegressor(network=...)."
         )
-    if hasattr(X, "toarray"):
-        X = X.toarray()
     try:
-        x = np.asarray(X)
+        x = np.asarray(dense(X))
         if not (np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.bool_)):
             if x.dtype.kind not in "fOUS":
                 raise TypeError(f"it holds {x.dtype}")

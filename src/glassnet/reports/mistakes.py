@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.tables import Table, as_table, is_table
+from glassnet.data.tables import Table, as_table, dense, is_sparse, is_table
 from glassnet.display import charts
 from glassnet.display.html import (
     Cell,
@@ -300,7 +300,7 @@ def _cells(X: Any, rows: NDArray[np.intp]) -> tuple[list[str], Iterable[list[str
     if X is None:
         return [], [[] for _ in rows]
     if not is_table(X):
-        X = X[rows].toarray() if hasattr(X, "toarray") else np.asarray(X)[rows]
+        X = dense(X[rows]) if is_sparse(X) else np.asarray(X)[rows]
         names = [f"x{j}" for j in range(X.shape[1])][:MOST_COLUMNS]
         return names, [[number(float(v)) for v in row[:MOST_COLUMNS]] for row in X]
     found: Table = as_table(X).rows(rows)

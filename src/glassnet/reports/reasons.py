@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.tables import Table, as_table, is_table
+from glassnet.data.tables import Table, as_table, dense, is_table
 from glassnet.display.html import Cell, bullets, counted, escape, name, number, paragraph, table
 from glassnet.display.thumbnails import pixel_map, thumbnail
 from glassnet.errors import ConfigurationError, DataError
@@ -182,7 +182,7 @@ def spoke_for(source: ReportContent, places: NDArray[np.intp]) -> list[str] | No
 
 
 def _dense(X: object) -> NDArray[np.generic]:
-    return np.asarray(X.toarray() if hasattr(X, "toarray") else X)
+    return np.asarray(dense(X))
 
 
 def _others(evaluation: Evaluation, places: NDArray[np.intp]) -> NDArray[np.generic] | None:

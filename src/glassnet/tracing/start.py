@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from glassnet import keys
+from glassnet.data.tables import check_one_target_per_row
 from glassnet.encoding.objectives import as_target, encoded
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.fit.parameters import is_auto
@@ -74,10 +75,7 @@ def batch_of(model: Model, rows: Any, y: Any, sample_weight: Any) -> Data:
     if y is None:
         return Data(x, None, weight)
     t = as_target(encoded(as_targets(y, len(x)), model.target_encoder), model.loss, model.dtype)
-    if len(t) != len(x):
-        raise DataError(
-            f"x has {len(x)} rows and y has {len(t)}: each row needs exactly one target."
-        )
+    check_one_target_per_row(x, t, name="x")
     return Data(x, t, weight)
 
 

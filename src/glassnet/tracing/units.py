@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from glassnet.data.tables import Table, as_table, is_table, missing_in
+from glassnet.data.tables import Table, as_table, dense, is_sparse, is_table, missing_in
 from glassnet.display.html import clean
 from glassnet.encoding.table_encoder import TableEncoder
 from glassnet.encoding.targets import ClassEncoder, TargetScaler
@@ -40,12 +40,12 @@ def as_rows(model: Model, x: Any) -> Any:
     """
     if hasattr(x, "to_dict") and not is_table(x):  # a row of pandas, named by its columns
         x = x.to_dict()
-    if isinstance(x, Mapping) and not hasattr(x, "toarray"):
+    if isinstance(x, Mapping) and not is_sparse(x):
         x = {name: [v] if np.ndim(v) == 0 else v for name, v in x.items()}
     if is_table(x):
         return as_table(x)
     try:
-        array = x.toarray() if hasattr(x, "toarray") else np.asarray(x)
+        array = np.asarray(dense(x))
     except ValueError:
         raise DataError(
             "The rows of x have different lengths: give every row the same number of values."

@@ -11,6 +11,7 @@ import numpy as np
 
 from glassnet._compile import forgetful
 from glassnet._types import Array, Params, State
+from glassnet.data.tables import check_one_target_per_row
 from glassnet.encoding.objectives import as_target, encoded
 from glassnet.errors import DataError
 from glassnet.models.model import Model
@@ -67,8 +68,5 @@ def encoded_rows(model: Model, X: Any, y: Any) -> Data:
     if y is None:
         raise DataError("y is None, but what is asked for needs the true targets: give y.")
     t = as_target(encoded(y, model.target_encoder), model.loss, model.dtype)
-    if len(x) != len(t):
-        raise DataError(
-            f"X has {len(x)} rows and y has {len(t)}: each row needs exactly one target."
-        )
+    check_one_target_per_row(x, t)
     return Data(x, t)
