@@ -428,7 +428,7 @@ MISTAKES: dict[str, tuple[Any, tuple[str, ...], int, str]] = {
     "no model file": (ROWS, ("inspect", DATA), 4, "not a usable glassnet"),
     "a report on nothing": (ROWS, ("inspect", MODEL, "--report", "r.html"), 2, "DATA --report r.html"),
     "rows for nothing": (ROWS, ("inspect", MODEL, DATA), 2, "--report FILE.html"),
-    "a target for nothing": (ROWS, ("inspect", MODEL, "-t", "kind"), 2, "are for DATA"),
+    "a target for nothing": (ROWS, ("inspect", MODEL, "-t", "kind"), 2, "need DATA and --report"),
     "a report over its model": (
         ROWS, ("inspect", MODEL, DATA, "--report", MODEL), 3, "would destroy it"),
     "a report without truth": (
@@ -498,13 +498,13 @@ def test_what_is_only_odd_is_said_and_trained_on(rows, said, tmp_path):
 def test_a_folder_that_may_not_be_written_really(home, tmp_path):
     tmp_path.chmod(0o500)
     result = train(home / "data.csv", "-t", "kind", "-o", tmp_path / "m.glassnet")
-    assert result.exit_code == 3 and "cannot be written" in result.stderr
+    assert result.exit_code == 3 and "is not writable" in result.stderr
 
 
 def test_a_folder_that_may_not_be_written(home, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     result = train(home / "data.csv", "-t", "kind", "-o", tmp_path / "m.glassnet")
-    assert result.exit_code == 3 and "cannot be written" in result.stderr
+    assert result.exit_code == 3 and "is not writable" in result.stderr
     assert "Read" not in result.stderr  # before the work began
 
 

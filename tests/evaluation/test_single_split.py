@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import glassnet as gn
-from glassnet.cli.experiment import Plan, prepare, run_experiment
+from glassnet.cli.experiment import Choices, prepare, run_experiment
 from glassnet.data.datasets import Dataset
 from glassnet.data.tables import as_table
 from glassnet.evaluation import contestants
@@ -37,9 +37,9 @@ def heavy_tailed_sum(rows: int = 800) -> tuple[np.ndarray, np.ndarray]:
 def test_the_linear_model_of_train_explains_a_sum_of_heavy_tailed_columns(form):
     X, y = heavy_tailed_sum()
     rows = as_table({f"c{j}": X[:, j] for j in range(5)}) if form == "table" else X
-    plan = Plan(parameters={"hidden": (4,), "members": 1, "epochs": 1})
+    choices = Choices(parameters={"hidden": (4,), "members": 1, "epochs": 1})
     data = Dataset(rows, y, None, "sum", "y", ())
-    evaluation = run_experiment(prepare(data, plan), plan).evaluation
+    evaluation = run_experiment(prepare(data, choices), choices).evaluation
     assert evaluation.baselines["linear"]["r2"] > 0.999
 
 

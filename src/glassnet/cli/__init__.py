@@ -1,6 +1,6 @@
 """The `glassnet` command: one file per subcommand.
 
-Read in this order: commands, options, experiment, train; then the other subcommands.
+Read in this order: commands, options, experiment, train, console, exits; then the other subcommands.
 May import: everything.
 Public: `glassnet.cli.app` and `glassnet.cli.main`. Everything else here is private.
 """

@@ -1,4 +1,4 @@
-"""`glassnet compare`: is a network worth it on these rows."""
+"""`glassnet compare`: say whether a network is worth it on these rows."""
 
 # Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 import typer
 
 from glassnet.cli.console import plain, print_json, say, warn
-from glassnet.cli.exits import INTERRUPTED, told
+from glassnet.cli.exits import INTERRUPTED, exit_on_error
 from glassnet.cli.options import (
     AsJson,
     Data,
@@ -34,43 +34,53 @@ def compare(
     ] = None,
     as_json: AsJson = False,
     task: Annotated[
-        Optional[str], typer.Option(help="classification or regression; recognised if not given.")
+        Optional[str],
+        typer.Option(help="classification or regression; default: recognised from the target."),
     ] = None,
     drop: Annotated[
         Optional[list[str]], typer.Option(help="Leave this column out. May be repeated.")
     ] = None,
     query: Query = None,
     table: TableName = None,
-    folds: Annotated[int, typer.Option(help="Into how many parts the rows are cut.")] = 5,
+    folds: Annotated[int, typer.Option(help="How many folds the rows are split into.")] = 5,
     repeats: Annotated[
-        Optional[int], typer.Option(help="Of all folds; by the number of rows if not given.")
+        Optional[int],
+        typer.Option(help="How often to repeat all folds; default: by the number of rows."),
     ] = None,
     learning_curve: Annotated[
-        bool, typer.Option("--learning-curve", help="Tell whether more rows would help.")
+        bool, typer.Option("--learning-curve", help="Say whether more rows would help.")
     ] = False,
     max_seconds: Annotated[
-        Optional[float], typer.Option(help="Time to spend; what is done by then counts.")
+        Optional[float], typer.Option(help="Stop after this time and judge by what is done.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the folds and of all models.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the folds and of all models.")] = 0,
     hidden: Annotated[
         Optional[str], typer.Option(help="Widths of the network's hidden layers: 128,64.")
     ] = None,
-    epochs: Annotated[Optional[int], typer.Option(help="Of the network, at most.")] = None,
+    epochs: Annotated[
+        Optional[int], typer.Option(help="The most epochs to train the network for.")
+    ] = None,
     members: Annotated[
-        Optional[int], typer.Option(help="Networks to train at once; their mean predicts.")
+        Optional[int],
+        typer.Option(help="Number of networks to train together; their mean predicts."),
     ] = None,
 ) -> None:
-    """Compare a network with simpler models on the rows of DATA, and say which to use."""
-    with told():
+    """Say whether a network beats simpler models on DATA.
+
+    All models are tested on the same folds of the rows.
+    """
+    with exit_on_error():
         check_writable(report, data, ".html")
         check_seed(seed)
-        from glassnet.cli.experiment import comparable, without
+        from glassnet.cli.experiment import Choices, comparable, target_names, without_columns
         from glassnet.data.read import read
         from glassnet.evaluation.compare import compare as compared
 
-        found = without(read(data, target=target, query=query, table=table), drop or [])
+        dataset = read(data, target=target, query=query, table=table)
+        dataset = without_columns(dataset, drop or [])
         parameters = estimator_parameters(hidden, None, None, None, epochs=epochs, members=members)
-        rows = comparable(found, checked_task(task), seed, parameters)
+        choices = Choices(task=checked_task(task), seed=seed, parameters=parameters)
+        rows = comparable(dataset, choices)
         for note in rows.notes:
             say(note)
         result = compared(
@@ -84,11 +94,11 @@ def compare(
             from glassnet.storage.atomic import write_atomically
 
             html = comparison_html(
-                result, title=Path(data).name, target=str(found.target or "class"),
+                result, title=Path(data).name, target=", ".join(target_names(dataset)) or "class",
                 command=shlex.join(["glassnet", *sys.argv[1:]]), notes=rows.notes,
             )  # fmt: skip
             write_atomically(report, html.encode())
             say(f"Wrote {report}")
         if result.interrupted:
-            warn("Interrupted: this is what was done so far.")
+            warn("Interrupted: these are the results so far.")
             raise typer.Exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""What the command prints: scores, models, predictions, and one line for each message.
+"""Print scores, models and predictions, and one line for each message.
 
 Data go to the standard output, messages to the standard error output.
 """
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 def say(message: str) -> None:
-    """Tell the person something."""
+    """Print a message."""
     typer.echo(one_line(message), err=True)
 
 
 def warn(message: str) -> None:
-    """Tell the person something to look at."""
+    """Print a warning."""
     typer.echo(f"Warning: {one_line(message)}", err=True)
 
 
 def one_line(text: str) -> str:
-    """Return `plain` text without line ends, as which a name could pass for a message of ours.
+    """Return `plain` text on one line, so that no name can pass for a message of ours.
 
     >>> one_line("a\\nWrote b")
     'a\\\\nWrote b'
@@ -63,7 +63,7 @@ def print_json(document: Any) -> None:
 
 
 def as_json(document: Any, indent: int | None = None) -> str:
-    r"""Return a JSON document in which what could steer a terminal is escaped: to a reader it is the same.
+    r"""Return a document as JSON, with whatever could steer a terminal escaped; it reads back the same.
 
     >>> print(as_json(["a\x9b\u202eb", "é"]))
     ["a\u009b\u202eb", "é"]
@@ -71,12 +71,12 @@ def as_json(document: Any, indent: int | None = None) -> str:
     text = json.dumps(strict(document), ensure_ascii=False, allow_nan=False, indent=indent)
     if text.isprintable():
         return text
-    # control characters are escapes already, but the line ends of the indentation
+    # json.dumps has escaped control characters; the line ends of the indentation stay
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def strict(value: Any) -> Any:
-    """Return a document that JSON can hold: infinite and undefined numbers, which it lacks, as null.
+    """Return a document that JSON can hold, with infinite and undefined numbers as null.
 
     >>> strict({"loss": [0.5, float("nan")]})
     {'loss': [0.5, None]}
@@ -89,7 +89,7 @@ def strict(value: Any) -> Any:
 
 
 def result_json(result: Experiment) -> dict[str, Any]:
-    """Return an experiment for machines."""
+    """Return an experiment as a JSON document."""
     return {
         **result.model.info,
         "status": result.status,
@@ -98,7 +98,7 @@ def result_json(result: Experiment) -> dict[str, Any]:
         "best_epoch": result.history.best_epoch,
         "warnings": [
             {"kind": s.kind, "columns": list(s.columns), "message": s.message}
-            for s in result.suspicions
+            for s in result.prepared.suspicions
         ],
         "history": result.history.to_dict(),
     }
@@ -118,14 +118,14 @@ def print_result(result: Experiment) -> None:
     print_scores(result.evaluation)
     from glassnet.evaluation.single_split import verdict_of
 
-    said = verdict_of(result.evaluation)
-    if said:
-        typer.echo(plain(said))
-        typer.echo("One split says little: `glassnet compare` tests more models on many.")
+    sentence = verdict_of(result.evaluation)
+    if sentence:
+        typer.echo(plain(sentence))
+        typer.echo("One split says little: `glassnet compare` tests more models on many splits.")
 
 
 def print_scores(evaluation: Evaluation) -> None:
-    """Print a table of scores, a line a model."""
+    """Print a table of scores, one line per model."""
     models = {"network": evaluation.scores}
     for name, scores in evaluation.baselines.items():
         fitted_on = f" (on {scores['fitted_on']:.0f} rows)" if "fitted_on" in scores else ""
@@ -147,7 +147,7 @@ def print_scores(evaluation: Evaluation) -> None:
 
 def print_model(model: Model) -> None:
     """Print what a model file holds."""
-    info = model.info  # a person may have put anything there
+    info = model.info  # from a file: it may hold anything
     lines = [
         f"{info.get('task', model.loss.task)} of {', '.join(target_names(model)) or 'the target'}"
     ]
@@ -158,7 +158,7 @@ def print_model(model: Model) -> None:
     if model.classes is not None:
         lines.append(f"classes: {', '.join(map(str, model.classes[:50]))}")
     if model.members > 1:
-        lines.append(f"{model.members} networks, whose mean predicts, each of these layers:")
+        lines.append(f"{model.members} networks, whose mean predicts; the layers of each:")
     lines += ["", model.network.summary(model.in_shape)]
     if model.encoder is not None and model.encoder.kind == "table":
         lines += ["", "columns:"]
@@ -182,7 +182,7 @@ def print_model(model: Model) -> None:
 
 
 def target_names(model: Model) -> list[str]:
-    """Return the names of the columns that a model predicts, as its file tells; [] if it does not."""
+    """Return the names of the columns that a model predicts; [] if its file does not say."""
     names = model.info.get("target")
     return [str(name) for name in names] if isinstance(names, list) else []
 
@@ -200,9 +200,7 @@ def prediction_columns(model: Model, X: Any) -> dict[str, Any]:
     if model.loss.task != "regression":
         proba = model.predict_proba(X)
         classes = model.classes
-        if (
-            classes is None
-        ):  # labels, or a network trained on probabilities, whose classes have no names
+        if classes is None:  # several labels, or a network of your own, whose classes have no names
             classes = list(columns) if predicted.ndim == 2 else range(proba.shape[1])
         columns |= {f"probability {c}": p for c, p in zip(classes, proba.T, strict=True)}
     return columns
@@ -218,6 +216,6 @@ def as_csv(columns: dict[str, Any]) -> str:
 
 
 def as_records(columns: dict[str, Any]) -> str:
-    """Return columns as a JSON list of one record a row."""
+    """Return columns as a JSON list of one record per row."""
     rows = zip(*(values.tolist() for values in columns.values()), strict=True)
     return as_json([dict(zip(columns, row, strict=True)) for row in rows]) + "\n"

@@ -1,4 +1,4 @@
-"""How the command ends: each known error as one sentence and its exit code, never a traceback."""
+"""End the command with one sentence and an exit code for each known error, never with a traceback."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn each known error into one sentence and its exit code."""
-    import warnings  # lazily, as all that `glassnet --help` does not need
+def exit_on_error() -> Iterator[None]:
+    """Print each known error as one sentence, and end the command with its exit code."""
+    import warnings  # here, because `glassnet --help` does not need it
 
     from glassnet._cache import use_cache
     from glassnet.errors import TrainingWarning
@@ -38,39 +38,39 @@ def told() -> Iterator[None]:
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
         warn(str(message))
 
-    gc.set_threshold(100_000, 20, 20)  # a command is over soon, and importing makes no garbage
+    gc.set_threshold(100_000, 20, 20)  # a command ends soon, and importing leaves no garbage
     try:
         with warnings.catch_warnings():
-            # what a person should know is said by suspicions and notes
+            # suspicions and notes tell the user what matters; warnings of other packages do not
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", TrainingWarning)
             warnings.showwarning = show
             use_cache()
             yield
-            sys.stdout.flush()  # here, where a reader that has gone is no surprise
+            sys.stdout.flush()  # here, where a closed pipe is handled
     except GlassnetError as error:
         fail(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except MemoryError:
         fail(
-            "There is not enough memory for these data. Use fewer rows (a --query) or --drop columns.",
+            "There is not enough memory for these data. Use fewer rows (--query) or fewer columns (--drop).",
             3,
         )
     except KeyboardInterrupt:
         fail("Interrupted; nothing was written.", INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output has ended, as `head` does
         silence()
-    except OSError as error:  # a full disk behind the standard output, for example
+    except OSError as error:  # for example, the standard output goes to a full disk
         silence()
         fail(f"{error.strerror or error}.", 1)
 
 
 @contextmanager
 def resumable(folder: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Say, when the system tells this process to end (SIGTERM), how to go on; training saves itself first."""
+    """Say how to continue when SIGTERM ends this process; training writes a checkpoint first."""
 
     def end(number: int, frame: object) -> NoReturn:
         warn(
-            f"Told to end. The checkpoints are in {folder}: go on with the same command and --resume."
+            f"Ended by SIGTERM. The checkpoints are in {folder}: continue with the same command and --resume."
         )
         raise typer.Exit(TERMINATED)
 
@@ -85,11 +85,11 @@ def resumable(folder: str | os.PathLike[str] | None) -> Iterator[None]:
 
 
 def silence() -> None:
-    """Send what is left of the output nowhere, so that Python's end does not try it again."""
+    """Discard the rest of the output, so that Python does not try to write it again when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fail(message: str, code: int) -> None:
-    """Say what is wrong and end with a code."""
+    """Print an error and end with an exit code."""
     typer.echo(f"Error: {one_line(message)}", err=True)
     raise typer.Exit(code)

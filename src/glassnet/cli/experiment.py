@@ -1,17 +1,20 @@
-"""Experiment: from a data set to a model, its test and its baselines; what `glassnet train` runs.
+"""Prepare a data set, train on it and test the model: what `glassnet train` and `glassnet compare` run.
 
 Nothing is printed here: the command prints, and a test reads the record.
 """
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from glassnet.cli.console import plain
 from glassnet.data.datasets import Dataset
 from glassnet.data.splits import split
 from glassnet.data.tables import Table, no_such_column, rows_at
@@ -26,14 +29,16 @@ from glassnet.models.model import Model
 from glassnet.training.history import History
 from glassnet.training.loop import Callback
 
+MIN_ROWS = 5  # fewer cannot be split into rows to train and to test on
+
 
 @dataclass(frozen=True)
-class Plan:
-    """What a person may choose beside the data.
+class Choices:
+    """What the user chooses beside the data.
 
-    task: None: recognised from the target (`targets.sniff_task`).
-    test_share: of the rows, set aside to test on, unless a test set came with the data.
-    parameters: of the estimator.
+    task: None: recognised from the target (`sniff_task`).
+    test_share: share of the rows that are set aside for the test, unless the data bring a test set.
+    parameters: parameters of the estimator.
     """
 
     task: Task | None = None
@@ -43,217 +48,252 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """What came out. `rows` counts training, validation and test rows; `status` is the run's end.
-
-    `estimator` has the histories and last weights of all members, by which a diagnosis is made.
-    """
-
-    model: Model
-    history: History
-    evaluation: Evaluation
-    suspicions: tuple[Suspicion, ...]
-    rows: dict[str, int]
-    seconds: float
-    status: str
-    test_rows: np.ndarray | None
-    estimator: Any = field(default=None, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
 class Prepared:
-    """Rows to train and to test on, and what is suspicious about them."""
+    """Rows to train and to test on, the names of the data and the targets, and what looks suspicious.
+
+    test_rows: positions of the test rows in the data; None if the data brought a test set.
+    """
 
     task: Task
     train: tuple[Any, np.ndarray]
     test: tuple[Any, np.ndarray]
     test_rows: np.ndarray | None
     suspicions: tuple[Suspicion, ...]
-    targets: tuple[str, ...] = ()
+    name: str
+    targets: tuple[str, ...]
 
 
-def prepare(data: Dataset, plan: Plan) -> Prepared:
-    """Recognise the task, set the test rows aside, and look for what is suspicious.
+@dataclass(frozen=True)
+class Experiment:
+    """A fitted estimator, the model to save, and its test.
+
+    model: the estimator's model, with the names of the targets and what its file should say about it.
+    rows: number of training, validation and test rows.
+    seconds: time of the training.
+    """
+
+    prepared: Prepared
+    estimator: NeuralClassifier | NeuralRegressor
+    model: Model
+    evaluation: Evaluation
+    rows: dict[str, int]
+    seconds: float
+
+    @property
+    def history(self) -> History:
+        """The losses and scores of each epoch."""
+        return self.estimator.history_
+
+    @property
+    def status(self) -> str:
+        """How the training ended."""
+        return self.estimator.status_
+
+
+def prepare(data: Dataset, choices: Choices) -> Prepared:
+    """Recognise the task, set the test rows aside, and look for anything suspicious.
 
     Raises
     ------
-    DataError: no target, one class only, fewer than a handful of rows.
+    DataError: no target, only one class, or too few rows.
     """
-    if data.y is None:
-        raise DataError(
-            f"Nothing says what to predict in '{data.name}': name the column with --target COLUMN."
-        )
-    task: Task = plan.task or sniff_task(data.y)
-    names = names_of(data.target)
-    y = target_values(data.y, task)
+    target = known_target(data)
+    task: Task = choices.task or sniff_task(target)
+    y = target_values(target, task)
     check_finite(data.X)
+    name, names = plain(Path(data.name).name), target_names(data)
     if data.test is not None and data.test[1] is not None:
         test_X, test_y = data.test[0], target_values(data.test[1], task)
         check_finite(test_X)
         if task == "classification":
             check_classes(y, test_y)
-        found = suspicions(data.X, data.y, task=task)
-        return Prepared(task, (data.X, y), (test_X, test_y), None, found, names)
-    if len(y) < 5:
-        raise DataError(
-            f"'{data.name}' has {len(y)} usable rows: that is too few to train and to test on."
+        notices = suspicions(data.X, target, task=task)
+        return Prepared(
+            task,
+            train=(data.X, y),
+            test=(test_X, test_y),
+            test_rows=None,
+            suspicions=notices,
+            name=name,
+            targets=names,
         )
-    train, test = split(
-        y, plan.test_share, plan.seed, stratify=task == "classification" and y.ndim == 1
+    if len(y) < MIN_ROWS:
+        raise DataError(
+            f"'{data.name}' has {len(y)} usable rows, which is too few to train and to test on:"
+            f" give at least {MIN_ROWS}."
+        )
+    stratify = task == "classification" and y.ndim == 1
+    train, test = split(y, choices.test_share, choices.seed, stratify=stratify)
+    return Prepared(
+        task,
+        train=(rows_at(data.X, train), y[train]),
+        test=(rows_at(data.X, test), y[test]),
+        test_rows=test,
+        suspicions=suspicions(data.X, target, train, test, task=task),
+        name=name,
+        targets=names,
     )
-    found = suspicions(data.X, data.y, train, test, task=task)
-    known, unknown = (rows_at(data.X, train), y[train]), (rows_at(data.X, test), y[test])
-    return Prepared(task, known, unknown, test, found, names)
-
-
-def without(found: Dataset, names: Sequence[str]) -> Dataset:
-    """Return a data set without some of its columns."""
-    if not names:
-        return found
-    if not isinstance(found.X, Table):
-        raise DataError("--drop leaves out columns of a table, but these data are no table.")
-    for name in names:
-        if name not in found.X:
-            raise DataError(no_such_column(name, found.X.names))
-    if len(set(names)) == len(found.X.names):
-        raise DataError("--drop leaves no column to learn from.")
-    return replace(found, X=found.X.without(*names))
 
 
 def run_experiment(
-    prepared: Prepared, plan: Plan, callbacks: Sequence[Callback] = ()
+    prepared: Prepared, choices: Choices, callbacks: Sequence[Callback] = ()
 ) -> Experiment:
-    """Train on the training rows and test, beside the baselines, on the test rows."""
-    kind = NeuralClassifier if prepared.task == "classification" else NeuralRegressor
-    known = kind().get_params()
-    extra = [name for name in plan.parameters if name not in known]
-    if extra:
-        raise ConfigurationError(f"{extra[0]} does not apply to a {prepared.task}.")
-    estimator = kind(random_state=plan.seed, callbacks=callbacks, **plan.parameters)
+    """Train on the training rows, and test the model beside the baselines on the test rows."""
+    kind = estimator_class(prepared.task)
+    unknown = sorted(set(choices.parameters) - set(inspect.signature(kind).parameters))
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]} does not apply to a {prepared.task}.")
+    estimator = kind(random_state=choices.seed, callbacks=callbacks, **choices.parameters)
     began = time.perf_counter()
     estimator.fit(*prepared.train)
     seconds = time.perf_counter() - began
-    model = named(estimator.model_, prepared.targets)
-    tested = evaluate(model, *prepared.test)
-    tested = with_baselines(tested, *prepared.train, *prepared.test, model, plan.seed)
-    n_train, n_held = len(prepared.train[1]), estimator.n_validation_
+    model = with_target_names(estimator.model_, prepared.targets)
+    evaluation = with_baselines(
+        evaluate(model, *prepared.test), *prepared.train, *prepared.test, model, choices.seed
+    )
+    n_train, n_validation = len(prepared.train[1]), estimator.n_validation_
+    rows = {
+        "training": n_train - n_validation,
+        "validation": n_validation,
+        "test": len(prepared.test[1]),
+    }
+    info = {
+        "data": prepared.name,
+        "target": list(prepared.targets),
+        "task": prepared.task,
+        "rows": rows,
+        "scores": evaluation.scores,
+        "baselines": evaluation.baselines,
+    }
     return Experiment(
-        model,
-        estimator.history_,
-        tested,
-        prepared.suspicions,
-        {"training": n_train - n_held, "validation": n_held, "test": len(prepared.test[1])},
-        seconds,
-        estimator.status_,
-        prepared.test_rows,
-        estimator,
+        prepared=prepared,
+        estimator=estimator,
+        model=replace(model, info=info),
+        evaluation=evaluation,
+        rows=rows,
+        seconds=seconds,
     )
 
 
 class Comparable(NamedTuple):
-    """Rows to compare models on, the network to compare, and what was decided about them."""
+    """Rows to compare models on, the network to compare, and a note for each decision."""
 
     X: Any
     y: np.ndarray
-    estimator: Any
+    estimator: NeuralClassifier | NeuralRegressor
     notes: tuple[str, ...]
 
 
-def comparable(
-    data: Dataset, task: Task | None, seed: int, parameters: dict[str, Any]
-) -> Comparable:
-    """Return what `compare` takes: of data with a test set of their own, the training rows.
+def comparable(data: Dataset, choices: Choices) -> Comparable:
+    """Return what `gn.compare` takes. If the data bring a test set, only the training rows are used.
 
     Raises
     ------
-    DataError: no target, or several; an infinite number.
+    DataError: no target, several targets, or an infinite number.
     """
-    if data.y is None:
+    target = known_target(data)
+    if isinstance(target, Table):
         raise DataError(
-            f"Nothing says what to predict in '{data.name}': name the column with --target COLUMN."
+            "Models are compared on one target at a time: name one with --target COLUMN."
         )
-    if isinstance(data.y, Table):
-        raise DataError(
-            "Models are compared on one target at a time: give one with --target COLUMN."
-        )
-    task = task or sniff_task(data.y)
+    task = choices.task or sniff_task(target)
     check_finite(data.X)
-    kind = NeuralClassifier if task == "classification" else NeuralRegressor
-    notes = list(data.notes)
-    notes += [s.message for s in suspicions(data.X, data.y, task=task)]
+    notes = [*data.notes, *(s.message for s in suspicions(data.X, target, task=task))]
     if data.test is not None:
         notes.append(
-            "Models are compared on the training rows; the test rows that came with them wait."
+            "Models are compared on the training rows; the test rows of these data are not used."
         )
-    y = target_values(data.y, task)
-    return Comparable(data.X, y, kind(random_state=seed, **parameters), tuple(notes))
+    estimator = estimator_class(task)(random_state=choices.seed, **choices.parameters)
+    return Comparable(data.X, target_values(target, task), estimator, tuple(notes))
 
 
-def described(
-    result: Experiment, target: str | tuple[str, ...] | None, data: str, task: Task
-) -> Experiment:
-    """Return the experiment with what its model file should tell later."""
-    info = {
-        "data": data,
-        "target": list(names_of(target)),
-        "task": task,
-        "rows": result.rows,
-        "scores": result.evaluation.scores,
-        "baselines": result.evaluation.baselines,
-    }
-    return replace(result, model=replace(result.model, info=info))
+def estimator_class(task: Task) -> type[NeuralClassifier | NeuralRegressor]:
+    """Return the estimator for a task."""
+    return NeuralClassifier if task == "classification" else NeuralRegressor
 
 
-def names_of(target: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return the names of the columns to predict."""
-    return (target,) if isinstance(target, str) else (target or ())
+def without_columns(data: Dataset, names: Sequence[str]) -> Dataset:
+    """Return a data set without some of its columns."""
+    if not names:
+        return data
+    if not isinstance(data.X, Table):
+        raise DataError("--drop leaves out columns of a table, but these data are not a table.")
+    for name in names:
+        if name not in data.X:
+            raise DataError(no_such_column(name, data.X.names))
+    if len(set(names)) == len(data.X.names):
+        raise DataError("--drop leaves no column to learn from: drop fewer.")
+    return replace(data, X=data.X.without(*names))
 
 
-def named(model: Model, targets: tuple[str, ...]) -> Model:
-    """Return a model whose values or labels have the names of their columns: arrays had lost them."""
+def known_target(data: Dataset) -> Any:
+    """Return the target of a data set; raises `DataError` if it has none."""
+    if data.y is None:
+        raise DataError(
+            f"'{data.name}' does not say what to predict: name the column with --target COLUMN."
+        )
+    return data.y
+
+
+def target_names(data: Dataset) -> tuple[str, ...]:
+    """Return the names of the columns to predict; () if they have none."""
+    return (data.target,) if isinstance(data.target, str) else tuple(data.target or ())
+
+
+def with_target_names(model: Model, names: tuple[str, ...]) -> Model:
+    """Return a model that knows its targets by name: an estimator is given arrays, which have none."""
     encoder = model.target_encoder
-    if isinstance(encoder, (LabelsEncoder, TargetScaler)) and len(encoder.names) == len(targets):
-        return replace(model, target_encoder=replace(encoder, names=targets))
+    if isinstance(encoder, (LabelsEncoder, TargetScaler)) and len(encoder.names) == len(names):
+        return replace(model, target_encoder=replace(encoder, names=names))
     return model
 
 
 def target_values(y: Any, task: Task) -> np.ndarray:
-    """Return a target column, or several, as the estimators take them; whole-number classes as such."""
+    """Return one target column or several as the estimators take them, whole-number classes as int64."""
     if isinstance(y, Table):
-        columns = [y[name] for name in y]
-        texts = [c for c in columns if c.dtype.kind not in "f"]
-        values = np.stack([_indicator(c) for c in columns] if texts else columns, axis=1)
-        if task == "regression":
-            return values
-        for name, column in zip(y, values.T, strict=True):
-            if not np.isin(column, (0, 1)).all():
-                raise DataError(
-                    f"Target '{name}' holds something other than 0 and 1: with several targets a"
-                    " classification needs columns of 0 (no) and 1 (yes). Train one model a column."
-                )
-        return values.astype(np.int64)
+        return _several_targets(y, task)
     if y.dtype.kind == "M":
         raise DataError(
-            "The target holds dates: a network predicts classes or numbers. Name another column."
+            "The target holds dates, but a network predicts classes or numbers: name another column."
         )
     if task == "regression" and y.dtype.kind == "O":
         raise DataError(
-            f"The target holds text ({str(y[0])!r}), which a regression cannot predict: leave --task out."
+            f"The target holds text ({str(y[0])!r}), which a regression cannot predict: omit --task"
+            " regression, or name a column of numbers."
         )
-    return _whole(y) if task == "classification" and y.dtype.kind == "f" else np.asarray(y)
+    return (
+        _as_whole_numbers(y) if task == "classification" and y.dtype.kind == "f" else np.asarray(y)
+    )
 
 
-def _whole(values: np.ndarray) -> np.ndarray:
-    """Return numbers as int64 if every one of them is a whole number that float64 holds exactly."""
+def _several_targets(y: Table, task: Task) -> np.ndarray:
+    """Return several target columns as an array, shape (n, targets)."""
+    columns = [y[name] for name in y]
+    if any(column.dtype.kind != "f" for column in columns):
+        columns = [_indicator(column) for column in columns]
+    values = np.stack(columns, axis=1)
+    if task == "regression":
+        return values
+    for name, column in zip(y, values.T, strict=True):
+        if not np.isin(column, (0, 1)).all():
+            raise DataError(
+                f"Target '{name}' holds values other than 0 and 1. With several targets, a classification"
+                " needs columns of 0 (no) and 1 (yes). Train one model per column instead."
+            )
+    return values.astype(np.int64)
+
+
+def _as_whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Return numbers as int64 if each is a whole number that float64 holds exactly."""
     with np.errstate(invalid="ignore"):
         exact = (values == np.floor(values)) & (np.abs(values) < 2**53)
     return values.astype(np.int64) if exact.all() else values
 
 
 def check_finite(X: Any) -> None:
-    """Raise for an infinite number, before the work begins and with its row as the file counts it.
+    """Raise for an infinite number before training starts, with its row as the file counts it.
 
-    Missing values are no concern: they have their encoding.
+    Missing values are allowed: they have an encoding of their own.
     """
     columns = X.columns.items() if isinstance(X, Table) else [("", X)]
     for name, column in columns:
@@ -261,20 +301,20 @@ def check_finite(X: Any) -> None:
             row = int(np.argwhere(np.isinf(column.reshape(len(column), -1)))[0, 0])
             where = f"Column {name!r}" if name else "The array of inputs"
             raise DataError(
-                f"{where} holds an infinite value in row {row} (the first row is 0), with which nothing can"
-                " be computed. Put a finite number there, or leave it empty (NaN) for missing."
+                f"{where} holds an infinite value in row {row} (the first row is 0), and nothing can be"
+                " computed with it. Put a finite number there, or leave it empty (NaN) if it is missing."
             )
 
 
 def check_classes(y: np.ndarray, test_y: np.ndarray) -> None:
-    """Raise for a class of the test set that the training set lacks, before the work begins."""
+    """Raise before training starts if the test set has a class that the training set lacks."""
     if y.ndim > 1:
         return
     unseen = sorted(set(test_y.tolist()) - set(y.tolist()), key=str)
     if unseen:
         raise DataError(
-            f"The test set holds the class {unseen[0]!r}, of which the training set has no row: a network"
-            " cannot learn it. Add rows of it to the training set, or drop it from the test set."
+            f"The test set holds the class {unseen[0]!r}, which no training row has, so that no network can"
+            " learn it. Add rows of this class to the training set, or drop it from the test set."
         )
 
 
@@ -284,6 +324,6 @@ def _indicator(column: np.ndarray) -> np.ndarray:
     if column.dtype.kind == "f":
         return column
     raise DataError(
-        "Several targets must be columns of numbers, or of yes and no (0 and 1); this one holds text:"
-        f" {str(column[0])!r}. Train one model a column."
+        "Several targets must be columns of numbers, or of yes and no (0 and 1), but one of them holds text:"
+        f" {str(column[0])!r}. Train one model per column instead."
     )

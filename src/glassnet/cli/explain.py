@@ -1,4 +1,4 @@
-"""`glassnet explain`: which columns a model relies on, or what moved its answer for one row."""
+"""`glassnet explain`: show which columns a model relies on, or what led to its answer for one row."""
 
 # Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
 from __future__ import annotations
@@ -8,9 +8,9 @@ from typing import Annotated, Any, Optional
 import typer
 
 from glassnet.cli.console import plain, print_json
-from glassnet.cli.exits import told
+from glassnet.cli.exits import exit_on_error
 from glassnet.cli.options import AsJson, Data, ModelFile, Query, TableName, TrueTarget, check_seed
-from glassnet.cli.rows import columns_of, read_known, truth
+from glassnet.cli.rows import columns_of, read_known, true_values
 from glassnet.errors import ConfigurationError, DataError
 
 
@@ -30,33 +30,38 @@ def explain(
     target: TrueTarget = None,
     scoring: Annotated[
         Optional[str],
-        typer.Option(help="scikit-learn's name of the score that falls; default: accuracy or R²."),
+        typer.Option(help="scikit-learn's name of the score to use; default: accuracy or R²."),
     ] = None,
     repeats: Annotated[int, typer.Option(help="How often each column is shuffled.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the shuffles.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffles.")] = 0,
     query: Query = None,
     table: TableName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which columns a model relies on in DATA, or, with --row, what moved its answer for one row."""
-    with told():
+    """Show which columns MODEL relies on in DATA.
+
+    With --row, show what led to its answer for one row.
+    """
+    with exit_on_error():
         check_seed(seed)
         if row is None and of is not None:
-            raise ConfigurationError("--of says what to explain of one row: give --row N too.")
+            raise ConfigurationError(
+                "--of says which answer for one row to explain: give --row N too."
+            )
         from glassnet.data.read import read
         from glassnet.models.model_file import load
 
-        found = load(model)
+        network = load(model)
         result: Any
         if row is None:
-            rows = read_known(found, data, target, query, table)
+            rows = read_known(network, data, target, query, table)
             result = importance(
-                found, *(rows.test or (rows.X, rows.y)), data, scoring, repeats, seed
+                network, *(rows.test or (rows.X, rows.y)), data, scoring, repeats, seed
             )
         else:
-            # no target is asked for: rows without one would be left out, and the numbers of others move
-            rows = read(data, query=query, table=table, expected=columns_of(found))
-            result = attribution(found, rows.test[0] if rows.test else rows.X, row, of)
+            # without a target, because rows that lack one would be left out and the others renumbered
+            rows = read(data, query=query, table=table, expected=columns_of(network))
+            result = attribution(network, rows.test[0] if rows.test else rows.X, row, of)
         print_json(result.to_dict()) if as_json else typer.echo(plain(str(result)))
 
 
@@ -66,12 +71,12 @@ def importance(
     """Return the importance of each column."""
     if y is None:
         raise DataError(
-            f"Nothing in '{data}' says what is true, and a column is as important as the score falls without"
-            " it: name the column with --target COLUMN, or explain one row with --row N."
+            f"'{data}' has no known target, and the importance of a column is what the score loses without"
+            " it: name the target with --target COLUMN, or explain one row with --row N."
         )
     from glassnet.explain.importance import permutation_importance
 
-    known = truth(model, y, data)
+    known = true_values(model, y, data)
     return permutation_importance(model, X, known, scoring=scoring, repeats=repeats, seed=seed)
 
 
@@ -79,7 +84,7 @@ def attribution(model: Any, X: Any, row: int, of: str | None) -> Any:
     """Return the attribution of one row."""
     if not 0 <= row < len(X):
         raise ConfigurationError(f"--row is {row}, but the data have rows 0 to {len(X) - 1}.")
-    import numpy as np  # lazily, as all that `glassnet --help` does not need
+    import numpy as np  # here, because `glassnet --help` does not need it
 
     from glassnet.data.tables import rows_at
     from glassnet.explain.attribution import attribute

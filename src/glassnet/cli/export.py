@@ -1,4 +1,4 @@
-"""`glassnet export`: a model file as one that runs without glassnet."""
+"""`glassnet export`: turn a model file into one that runs without glassnet."""
 
 # Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from glassnet.cli.console import say
-from glassnet.cli.exits import told
+from glassnet.cli.exits import exit_on_error
 from glassnet.cli.options import ModelFile, check_writable
 
 
@@ -18,16 +18,23 @@ def export(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="Write here: .onnx, or .py for one file that needs NumPy alone."
+            "--out",
+            "-o",
+            help="Write to this file: .onnx, or .py for one file that needs NumPy alone.",
         ),
     ],
     input_type: Annotated[
         Optional[str],
-        typer.Option(help="Of pictures in ONNX: uint8, float32, float64; as trained if not given."),
+        typer.Option(
+            help="Type of pictures in ONNX: uint8, float32 or float64; default: as trained."
+        ),
     ] = None,
 ) -> None:
-    """Write MODEL as ONNX or as one Python file, preprocessing inside, checked against the model."""
-    with told():
+    """Write MODEL as ONNX or as one Python file.
+
+    Preprocessing is inside, and the file is checked against the model before it is written.
+    """
+    with exit_on_error():
         check_writable(out, str(model), ".onnx", ".py")
         from glassnet.exporting.export import export as write
         from glassnet.models.model_file import load

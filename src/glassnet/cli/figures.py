@@ -1,4 +1,4 @@
-"""`glassnet figures`: all figures, drawn from networks trained on the spot."""
+"""`glassnet figures`: draw all figures from networks trained on the spot."""
 
 # Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
 from __future__ import annotations
@@ -9,23 +9,27 @@ from typing import Annotated, Optional
 import typer
 
 from glassnet.cli.console import say
-from glassnet.cli.exits import told
+from glassnet.cli.exits import exit_on_error
 from glassnet.cli.options import check_seed
 from glassnet.errors import ConfigurationError, DataError
 
 
 def figures(
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The folder to draw into; made if it is not there.")
+        Path,
+        typer.Option("--out", "-o", help="The folder to draw into; made if it does not exist."),
     ],
     only: Annotated[
-        Optional[list[str]], typer.Option(help="Draw this figure alone. May be repeated.")
+        Optional[list[str]], typer.Option(help="Draw only this figure. May be repeated.")
     ] = None,
     kind: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
-    seed: Annotated[int, typer.Option(help="Of the networks, and of the made data.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the networks and of the generated data.")] = 0,
 ) -> None:
-    """Draw the field's figures from small networks trained now, in light and dark, with a page of them."""
-    with told():
+    """Draw the field's figures from small networks.
+
+    The networks are trained on the spot. Each figure is drawn in light and dark, and one page shows all.
+    """
+    with exit_on_error():
         check_seed(seed)
         from glassnet.figures.gallery import FORMATS, PICTURES, Networks, draw_all
 

@@ -1,4 +1,4 @@
-"""Options: what several commands take from the command line, and its checks before the work begins."""
+"""Define the options that several subcommands share, and check them before any work begins."""
 
 # Modules that import JAX or scikit-learn are imported inside functions: `glassnet --help` must not wait.
 from __future__ import annotations
@@ -24,54 +24,61 @@ ModelFile = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A model file written by `glassnet train`.")
 ]
 Query = Annotated[
-    str | None, typer.Option(help="For a database file: the SELECT whose rows to take.")
+    str | None, typer.Option(help="For a database file: the SELECT that gives the rows.")
 ]
 TableName = Annotated[
-    str | None, typer.Option("--table", help="For a database file: the table to take.")
+    str | None, typer.Option("--table", help="For a database file: the table to read.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 TrueTarget = Annotated[
-    str | None, typer.Option("--target", "-t", help="The true values; default: as trained.")
+    str | None,
+    typer.Option(
+        "--target", "-t", help="The column of true values; default: the target of the training."
+    ),
 ]
 
 
 def check_writable(path: Path | None, source: str, *suffixes: str) -> None:
-    """Raise before the work begins if its result could not be written, or would replace what it reads."""
+    """Raise before any work begins if the result could not be written, or would overwrite the input."""
     if path is None:
         return
     if path.is_dir():
         raise DataError(
-            f"{path} is a folder: give a file's name, such as {path}/result{suffixes[0]}."
+            f"{path} is a folder: give the name of a file, such as {path}/result{suffixes[0]}."
         )
     if path.exists():
         check_replaceable(path, source)
     folder = path.parent
     if not folder.is_dir():
-        raise DataError(f"The folder {folder} does not exist: make it first, or write elsewhere.")
+        raise DataError(
+            f"The folder {folder} does not exist: make it first, or choose another one."
+        )
     if not os.access(folder, os.W_OK):
-        raise DataError(f"The folder {folder} cannot be written to: write elsewhere.")
+        raise DataError(f"The folder {folder} is not writable: choose another one.")
 
 
 def check_replaceable(path: Path, source: str) -> None:
-    """Raise if a file that is there already is a device, or one of those that are read."""
+    """Raise if an existing path is a device, or one of the files that are read."""
     from glassnet.data.files import find
 
     if not path.is_file():
-        raise DataError(f"{path} is a device or a pipe, not a file: write elsewhere.")
+        raise DataError(f"{path} is a device or a pipe, not a file: choose another file.")
     if not source.startswith("sample:") and any(path.samefile(read) for read in find(source)):
-        raise DataError(f"{path} is what is read: writing there would destroy it. Write elsewhere.")
+        raise DataError(
+            f"{path} is the input: writing there would destroy it. Choose another file."
+        )
 
 
 def check_seed(seed: int) -> None:
-    """Raise unless every generator of random numbers takes the seed."""
+    """Raise unless every random number generator accepts the seed."""
     if not 0 <= seed < 2**32:
         raise ConfigurationError(f"--seed is {seed}, but it must lie between 0 and {2**32 - 1}.")
 
 
 def checked_task(task: str | None) -> Any:
-    """Return the task that a person named."""
+    """Return the task that --task names; None: none."""
     if task not in (None, "classification", "regression"):
         raise ConfigurationError(f"--task is '{task}': choose classification or regression.")
     return task
@@ -84,7 +91,7 @@ def estimator_parameters(
     patience: int | None,
     **given: Any,
 ) -> dict[str, Any]:
-    """Return the estimator's parameters that a person chose."""
+    """Return the estimator's parameters that the user chose."""
     from glassnet.nn.optimizer_wrappers import as_optimizer
     from glassnet.training.loop import EarlyStopping
 
@@ -97,9 +104,9 @@ def estimator_parameters(
                 f"--hidden is '{hidden}': give widths such as 128,64."
             ) from None
     if optimizer is not None or learning_rate is not None:
-        best = as_optimizer(optimizer or "adamw")
+        rule = as_optimizer(optimizer or "adamw")
         chosen["optimizer"] = (
-            best if learning_rate is None else best._replace(learning_rate=learning_rate)
+            rule if learning_rate is None else rule._replace(learning_rate=learning_rate)
         )
     if patience is not None:
         chosen["early_stopping"] = EarlyStopping(patience, calibrated=True)

@@ -1,4 +1,4 @@
-"""Known rows: the data that a command holds a model against, with columns and targets as in training."""
+"""Read the rows that a subcommand gives to a model, with the columns and targets of its training."""
 
 # Modules that import JAX or scikit-learn are imported inside functions: `glassnet --help` must not wait.
 from __future__ import annotations
@@ -23,25 +23,23 @@ def columns_of(model: Model) -> tuple[str, ...]:
 def read_known(
     model: Model, data: str, target: str | None, query: str | None, table: str | None
 ) -> Dataset:
-    """Return the rows of DATA with the target that a person named, or that the model was trained on."""
+    """Return the rows of DATA with the target that --target names, or that the model was trained on."""
     from glassnet.data.read import read
 
     name = target or ",".join(target_names(model)) or None
     return read(data, target=name, query=query, table=table, expected=columns_of(model))
 
 
-def truth(model: Model, y: Any, data: str) -> np.ndarray:
-    """Return the targets of rows as the model's estimator takes them.
+def true_values(model: Model, y: Any, data: str) -> np.ndarray:
+    """Return the targets of rows in the form that the model's estimator takes.
 
     Raises
     ------
-    DataError: there are none.
+    DataError: the rows have no target.
     """
     from glassnet.cli.experiment import target_values
 
     if y is None:
-        raise DataError(
-            f"Nothing in '{data}' says what is true: name the column with --target COLUMN."
-        )
-    values = model.loss.task == "regression"
-    return target_values(y, "regression" if values else "classification")
+        raise DataError(f"'{data}' has no known target: name its column with --target COLUMN.")
+    regression = model.loss.task == "regression"
+    return target_values(y, "regression" if regression else "classification")

@@ -1,4 +1,4 @@
-"""`glassnet trace`: one step of training on rows of a file, every number of it."""
+"""`glassnet trace`: show every number of one training step on rows of a file."""
 
 # Modules that import JAX or scikit-learn are imported inside the commands: `glassnet --help` must not wait.
 from __future__ import annotations
@@ -8,58 +8,62 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from glassnet.cli.console import plain, print_json, say, target_names
-from glassnet.cli.exits import told
+from glassnet.cli.exits import exit_on_error
 from glassnet.cli.options import AsJson, Data, ModelFile, Query, TableName, TrueTarget
-from glassnet.cli.rows import columns_of, truth
+from glassnet.cli.rows import columns_of, true_values
 from glassnet.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     from glassnet.models.model import Model
 
-MOST_ROWS = 32  # of a batch where no row was asked for
+MAX_ROWS = 32  # of the batch when no row is chosen
 
 
 def trace(
     model: ModelFile,
     data: Data,
     row: Annotated[
-        Optional[int], typer.Option(help=f"This row alone, from 0; else the first {MOST_ROWS}.")
+        Optional[int],
+        typer.Option(
+            help=f"Trace only this row, counted from 0; default: the first {MAX_ROWS} rows."
+        ),
     ] = None,
     neuron: Annotated[
         Optional[str],
-        typer.Option(help="Open one neuron into its equations: LAYER:INDEX, both from 0."),
+        typer.Option(help="Show the equations of one neuron: LAYER:INDEX, both counted from 0."),
     ] = None,
     member: Annotated[
-        int, typer.Option(help="Which of the networks that predict together, from 0.")
+        int, typer.Option(help="Which of the networks that predict together, counted from 0.")
     ] = 0,
     prediction: Annotated[
-        bool, typer.Option("--prediction", help="Dropout and batch norm as in prediction.")
+        bool, typer.Option("--prediction", help="Let dropout and batch norm work as in prediction.")
     ] = False,
     target: TrueTarget = None,
     query: Query = None,
     table: TableName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one step of training on rows of DATA: forward pass, backward pass, and the new weights.
+    """Show every number of one training step on DATA.
 
-    The model file stays as it is. Without the target among the columns, the forward pass alone is shown.
+    These are the forward pass, the backward pass and the new weights. The model file is not changed. If
+    DATA lacks the target, only the forward pass is shown.
     """
-    with told():
+    with exit_on_error():
         from glassnet.models.model_file import load
         from glassnet.tracing.trace import trace as traced
 
-        place = None if neuron is None else parsed(neuron)
-        found = load(model)
-        X, y = rows_of(found, data, row, target, query, table)
+        address = None if neuron is None else parsed_neuron(neuron)
+        network = load(model)
+        X, y = traced_rows(network, data, row, target, query, table)
         if y is None:
-            say("The data hold no target: this is the forward pass alone.")
-        result = traced(found, X, y, member=member, train=not prediction)
-        shown = result if place is None else result.neuron(*place)
+            say("The data have no target: this is the forward pass only.")
+        result = traced(network, X, y, member=member, train=not prediction)
+        shown = result if address is None else result.neuron(*address)
         print_json(shown.to_dict()) if as_json else typer.echo(plain(str(shown)))
 
 
-def parsed(neuron: str) -> tuple[str, int]:
-    """Return layer and index of "LAYER:INDEX"."""
+def parsed_neuron(neuron: str) -> tuple[str, int]:
+    """Return the layer's path and the neuron's index of "LAYER:INDEX"."""
     layer, _, index = neuron.rpartition(":")
     if not layer or not index.isdecimal() or not layer.replace(".", "").isdecimal():
         raise ConfigurationError(
@@ -68,7 +72,7 @@ def parsed(neuron: str) -> tuple[str, int]:
     return layer, int(index)
 
 
-def rows_of(
+def traced_rows(
     model: Model,
     data: str,
     row: int | None,
@@ -76,31 +80,31 @@ def rows_of(
     query: str | None,
     table: str | None,
 ) -> tuple[Any, Any]:
-    """Return the rows asked for with their target, or None for it where the data have none."""
+    """Return the chosen rows and their target; None in its place where the data have none."""
     from glassnet.data.read import read
 
-    found = read(data, query=query, table=table, expected=columns_of(model))
-    if row is not None and not 0 <= row < len(found.X):
-        count = len(found.X)
+    dataset = read(data, query=query, table=table, expected=columns_of(model))
+    if row is not None and not 0 <= row < len(dataset.X):
+        count = len(dataset.X)
         raise DataError(
             f"--row is {row}, but there are {count} rows: give one from 0 to {count - 1}."
         )
-    chosen = slice(0, MOST_ROWS) if row is None else slice(row, row + 1)
-    X, y = some(found.X, chosen), some(found.y, chosen)
+    chosen = slice(0, MAX_ROWS) if row is None else slice(row, row + 1)
+    X, y = rows_in(dataset.X, chosen), rows_in(dataset.y, chosen)
     if y is None:
-        X, y = with_target(X, target, target_names(model), found.name)
-    return X, None if y is None else truth(model, y, data)
+        X, y = with_target(X, target, target_names(model), dataset.name)
+    return X, None if y is None else true_values(model, y, data)
 
 
-def some(rows: Any, chosen: slice) -> Any:
-    """Return some rows of a table or an array, and None of None."""
+def rows_in(rows: Any, chosen: slice) -> Any:
+    """Return a slice of the rows of a table or an array; None for None."""
     return rows.rows(chosen) if hasattr(rows, "rows") else None if rows is None else rows[chosen]
 
 
 def with_target(X: Any, named: str | None, known: list[str], source: str) -> tuple[Any, Any]:
-    """Return X and y of columns; y by the name given, or by the model's own where those are there.
+    """Split columns into X and y: y is the column named, or the model's own target if it is there.
 
-    Rows whose target is missing are dropped; where all are, there is no target.
+    Rows whose target is missing are dropped; if it is missing in all rows, there is no target.
     """
     from glassnet.data.datasets import split_target
     from glassnet.data.tables import Table
