@@ -1,4 +1,4 @@
-"""Packing moves parameters into one vector and back, and changes no result."""
+"""Packing copies parameters into one vector and back, and changes no result."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ def test_an_optimizers_state_is_packed_and_unpacked(optimizer):
 
 
 def test_large_or_mixed_parameters_stay_as_they_are():
-    large = {"W": jnp.zeros((packing.LARGEST, 1)), "b": jnp.zeros(1)}
+    large = {"W": jnp.zeros((packing.MAX_PACKED, 1)), "b": jnp.zeros(1)}
     mixed = {"W": jnp.zeros((2, 2)), "n": jnp.zeros(2, jnp.int32)}
     for params in (large, mixed):
         layout = Layout.of(params)
@@ -50,7 +50,7 @@ def test_large_or_mixed_parameters_stay_as_they_are():
 
 @dataclass(frozen=True)
 class Scale(Layer):
-    """Multiplies by a parameter that learns at its own pace."""
+    """Multiplies by a parameter with a learning-rate factor."""
 
     factor: float
 
@@ -66,14 +66,22 @@ class Scale(Layer):
 
 def trained(factor, optimizer=None):
     network = gn.Network([Scale(factor), gn.Dense(8), gn.Tanh(), gn.Dropout(0.2), gn.Dense(2)])
-    return gn.train(network, X, Y, optimizer=optimizer or gn.AdamW(0.01), epochs=5, l2=1e-3,
-                    validation=0.2, early_stopping=True)  # fmt: skip
+    return gn.train(
+        network,
+        X,
+        Y,
+        optimizer=optimizer or gn.AdamW(0.01),
+        epochs=5,
+        l2=1e-3,
+        validation=0.2,
+        early_stopping=True,
+    )
 
 
 @pytest.mark.parametrize("factor", [0.0, 1.0, 6.0])
 def test_packed_and_unpacked_runs_agree(factor, monkeypatch):
     packed = trained(factor)
-    monkeypatch.setattr(packing, "LARGEST", 0)
+    monkeypatch.setattr(packing, "MAX_PACKED", 0)
     jax.clear_caches()
     unpacked = trained(factor)
     jax.clear_caches()
@@ -81,9 +89,9 @@ def test_packed_and_unpacked_runs_agree(factor, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
-def test_a_factor_slows_or_stops_one_parameter(monkeypatch):
-    for largest in (packing.LARGEST, 0):
-        monkeypatch.setattr(packing, "LARGEST", largest)
+def test_a_learning_rate_factor_slows_or_stops_one_parameter(monkeypatch):
+    for largest in (packing.MAX_PACKED, 0):
+        monkeypatch.setattr(packing, "MAX_PACKED", largest)
         jax.clear_caches()
         moved = [
             abs(trained(f, gn.SGD(0.1)).state.params[0]["s"] - 1).max() for f in (0.0, 0.5, 1.0)

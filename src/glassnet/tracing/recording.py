@@ -21,7 +21,6 @@ from glassnet.nn.activations import ReLU
 from glassnet.nn.layers import Context, Layer
 from glassnet.nn.losses import Loss
 from glassnet.nn.network import LayerPath, Network, each_layer, is_plain, spread_traits
-from glassnet.nn.optimizer_wrappers import init_average
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.walk import LayerPass, Recorder, walk, wrap_layers
 from glassnet.tracing.layer_equations import equations_of
@@ -29,7 +28,7 @@ from glassnet.tracing.records import LayerTrace, Parameter
 from glassnet.training.batches import Data
 from glassnet.training.packing import Layout
 from glassnet.training.program import train_step, update
-from glassnet.training.state import Plan, TrainState
+from glassnet.training.state import Plan, TrainState, first_state
 
 
 @dataclass(frozen=True)
@@ -245,24 +244,7 @@ def _moments(state: TrainState) -> dict[str, Any]:
 
 def state_of(params: Params, layer_state: State, optimizer: Any, key: Key) -> TrainState:
     """Return the state before the first step: these parameters, no moments yet, step 0."""
-    params, layer_state = jax.device_put((params, layer_state))
-    zero: Any = np.zeros((), np.int32)
-    average = init_average(optimizer, (params, layer_state))
-    no_rows: Any = np.zeros((1, 1), default_float())
-    return TrainState(
-        params=params,
-        layer_state=layer_state,
-        optimizer_state=optimizer.init(params),
-        step=zero,
-        epoch=zero,
-        average=average,
-        best=None,
-        stale=zero,
-        key=key,
-        order=key,
-        status=zero,
-        rows=no_rows,
-    )
+    return first_state(params, layer_state, optimizer, key, np.zeros((1, 1), default_float()))
 
 
 def moments(optimizer_state: Any, params: Params) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Packing: the small parameters of a network as one vector while it trains.
+"""Pack the small parameters of a network into one vector while it trains.
 
-A small step is bound by the number of operations, not by their size: one update of one long vector costs a
-fraction of an update for each weight matrix and each bias (measured: 20 instead of 27 µs for 64-64-10).
-A large parameter is bound by memory, and copying its gradient into a vector would cost more than it saves,
-so it stays by itself. Packing changes no parameter's value, only where it stands.
+The time of a small step depends on the number of operations, not on their size: updating one long vector is
+faster than updating each weight matrix and each bias (measured: 20 instead of 27 µs for 64-64-10). The time
+of a large step is that of its memory traffic: to copy a large gradient into a vector would cost more than it
+saves, so large parameters stay as they are. Packing changes no parameter's value.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import numpy as np
 
 from glassnet._types import Params, Shape
 
-LARGEST = 32_768  # parameters: 128 KiB in float32, of which a few copies fit the second-level cache
+MAX_PACKED = (
+    32_768  # parameters: 128 KiB in float32, of which a few copies fit the second-level cache
+)
 
 
 class Packed(NamedTuple):
-    """A tree of parameters: the small ones as one vector, the large ones as they are."""
+    """A tree of parameters, with the small ones in one vector and the large ones as they are."""
 
     vector: Any
     large: tuple[Any, ...]
@@ -30,7 +32,7 @@ class Packed(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each parameter stands: its shape in order of the tree, and whether it is in the vector."""
+    """The shape of each parameter, in the order of the tree, and whether it is in the vector."""
 
     structure: Any
     shapes: tuple[Shape, ...]
@@ -38,9 +40,9 @@ class Layout:
 
     @classmethod
     def of(cls, params: Params, n_networks: int = 1, allowed: bool = True) -> Layout:
-        """Return the layout of parameters: the smallest are packed, up to LARGEST numbers in all.
+        """Return the layout of parameters: the smallest are packed, up to MAX_PACKED numbers in all.
 
-        `params` are one network's; where many train together, LARGEST counts for all of them.
+        `params` are those of one network; if many train together, MAX_PACKED is the limit for all of them.
 
         >>> Layout.of({"W": jnp.ones((2, 2)), "b": jnp.zeros(2)}).small
         (True, True)
@@ -50,18 +52,18 @@ class Layout:
         sizes = [math.prod(shape) for shape in shapes]
         order = np.argsort(sizes, kind="stable")
         small = np.zeros(len(leaves), bool)
-        small[order] = np.cumsum(np.array(sizes, np.int64)[order]) * n_networks <= LARGEST
+        small[order] = np.cumsum(np.array(sizes, np.int64)[order]) * n_networks <= MAX_PACKED
         if not allowed or len({leaf.dtype for leaf in leaves}) != 1 or small.sum() < 2:
             small[:] = False
         return cls(structure, shapes, tuple(map(bool, small)))
 
     @property
     def packs(self) -> bool:
-        """Whether there is anything to pack."""
+        """Whether any parameter is packed."""
         return any(self.small)
 
     def pack(self, tree: Params) -> Any:
-        """Return a tree of parameters (or gradients) as `Packed`; as it is if there is nothing to pack."""
+        """Return a tree of parameters (or gradients) as `Packed`, or unchanged if nothing is packed."""
         if not self.packs:
             return tree
         leaves = jax.tree.leaves(tree)
@@ -70,7 +72,7 @@ class Layout:
         return Packed(jnp.concatenate(flat), tuple(large))
 
     def unpack(self, packed: Any) -> Params:
-        """Return the parameters in their places; what `pack` took apart."""
+        """Return the tree of parameters that `pack` packed."""
         if not self.packs:
             return packed
         leaves, large, first = [], iter(packed.large), 0
@@ -84,17 +86,17 @@ class Layout:
         return jax.tree.unflatten(self.structure, leaves)
 
     def spread(self, numbers: Params) -> Any:
-        """Return one number a parameter (a tree of floats) as what multiplies the packed parameters."""
+        """Return a tree with one float a parameter in a form that multiplies the packed parameters."""
         if not self.packs:
             return numbers
-        each = list(zip(jax.tree.leaves(numbers), self.shapes, self.small, strict=True))
-        alike = {number for number, _, small in each if small}
-        vector = np.concatenate([np.full(math.prod(s), n) for n, s, small in each if small])
-        large = tuple(number for number, _, small in each if not small)
-        return Packed(alike.pop() if len(alike) == 1 else vector, large)
+        rows = list(zip(jax.tree.leaves(numbers), self.shapes, self.small, strict=True))
+        distinct = {number for number, _, small in rows if small}
+        vector = np.concatenate([np.full(math.prod(s), n) for n, s, small in rows if small])
+        large = tuple(number for number, _, small in rows if not small)
+        return Packed(distinct.pop() if len(distinct) == 1 else vector, large)
 
     def pack_within(self, tree: Any) -> Any:
-        """Return a tree with every branch of the parameters' structure packed: an optimizer's state."""
+        """Return an optimizer's state with each branch that has the parameters' structure packed."""
         if not self.packs:
             return tree
 
@@ -108,7 +110,7 @@ class Layout:
         )
 
     def unpack_within(self, tree: Any) -> Any:
-        """Return a tree with all that is packed unpacked; what `pack_within` packed."""
+        """Return the optimizer's state that `pack_within` packed."""
 
         def is_packed(branch: Any) -> bool:
             return isinstance(branch, Packed)

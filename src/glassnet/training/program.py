@@ -1,9 +1,9 @@
-"""Training: the whole run as one compiled program, `while epoch < limit and running: scan over the batches`.
+"""Train networks in one compiled program, a loop over the epochs with a scan over the batches inside.
 
-The Training contract: one record in, one record out. `TrainState` holds everything that a run is made of;
-`run_epochs` carries it forward by some epochs. Epoch limit, learning rate, dropout rates, penalties and seed
-are traced values: changing them compiles nothing. Where a run is cut into calls changes no bit of it.
-Status is a value inside the program; what it means for the person is decided outside.
+The Training contract: a `TrainState` in, a `TrainState` out. It holds everything that a run carries from step
+to step; `run_epochs` advances it by some epochs. Epoch limit, learning rate, dropout rates, penalties and
+seed are traced values: changing them compiles nothing. Cutting a run into calls changes no bit of its result.
+A run that ends says so by its status, a number inside the program; the caller decides what that means.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from glassnet.nn.optimizers import global_norm
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
 from glassnet.training.batches import Batches, Data, batch_count, epoch_batches, rows_in_order, take
-from glassnet.training.packing import LARGEST, Layout
+from glassnet.training.packing import MAX_PACKED, Layout
 from glassnet.training.state import (
     CAPACITY,
     CONVERGED,
@@ -44,7 +44,7 @@ from glassnet.training.state import (
     temperatures_of,
 )
 
-EVALUATION_BATCH = 2048  # rows measured at a time
+EVALUATION_BATCH = 2048  # validation rows in one pass
 
 
 def run_epochs(
@@ -63,7 +63,7 @@ def run_epochs(
     alone. All meet the rows in the same order, so that the products with all their weights are one product.
     """
     n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
-    program = compiled(_run_epochs, "plan", few_numbers=n_parameters <= LARGEST)
+    program = compiled(_run_epochs, "plan", few_numbers=n_parameters <= MAX_PACKED)
     finished: TrainState = program(state, optimizer, data, validation, controls, plan=plan)
     return finished
 
@@ -77,14 +77,14 @@ def _run_epochs(
     *,
     plan: Plan,
 ) -> TrainState:
-    """What `run_epochs` compiles."""
-    alone = jax.tree.map(lambda p: p[0], state.params) if plan.stacked else state.params
+    """Do the work of `run_epochs`, which compiles this function."""
+    params = jax.tree.map(lambda p: p[0], state.params) if plan.stacked else state.params
     n_networks = state.epoch.size if plan.stacked else 1
-    layout = Layout.of(alone, n_networks, allowed=not is_foreign(optimizer))
+    layout = Layout.of(params, n_networks, allowed=not is_foreign(optimizer))
     n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
     order = state.order[0] if plan.stacked else state.order
-    pack: Any = partial(_relaid, params=layout.pack, within=layout.pack_within)
-    unpack: Any = partial(_relaid, params=layout.unpack, within=layout.unpack_within)
+    pack: Any = partial(_repacked, params=layout.pack, within=layout.pack_within)
+    unpack: Any = partial(_repacked, params=layout.unpack, within=layout.unpack_within)
     epoch: Any = partial(run_epoch, plan=plan, layout=layout)
     if plan.stacked:
         rows = 0 if plan.own_rows else None
@@ -95,24 +95,23 @@ def _run_epochs(
         return (state.epoch < controls.epoch_limit) & (state.status == RUNNING)
 
     def run_next(state: TrainState) -> TrainState:
-        # networks that are behind, as after a rollback, catch up first: all that run share one epoch
-        behind = jnp.where(unfinished(state), state.epoch, np.iinfo(np.int32).max)
-        number = jnp.min(behind)
-        running = behind == number
-        batches = epoch_batches(order, number, n_rows, plan.batch_size)
+        # all networks that run share one epoch: after a rollback, those that are behind catch up first
+        epochs = jnp.where(unfinished(state), state.epoch, np.iinfo(np.int32).max)
+        lowest = jnp.min(epochs)
+        batches = epoch_batches(order, lowest, n_rows, plan.batch_size)
         later: TrainState = epoch(state, batches, optimizer, data, validation, controls)
-        return _where_each(running, later, state) if plan.stacked else later
+        return _select(epochs == lowest, later, state) if plan.stacked else later
 
     packed = jax.lax.while_loop(lambda s: unfinished(s).any(), run_next, pack(state))
     finished: TrainState = unpack(packed)
     return finished
 
 
-def _where_each(chosen: Array, new: TrainState, old: TrainState) -> TrainState:
-    """Return the new state of the networks chosen, the old one of the others."""
+def _select(mask: Array, new: TrainState, old: TrainState) -> TrainState:
+    """Return the new state of the networks in the mask, the old state of the others."""
 
     def select(new: Array, old: Array) -> Array:
-        return jnp.where(chosen.reshape(chosen.shape + (1,) * (new.ndim - 1)), new, old)
+        return jnp.where(mask.reshape(mask.shape + (1,) * (new.ndim - 1)), new, old)
 
     selected: TrainState = jax.tree.map(select, new, old)
     return selected
@@ -129,33 +128,35 @@ def run_epoch(
     plan: Plan,
     layout: Layout,
 ) -> TrainState:
-    """Train one epoch, measure, note, and judge."""
-    state, measured = train_epoch(state, batches, optimizer, data, controls.penalty, plan, layout)
-    measured = [*measured, rate_at(getattr(optimizer, "learning_rate", jnp.nan), state.step - 1)]
+    """Train one epoch, measure it, write its row of the history, and judge it."""
+    state, row = train_epoch(state, batches, optimizer, data, controls.penalty, plan, layout)
+    row["learning_rate"] = rate_at(getattr(optimizer, "learning_rate", jnp.nan), state.step - 1)
     if plan.penalised:
         params = layout.unpack(state.params)
-        measured.append(controls.penalty.value(params, spread_traits(plan.network, params)))
-    score, losses = measured[0], measured[0][None]
+        row["penalty"] = controls.penalty.value(params, spread_traits(plan.network, params))
+    score, losses = row["loss"], row["loss"][None]
     if validation is not None:
         params, layer_state = predicting(state)
         losses, metrics = evaluate(layout.unpack(params), layer_state, validation, plan)
         best = jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))
         score = losses[best]
-        measured = [*measured, score, *metrics]
+        row["validation_loss"] = score
+        row |= {f"validation_{name}": value for name, value in metrics.items()}
         if plan.calibrated:
-            measured.append(jnp.asarray(TEMPERATURES, losses.dtype)[best])
-    row = jnp.stack([jnp.asarray(m, state.rows.dtype) for m in measured])
-    # an update may overflow though its gradient did not: then no later step could tell in time
-    sound = _all_finite((state.params, state.layer_state))
+            row["temperature"] = jnp.asarray(TEMPERATURES, losses.dtype)[best]
+    assert row.keys() == set(plan.columns)
+    numbers = jnp.stack([jnp.asarray(row[name], state.rows.dtype) for name in plan.columns])
+    # an update may overflow though its gradient is finite; the next step would find out too late
+    finite = _all_finite((state.params, state.layer_state))
     state = state._replace(
         epoch=state.epoch + 1,
-        rows=state.rows.at[state.epoch % CAPACITY].set(row),
-        status=jnp.where(sound, state.status, DIVERGED),
+        rows=state.rows.at[state.epoch % CAPACITY].set(numbers),
+        status=jnp.where(finite, state.status, DIVERGED),
     )
     return judge_epoch(state, score, losses, controls, plan) if plan.keep_best else state
 
 
-def _relaid(state: TrainState, params: Any, within: Any) -> TrainState:
+def _repacked(state: TrainState, params: Any, within: Any) -> TrainState:
     """Return the state with its parameters and the optimizer's moments packed or unpacked."""
     best = state.best and state.best._replace(params=params(state.best.params))
     average = state.average and (params(state.average[0]), state.average[1])
@@ -175,40 +176,45 @@ def train_epoch(
     penalty: Penalty,
     plan: Plan,
     layout: Layout,
-) -> tuple[TrainState, list[Array]]:
-    """Take one step a batch; return the epoch's mean loss, gradient norm and metrics."""
+) -> tuple[TrainState, dict[str, Array]]:
+    """Take one step a batch; return the epoch's mean loss, gradient norm and metrics by name."""
 
     def one_batch(carry: tuple[TrainState, Array], batch: Data) -> tuple[TrainState, Array]:
         state, sums = carry
         state, loss, norm, metrics = train_step(state, optimizer, batch, penalty, plan, layout)
-        share = _total(batch)
-        return state, sums + jnp.stack([share, share * loss, norm, *(share * m for m in metrics)])
+        total = _total(batch)
+        weighted = (total * metrics[name] for name in plan.metrics)
+        return state, sums + jnp.stack([total, total * loss, norm, *weighted])
 
     sums = jnp.zeros(3 + len(plan.metrics), state.rows.dtype)
     if batches is None:
         state, sums = one_batch((state, sums), data)
     else:
         (state, sums), _ = jax.lax.scan(
-            lambda carry, at: (one_batch(carry, take(data, *at)), None), (state, sums), batches
+            lambda carry, rows: (one_batch(carry, take(data, *rows)), None), (state, sums), batches
         )
     weight = jnp.where(sums[0] > 0, sums[0], jnp.ones_like(sums[0]))
     n_batches = batch_count(data.x.shape[0], plan.batch_size)
-    return state, [sums[1] / weight, sums[2] / n_batches, *(sums[3:] / weight)]
+    means = {"loss": sums[1] / weight, "gradient_norm": sums[2] / n_batches}
+    return state, means | dict(zip(plan.metrics, sums[3:] / weight, strict=True))
 
 
 def train_step(
     state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, plan: Plan, layout: Layout
-) -> tuple[TrainState, Array, Array, list[Array]]:
-    """Forward pass, loss, backward pass, update. A step that is not finite changes nothing but the status."""
+) -> tuple[TrainState, Array, Array, dict[str, Array]]:
+    """Take one step: forward pass, loss, backward pass, update; return loss, gradient norm and metrics too.
+
+    A step that is not finite changes nothing but the status.
+    """
     network, loss, y, weight = plan.network, plan.loss, batch.y, batch.weight
     params = layout.unpack(state.params)
     traits = spread_traits(network, params)
     row_weight = weight if weight is None or weight.ndim == 1 else weight.mean(1)
 
+    key = keys.fold_in(state.key, state.step)
     logits, layer_state, cache = network.forward(
-        params, state.layer_state, batch.x,
-        key=keys.fold_in(state.key, state.step), train=True, weight=row_weight,
-    )  # fmt: skip
+        params, state.layer_state, batch.x, key=key, train=True, weight=row_weight
+    )
     value, dlogits = loss.value(logits, y, weight), loss.gradient(logits, y, weight)
     _, grads = network.backward(params, cache, dlogits)
     if plan.penalised:
@@ -217,9 +223,9 @@ def train_step(
     norm = global_norm(grads)
     finite = jnp.isfinite(value) & jnp.isfinite(norm) & (state.status == RUNNING)
     updates, optimizer_state = update(optimizer, grads, state, finite, traits, layout)
-    moved = (jax.tree.map(jnp.add, state.params, updates), layer_state)
     before = (state.params, state.layer_state)
-    params, layer_state = jax.tree.map(partial(jnp.where, finite), moved, before)
+    after = (jax.tree.map(jnp.add, state.params, updates), layer_state)
+    params, layer_state = jax.tree.map(partial(jnp.where, finite), after, before)
     state = state._replace(
         average=update_average(optimizer, state.average, (params, layer_state), state.step + 1),
         params=params,
@@ -234,13 +240,14 @@ def train_step(
 def update(
     optimizer: Any, grads: Params, state: TrainState, finite: Array, traits: Any, layout: Layout
 ) -> tuple[Params, Any]:
-    """Ask the optimizer for its updates, each times its parameter's learning-rate factor."""
+    """Return the optimizer's updates, each multiplied by its parameter's learning-rate factor."""
 
-    def each(number: Any) -> Any:
+    def by_parameter(number: Any) -> Any:
         numbers = jax.tree.map(number, traits, is_leaf=lambda x: isinstance(x, Trait))
         return layout.spread(numbers)
 
-    decay, factor = each(lambda trait: float(trait.decay)), each(lambda trait: trait.factor)
+    decay = by_parameter(lambda trait: float(trait.decay))
+    factor = by_parameter(lambda trait: trait.factor)
     updates, optimizer_state = optimizer.update(
         grads, state.optimizer_state, state.params, decay=decay, ok=finite
     )
@@ -252,12 +259,12 @@ def update(
 def judge_epoch(
     state: TrainState, score: Array, losses: Array, controls: Controls, plan: Plan
 ) -> TrainState:
-    """Keep the parameters of the best epoch, and stop when there was no better one for long."""
+    """Keep the parameters of the best epoch, and stop when the patience is used up."""
     assert state.best is not None
-    sound = jnp.isfinite(score) & (state.status != DIVERGED)  # NaN and -inf never win
-    better = sound & (score < state.best.score - controls.min_delta)
-    now = Best(*predicting(state), score, state.epoch, losses)
-    best = jax.tree.map(partial(jnp.where, better), now, state.best)
+    finite = jnp.isfinite(score) & (state.status != DIVERGED)  # NaN and -inf never win
+    better = finite & (score < state.best.score - controls.min_delta)
+    candidate = Best(*predicting(state), score, state.epoch, losses)
+    best = jax.tree.map(partial(jnp.where, better), candidate, state.best)
     stale = jnp.where(better, 0, state.stale + 1)
     ended = STOPPED_EARLY if plan.validated else CONVERGED
     out_of_patience = (stale >= controls.patience) & (state.status == RUNNING)
@@ -267,17 +274,18 @@ def judge_epoch(
 
 def evaluate(
     params: Params, layer_state: State, data: Data, plan: Plan
-) -> tuple[Array, list[Array]]:
+) -> tuple[Array, dict[str, Array]]:
     """Return the mean loss and the metrics on data, in prediction mode.
 
-    With `plan.calibrated` there is a loss for each of TEMPERATURES, by which the logits are multiplied: what
-    counts is how well they tell the targets apart, since how sure they are can be set right afterwards.
+    With `plan.calibrated` there is one loss for each of TEMPERATURES, by which the logits are multiplied.
+    The best of them says how well the logits separate the classes; how confident the predictions are can
+    be corrected after training.
     """
     n_rows = data.x.shape[0]
     size = min(n_rows, EVALUATION_BATCH)
 
-    def one_batch(sums: Array, at: Any) -> tuple[Array, None]:
-        batch = take(data, *at)
+    def one_batch(sums: Array, rows: Any) -> tuple[Array, None]:
+        batch = take(data, *rows)
         logits, _, _ = plan.network.forward(params, layer_state, batch.x)
         weight = (
             batch.weight if batch.weight is None or batch.weight.ndim == 1 else batch.weight.mean(1)
@@ -285,34 +293,34 @@ def evaluate(
         losses = jax.vmap(lambda t: plan.loss.value(t * logits, batch.y, batch.weight))(
             temperatures
         )
-        means = [*losses, *measure(logits, batch.y, weight, plan)]
-        share = _total(batch)
-        return sums + share * jnp.stack([*means, jnp.ones_like(share)]), None
+        metrics = measure(logits, batch.y, weight, plan)
+        total = _total(batch)
+        means = [*losses, *(metrics[name] for name in plan.metrics), jnp.ones_like(total)]
+        return sums + total * jnp.stack(means), None
 
     temperatures = jnp.asarray(temperatures_of(plan), default_float())
     count = len(temperatures)
     zeros = jnp.zeros(count + len(plan.metrics) + 1, default_float())
-    places = rows_in_order(n_rows, size)
-    sums, _ = jax.lax.scan(one_batch, zeros, places)
+    sums, _ = jax.lax.scan(one_batch, zeros, rows_in_order(n_rows, size))
     means = sums[:-1] / jnp.where(sums[-1] > 0, sums[-1], jnp.ones_like(sums[-1]))
-    return means[:count], list(means[count:])
+    return means[:count], dict(zip(plan.metrics, means[count:], strict=True))
 
 
-def measure(logits: Array, target: Array, weight: Array | None, plan: Plan) -> list[Array]:
-    """Return the mean of each metric over rows; for probabilities the likeliest class is the target."""
+def measure(logits: Array, target: Array, weight: Array | None, plan: Plan) -> dict[str, Array]:
+    """Return the mean of each metric over rows; of target probabilities, the most likely class counts."""
     if plan.loss.task == "classification" and target.ndim == 2:
         target = jnp.argmax(target, axis=1)
-    return [_mean(METRICS[m](logits, target), weight) for m in plan.metrics]
+    return {name: _mean(METRICS[name](logits, target), weight) for name in plan.metrics}
 
 
 def _all_finite(tree: Any) -> Array:
     """Return whether no number of a tree is infinite or undefined."""
-    each = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
-    return jnp.stack(each).all() if each else jnp.asarray(True)
+    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+    return jnp.stack(leaves).all() if leaves else jnp.asarray(True)
 
 
 def _total(batch: Data) -> Array:
-    """Return the weight of a batch."""
+    """Return the total weight of a batch."""
     if batch.weight is None:
         return jnp.asarray(batch.x.shape[0], default_float())
     return jnp.sum(batch.weight)

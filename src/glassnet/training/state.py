@@ -1,4 +1,4 @@
-"""What a training run is made of: the record carried forward, and what its program is compiled for."""
+"""Define the state of a training run, and the plan that its program is compiled for."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from glassnet.nn.optimizer_wrappers import init_average
 from glassnet.nn.penalties import Penalty
 
 RUNNING, CONVERGED, STOPPED_EARLY, DIVERGED = 0, 1, 2, 3
-CAPACITY = 1024  # epochs that one call may run: the rows of the history's buffer
-TEMPERATURES = tuple(2 ** (k / 6) for k in range(-12, 7))  # a quarter to 2, 1 among them
+CAPACITY = 1024  # the most epochs that one call runs: the rows of the history's buffer
+TEMPERATURES = tuple(2 ** (k / 6) for k in range(-12, 7))  # from a quarter to 2, with 1 among them
 
 
 class Best(NamedTuple):
-    """The best epoch so far: its parameters, layer state, score and number, and its losses by temperature."""
+    """The best epoch so far: its parameters, layer state, score, number, and losses by temperature."""
 
     params: Params
     layer_state: State
     score: Array
     epoch: Array
-    losses: Array  # one for each of TEMPERATURES with `plan.calibrated`, else the score alone
+    losses: Array  # with `plan.calibrated` one for each of TEMPERATURES, else just the score
 
 
 class TrainState(NamedTuple):
@@ -42,49 +42,51 @@ class TrainState(NamedTuple):
     optimizer_state: Any
     step: Array  # steps taken
     epoch: Array  # epochs finished
-    average: Any  # (params, layer_state) along the way, with an `Averaged` optimizer; else ()
+    average: (
+        Any  # the mean (params, layer_state) over the steps, with an `Averaged` optimizer; else ()
+    )
     best: Best | None  # None: the last parameters are the result
     stale: Array  # epochs since the best
-    key: Key  # of dropout
+    key: Key  # of dropout and other random layers
     order: Key  # of the order of rows; the same for all networks that train together
     status: Array  # RUNNING, CONVERGED, STOPPED_EARLY or DIVERGED
-    rows: Array  # the last CAPACITY epochs' history, one row an epoch
+    rows: Array  # the history of the last CAPACITY epochs, one row an epoch, one column each of plan.columns
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a program is compiled for, beside the shapes of its arguments."""
+    """Everything that a program is compiled for, besides the shapes of its arguments."""
 
-    network: Network  # a skeleton: what `init` moves into the state is left out
+    network: Network  # a skeleton: numbers that `init` puts into the layer state are left out
     loss: Loss
     batch_size: int
     metrics: tuple[str, ...] = ()
     penalised: bool = False
     keep_best: bool = False
     validated: bool = False
-    calibrated: bool = False  # the validation loss is that of the best temperature
-    stacked: bool = (
-        False  # many networks in one program: the state, the optimizer and the controls of each
-    )
-    own_rows: bool = False  # each of them has rows of its own
+    calibrated: bool = False  # the validation loss is measured at the best temperature
+    stacked: bool = False  # many networks in one program; state, optimizer and controls are stacked
+    own_rows: bool = False  # each of these networks has its own rows
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the history's columns, in the order of the buffer."""
-        trained = ("loss", "gradient_norm", *self.metrics, "learning_rate")
-        penalty = ("penalty",) if self.penalised else ()
-        measured = (
-            tuple(f"validation_{m}" for m in ("loss", *self.metrics)) if self.validated else ()
-        )
-        return (*trained, *penalty, *measured, *(("temperature",) if self.calibrated else ()))
+        """The names of the history's columns, in the order of the buffer `TrainState.rows`."""
+        names = ["loss", "gradient_norm", *self.metrics, "learning_rate"]
+        if self.penalised:
+            names.append("penalty")
+        if self.validated:
+            names += [f"validation_{name}" for name in ("loss", *self.metrics)]
+        if self.calibrated:
+            names.append("temperature")
+        return tuple(names)
 
 
 class Controls(NamedTuple):
-    """What may change from call to call without compiling: traced values."""
+    """Traced values: they may change from call to call without compiling."""
 
-    epoch_limit: Any  # run until so many epochs are finished
+    epoch_limit: Any  # run until this number of epochs is finished
     patience: Any  # epochs without improvement before stopping
-    min_delta: Any  # how much lower counts as an improvement
+    min_delta: Any  # by how much the loss must fall to count as an improvement
     penalty: Penalty
 
 
@@ -93,28 +95,35 @@ def initial_state(
 ) -> tuple[TrainState, Shape]:
     """Return the state before the first step, and the shape of the network's output."""
     params, layer_state, out_shape = network.init(keys.fold_in(key, 0), in_shape)
+    state = first_state(params, layer_state, optimizer, keys.fold_in(key, 1), _no_rows(plan))
+    if plan.keep_best:
+        best = Best(state.params, state.layer_state, _infinite(), _ZERO, _no_losses(plan))
+        state = state._replace(best=best)
+    return state, out_shape
+
+
+def first_state(
+    params: Params, layer_state: State, optimizer: Any, key: Key, rows: Any
+) -> TrainState:
+    """Return the state of a run that starts from these parameters: no steps, no moments, nothing best."""
     params, layer_state = jax.device_put((params, layer_state))
-    best = (
-        Best(params, layer_state, _infinite(), _ZERO, _no_losses(plan)) if plan.keep_best else None
-    )
-    state = TrainState(
+    return TrainState(
         params=params,
         layer_state=layer_state,
         optimizer_state=optimizer.init(params),
         step=_ZERO,
         epoch=_ZERO,
         average=init_average(optimizer, (params, layer_state)),
-        best=best,
+        best=None,
         stale=_ZERO,
-        key=keys.fold_in(key, 1),
-        order=keys.fold_in(key, 1),
+        key=key,
+        order=key,
         status=_ZERO,
-        rows=_no_rows(plan),
+        rows=rows,
     )
-    return state, out_shape
 
 
-# NumPy's zeros, not JAX's, each of which would be a little program to compile before the first step
+# zeros of NumPy, because JAX would compile a small program for each of its own
 _ZERO: Any = np.zeros((), np.int32)
 
 
@@ -127,7 +136,7 @@ def _no_losses(plan: Plan) -> Any:
 
 
 def temperatures_of(plan: Plan) -> tuple[float, ...]:
-    """Return the temperatures that an epoch is judged by: many where it is calibrated, else 1 alone."""
+    """Return the temperatures at which an epoch is judged: many if the plan is calibrated, else just 1."""
     return TEMPERATURES if plan.calibrated else (1.0,)
 
 
@@ -136,12 +145,12 @@ def _infinite() -> Any:
 
 
 def predicting(state: TrainState) -> tuple[Params, State]:
-    """Return what predicts: the average along the way where there is one, else the parameters as they are."""
+    """Return the (params, layer_state) that predict: their average if there is one, else the last ones."""
     return state.average or (state.params, state.layer_state)
 
 
 def continued(state: TrainState, plan: Plan) -> TrainState:
-    """Return a state to go on from under another plan: nothing is best yet, nothing has ended."""
+    """Return a state to continue from under another plan: running, and with no best epoch yet."""
     best = Best(*predicting(state), _infinite(), state.epoch, _no_losses(plan))
     return state._replace(
         best=best if plan.keep_best else None, stale=_ZERO, status=_ZERO, rows=_no_rows(plan)
