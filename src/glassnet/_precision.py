@@ -1,7 +1,7 @@
-"""The float that computations use, and a check that this process can compute at all.
+"""Choose float32 or float64 for computations, and check that this process can compute at all.
 
-JAX uses threads. A fork copies the process without its threads but with the locks that they held, so the
-first computation in the copy would wait forever.
+JAX uses threads. A fork copies a process without its threads but with the locks that they held, so the first
+computation in the copy would wait forever.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 
 from glassnet.errors import ConfigurationError
 
-_forked_from = 0  # the process that had computed before it was forked; 0: there is none
+_forked_from = 0  # the id of the process that used JAX before it forked this one; 0: there is none
 
 
 def check_fork() -> None:
-    """Raise in a process in which no computation would end.
+    """Raise if no computation would end in this process.
 
     Raises
     ------
@@ -31,23 +31,23 @@ def check_fork() -> None:
     """
     if _forked_from:
         raise ConfigurationError(
-            f"This process ({os.getpid()}) is a fork of one ({_forked_from}) that had already computed with"
-            " JAX, whose threads a fork leaves behind: here no computation would ever end. Use processes that"
-            " start anew: n_jobs=2 as it is, with joblib's own backend ('loky'), not 'multiprocessing',"
-            " or multiprocessing.get_context('spawn'), or threads."
+            f"This process ({os.getpid()}) is a fork of one ({_forked_from}) that had already used JAX. A"
+            " fork lacks JAX's threads, so that no computation here would ever end. Start new processes"
+            " instead: with n_jobs=2 and joblib's default backend ('loky', not 'multiprocessing'), or with"
+            " multiprocessing.get_context('spawn'). Threads work too."
         )
 
 
-def _note() -> None:
-    """Note, in the new process, whether the old one had used JAX, through glassnet or not."""
+def _note_fork() -> None:
+    """Remember, in the new process, whether the old one had used JAX, through glassnet or not."""
     global _forked_from
     bridge = sys.modules.get("jax._src.xla_bridge")
     if getattr(bridge, "_backends", None):
         _forked_from = os.getppid()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
-    os.register_at_fork(after_in_child=_note)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def default_float() -> np.dtype[Any]:
@@ -57,7 +57,7 @@ def default_float() -> np.dtype[Any]:
 
 @contextmanager
 def precision(dtype: str | np.dtype[Any]) -> Iterator[None]:
-    """Compute in float32 or float64 inside the block; no global setting is changed.
+    """Compute in float32 or float64 inside the block, without changing a global setting.
 
     Raises
     ------

@@ -17,6 +17,7 @@ import glassnet as gn
 from glassnet._precision import precision
 from glassnet.errors import ConfigurationError
 from glassnet.fit.base import job_of
+from glassnet.nn.optimizer_wrappers import WRAPPERS
 from glassnet.training.loop import TimeLimit
 from glassnet.training.state import TEMPERATURES
 from helpers import assert_same_bits, blobs
@@ -84,6 +85,10 @@ def weights(params: Any) -> np.ndarray:
     return np.r_[np.asarray(params[0]["W"])[0], np.asarray(params[0]["b"])]
 
 
+def test_every_wrapper_is_nested() -> None:
+    assert set(WRAPPERS) == {gn.ClipByNorm, gn.Averaged}  # those that NESTINGS combines
+
+
 @pytest.mark.parametrize("innermost", INNERMOST.values(), ids=INNERMOST)
 @pytest.mark.parametrize("kinds", NESTINGS, ids=lambda kinds: "-".join(kinds) or "bare")
 def test_every_nesting_of_wrappers_trains_as_numpy_does(kinds: Any, innermost: Any) -> None:
@@ -102,8 +107,8 @@ def test_every_nesting_of_wrappers_trains_as_numpy_does(kinds: Any, innermost: A
 # --- averaged parameters --------------------------------------------------------------------------
 
 
-def test_what_predicts_is_the_average_of_the_steps() -> None:
-    """Against a loop of the textbook's four lines, one batch an epoch."""
+def test_the_model_predicts_with_the_average_of_the_steps() -> None:
+    """Compared with a loop of four lines, with one batch an epoch."""
     run = gn.train(
         PLAIN, X, y, optimizer=gn.Averaged(gn.SGD(0.3), share=0.5), batch_size=None, epochs=7
     )
@@ -122,15 +127,21 @@ def test_what_predicts_is_the_average_of_the_steps() -> None:
 @pytest.mark.parametrize(
     "optimizer", [gn.Averaged(gn.Adam(0.02)), gn.ClipByNorm(gn.Averaged(gn.SGD(0.1)))]
 )
-def test_validation_is_of_what_predicts(optimizer: object) -> None:
+def test_the_validation_loss_is_that_of_the_average(optimizer: object) -> None:
     run = gn.train(
-        NET, X, y, optimizer=optimizer, epochs=12, validation=HELD, early_stopping=gn.EarlyStopping(50)
-    )  # fmt: skip
+        NET,
+        X,
+        y,
+        optimizer=optimizer,
+        epochs=12,
+        validation=HELD,
+        early_stopping=gn.EarlyStopping(50),
+    )
     measured = log_loss(HELD[1], run.model.predict_proba(HELD[0]))
     assert measured == pytest.approx(run.history["validation_loss"].min(), rel=1e-4)
 
 
-def test_cuts_and_going_on_change_no_bit_of_the_average() -> None:
+def test_cutting_and_continuing_change_no_bit_of_the_average() -> None:
     settings = {"optimizer": gn.Averaged(gn.AdamW(0.01)), "batch_size": 32, "validation": HELD}
     whole = gn.train(NET, X, y, epochs=9, **settings)
     cut = gn.train(NET, X, y, epochs=9, chunk=2, **settings)
@@ -140,19 +151,25 @@ def test_cuts_and_going_on_change_no_bit_of_the_average() -> None:
     assert_same_bits(whole.state, rest.state)
 
 
-def test_the_temperature_is_the_best_for_the_best_epoch() -> None:
+def test_the_model_keeps_the_temperature_of_the_best_epoch() -> None:
     noisy = np.where(np.random.default_rng(0).random(len(y)) < 0.3, (y + 1) % 3, y)
     stopping = gn.EarlyStopping(30, calibrated=True)
     wide = gn.Network([gn.Dense(64), gn.Tanh(), gn.Dense(3)])
     held = (X[:80], noisy[:80])
     run = gn.train(
-        wide, X[80:], noisy[80:], optimizer=gn.Adam(0.05), epochs=60, validation=held, early_stopping=stopping
-    )  # fmt: skip
+        wide,
+        X[80:],
+        noisy[80:],
+        optimizer=gn.Adam(0.05),
+        epochs=60,
+        validation=held,
+        early_stopping=stopping,
+    )
     model, temperature = run.model, run.model.temperature
     best = run.history.best_epoch - 1
     assert run.history["temperature"][best] == pytest.approx(temperature)
     assert min(TEMPERATURES) <= temperature <= max(TEMPERATURES)
-    logits = model.logits(held[0]) / temperature  # as the network puts them out
+    logits = model.logits(held[0]) / temperature  # the network's own logits
 
     def at(t: float) -> float:
         return log_loss(held[1], np.asarray(jax.nn.softmax(t * logits)))
@@ -160,11 +177,11 @@ def test_the_temperature_is_the_best_for_the_best_epoch() -> None:
     assert at(temperature) == pytest.approx(run.history["validation_loss"].min(), rel=1e-4)
     assert at(temperature) == min(at(t) for t in TEMPERATURES)
     finest = minimize_scalar(at, bounds=(0.2, 3), method="bounded").fun
-    assert at(temperature) - finest < 0.003  # the steps between temperatures are small enough
-    assert at(temperature) < at(1.0)  # it had something to set right
+    assert at(temperature) - finest < 0.003  # the grid of temperatures is fine enough
+    assert at(temperature) < at(1.0)  # there was something to calibrate
 
 
-def test_a_calibrated_model_file_predicts_the_same(tmp_path: object) -> None:
+def test_a_calibrated_model_predicts_the_same_after_saving(tmp_path: object) -> None:
     model = gn.NeuralClassifier((8,), members=2, embedding="none", epochs=8, random_state=0).fit(
         X, y
     )
@@ -175,7 +192,7 @@ def test_a_calibrated_model_file_predicts_the_same(tmp_path: object) -> None:
     assert_same_bits(again.predict_proba(X), model.predict_proba(X))
 
 
-def test_time_is_up() -> None:
+def test_training_ends_when_the_time_is_up() -> None:
     settings = {
         "members": 2,
         "embedding": "none",
@@ -190,7 +207,7 @@ def test_time_is_up() -> None:
         TimeLimit(0)
 
 
-def test_each_member_watches_other_rows_and_all_learn_from_every_row() -> None:
+def test_members_hold_out_different_rows_and_together_learn_from_all() -> None:
     model = gn.NeuralClassifier((4,), members=8, embedding="none", epochs=1, random_state=0)
     job = job_of(model, X, y)
     every = sorted_rows(job.data[0].x, job.validation[0].x)

@@ -1,4 +1,4 @@
-"""Optimizers and schedules: step by step the same as optax, their hyperparameters traced values."""
+"""Optimizers and schedules equal those of optax step by step, and their numbers are traced values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.lowest
 
 STEPS = 100
 
-SAME_IN_OPTAX = {  # every row of OPTIMIZERS with its defaults
+SAME_IN_OPTAX = {  # one for every row of OPTIMIZERS
     "sgd": optax.sgd(0.01),
     "momentum": optax.sgd(0.01, momentum=0.9),
     "nesterov": optax.sgd(0.01, momentum=0.9, nesterov=True),
@@ -52,9 +52,9 @@ SAME_IN_OPTAX = {  # every row of OPTIMIZERS with its defaults
 }
 PAIRS = {
     **{name: (OPTIMIZERS[name], SAME_IN_OPTAX[name]) for name in OPTIMIZERS},
-    "adam, all its own": (Adam(0.05, 0.7, 0.9, 1e-3), optax.adam(0.05, 0.7, 0.9, 1e-3)),
+    "adam, no defaults": (Adam(0.05, 0.7, 0.9, 1e-3), optax.adam(0.05, 0.7, 0.9, 1e-3)),
     "adamw, strong": (AdamW(0.05, 0.3), optax.adamw(0.05, weight_decay=0.3)),
-    "rmsprop, all its own": (
+    "rmsprop, no defaults": (
         RMSprop(0.02, 0.5, 1e-2),
         optax.rmsprop(0.02, decay=0.5, eps=1e-2, eps_in_sqrt=False),
     ),
@@ -87,7 +87,7 @@ CURVES = {"W": np.linspace(0.1, 3, 6).reshape(2, 3), "b": np.array([1.0, 0.3])}
 
 
 def walk(optimizer: Any, dtype: str, update: Any = None) -> Any:
-    """Return the parameters of each of 100 steps on a quadratic with noise, the same for all."""
+    """Return the parameters after each of 100 steps on a quadratic function with fixed noise."""
     params = jax.tree.map(partial(jnp.asarray, dtype=dtype), START)
     curves = jax.tree.map(partial(jnp.asarray, dtype=dtype), CURVES)
     noise = jnp.asarray(np.random.default_rng(0).normal(size=(STEPS, 2, 3)), dtype)
@@ -117,13 +117,13 @@ PAIRS_AND_DTYPES = [
 
 
 @pytest.mark.parametrize(("ours", "theirs", "dtype"), PAIRS_AND_DTYPES)
-def test_a_hundred_steps_are_those_of_optax(ours: Any, theirs: Any, dtype: str) -> None:
+def test_a_hundred_steps_equal_those_of_optax(ours: Any, theirs: Any, dtype: str) -> None:
     tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
     with precision(dtype):
-        mine = walk(as_leaves(ours), dtype)  # as in a training program: hyperparameters are arrays
+        mine = walk(as_leaves(ours), dtype)  # with arrays for numbers, as in a training program
         assert_close(mine, walk(theirs, dtype), tolerance)
         assert {leaf.dtype for leaf in jax.tree.leaves(mine)} == {np.dtype(dtype)}
-        assert np.abs(mine["W"][-1] - START["W"]).max() > 1e-3  # there was something to compare
+        assert np.abs(mine["W"][-1] - START["W"]).max() > 1e-3  # the parameters have changed
 
 
 def test_an_averaged_optimizer_steps_as_the_one_inside() -> None:
@@ -133,7 +133,7 @@ def test_an_averaged_optimizer_steps_as_the_one_inside() -> None:
     assert bound.optimizer.learning_rate.steps == 70
 
 
-def test_the_average_is_that_of_the_last_share_of_steps() -> None:
+def test_the_average_weights_the_last_share_of_the_steps() -> None:
     points = np.random.default_rng(0).normal(size=(400, 2))
     whole, recent, expected = points[0], points[0], points[0]
     for step, point in enumerate(points[1:], start=1):
@@ -143,7 +143,7 @@ def test_the_average_is_that_of_the_last_share_of_steps() -> None:
     np.testing.assert_allclose(whole, points.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(recent, expected, atol=1e-5)
     counts = Averaged().average({"n": jnp.array(1)}, {"n": jnp.array(5)}, 3)
-    assert counts["n"] == 5  # a whole number has no mean
+    assert counts["n"] == 5  # whole numbers are not averaged
 
 
 def test_weight_decay_is_masked_as_in_optax() -> None:
@@ -171,7 +171,7 @@ def test_the_state_counts_good_steps_and_no_others(name: str) -> None:
 def test_training_decays_weights_and_nothing_else() -> None:
     X, y = blobs(12)
     net = Network([Dense(3)])
-    # with a learning rate of 0.1 and no gradient left, decay alone would move: compare the biases
+    # the first step is the same but for the decay, so that only the weights may differ
     plain, decayed = (
         train(net, X, y, optimizer=o, epochs=1, batch_size=None, dtype="float64").state.params[0]
         for o in (Adam(0.1), AdamW(0.1, 0.5))
@@ -182,7 +182,7 @@ def test_training_decays_weights_and_nothing_else() -> None:
 
 # --- schedules ------------------------------------------------------------------------------------
 
-RATES = {  # schedule, the same in optax
+RATES = {  # each schedule, and the same one of optax
     "Constant": (Constant(0.1), optax.constant_schedule(0.1)),
     "Step": (Step(0.1, 0.5, 10), optax.exponential_decay(0.1, 10, 0.5, staircase=True)),
     "Exponential": (Exponential(0.1, 0.01, 40), optax.exponential_decay(0.1, 40, 0.01)),
@@ -206,9 +206,9 @@ def test_every_schedule_has_its_counterpart() -> None:
 
 
 @pytest.mark.parametrize(("ours", "theirs"), RATES.values(), ids=RATES)
-def test_rates_are_those_of_optax(ours: Any, theirs: Any) -> None:
+def test_learning_rates_equal_those_of_optax(ours: Any, theirs: Any) -> None:
     with precision("float64"):
-        steps = jnp.arange(45)  # beyond the end, too
+        steps = jnp.arange(45)  # beyond the end too
         np.testing.assert_allclose(
             jnp.broadcast_to(ours.rate(steps), steps.shape),
             [float(theirs(step)) for step in range(45)],
@@ -216,7 +216,7 @@ def test_rates_are_those_of_optax(ours: Any, theirs: Any) -> None:
         )
 
 
-def test_schedules_learn_the_length_of_the_run_unless_they_have_one() -> None:
+def test_schedules_are_bound_to_the_length_of_the_run_unless_they_have_one() -> None:
     assert bind_schedules(ClipByNorm(Adam(OneCycle(0.1))), 70).optimizer.learning_rate.steps == 70
     assert bind_schedules(Adam(OneCycle(0.1, steps=30)), 70).learning_rate.steps == 30
     assert bind_schedules(SGD(WarmUp(Cosine(0.1), 20)), 70).learning_rate.after.steps == 50
@@ -226,7 +226,7 @@ def test_schedules_learn_the_length_of_the_run_unless_they_have_one() -> None:
         Cosine(0.1).rate(0)
 
 
-def test_the_learning_rate_in_the_history_is_the_schedules() -> None:
+def test_the_history_records_the_learning_rate_of_the_schedule() -> None:
     X, y = blobs(30)
     run = train(Network([Dense(3)]), X, y, optimizer=Adam(Cosine(0.1)), epochs=4, batch_size=8)
     last_steps = np.array([4, 8, 12, 16]) - 1
@@ -258,7 +258,7 @@ def test_hyperparameters_are_traced_and_compile_nothing() -> None:
         before = step._cache_size()
         updates = [step(as_leaves(optimizer), params) for optimizer in settings]
         assert step._cache_size() == before + 1
-        assert np.abs(updates[0]["W"] - updates[1]["W"]).max() > 0  # and yet they count
+        assert np.abs(updates[0]["W"] - updates[1]["W"]).max() > 0  # and yet they make a difference
 
 
 def test_learning_rates_can_be_swept_by_vmap() -> None:
@@ -294,10 +294,10 @@ def test_any_optax_transformation_trains(transformation: Any) -> None:
     run = train(net, X, y, optimizer=transformation, epochs=20, batch_size=8)
     assert run.history.n_epochs == 20
     assert run.history["loss"][-1] < 0.9 * run.history["loss"][0]
-    assert np.isnan(run.history["learning_rate"]).all()  # it is the transformation's own affair
+    assert np.isnan(run.history["learning_rate"]).all()  # glassnet cannot see it
 
 
-def test_our_adam_and_optaxs_train_alike() -> None:
+def test_a_training_with_adam_equals_one_with_the_adam_of_optax() -> None:
     X, y = blobs(24)
     net = Network([Dense(3)])
     ours, theirs = (
@@ -307,7 +307,7 @@ def test_our_adam_and_optaxs_train_alike() -> None:
     assert_close(ours, theirs, 1e-10)
 
 
-def test_what_is_an_optimizer() -> None:
+def test_as_optimizer_accepts_names_objects_and_optax() -> None:
     assert as_optimizer("adam") == Adam()
     assert as_optimizer(Adam(0.1)) == Adam(0.1)
     assert isinstance(as_optimizer(optax.sgd(0.1)), Transformation)

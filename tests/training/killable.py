@@ -1,4 +1,4 @@
-"""Processes that tests kill: `python killable.py runs FOLDER ...` and `python killable.py write FOLDER`."""
+"""Train and write checkpoints in processes that tests kill: `python killable.py runs|write FOLDER`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import glassnet as gn
 from glassnet.storage import atomic
 from glassnet.training import checkpoint_file, checkpoints
 from glassnet.training.history import History
-from glassnet.training.snapshot import Standing
+from glassnet.training.snapshot import Snapshot
 from glassnet.training.state import Best, TrainState
 from helpers import blobs
 
@@ -30,36 +30,46 @@ EPOCHS, AT_ONCE = 200, 5
 
 
 def one_run(number: int, **options: Any) -> str:
-    """Train network `number`, with all that a run can carry, and return the hash of all that came out."""
+    """Train network `number` with everything that a state can hold, and return the hash of its result."""
     X, y = blobs(60)
     net = gn.Network([gn.Dense(6), gn.BatchNorm(), "relu", gn.Dropout(0.3), gn.Dense(3)])
     run = gn.train(
-        net, X, y, optimizer=gn.Averaged(gn.Adam(gn.Cosine(0.02))), batch_size=16, epochs=EPOCHS,
-        validation=(X[::3], y[::3]), early_stopping=gn.EarlyStopping(100), l2=1e-3, seed=number, **options
-    )  # fmt: skip
+        net,
+        X,
+        y,
+        optimizer=gn.Averaged(gn.Adam(gn.Cosine(0.02))),
+        batch_size=16,
+        epochs=EPOCHS,
+        validation=(X[::3], y[::3]),
+        early_stopping=gn.EarlyStopping(100),
+        l2=1e-3,
+        seed=number,
+        **options,
+    )
     parts = [run.state, dict(run.history), run.model.params, run.model.predict_proba(X)]
     leaves = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(parts)]
     return hashlib.sha256(b"".join(leaves) + run.status.encode()).hexdigest()
 
 
 def runs(folder: Path) -> None:
-    """Train AT_ONCE networks in as many threads, on from what is there; say when all go, and the hashes."""
+    """Train or resume AT_ONCE networks in as many threads; print "going" once all train, then the hashes."""
     hashes, going = {}, threading.Barrier(AT_ONCE + 1)
 
-    def each(number: int) -> None:
+    def train_one(number: int) -> None:
         waited: list[bool] = []
 
-        def told(event: Any) -> None:
+        def wait_once(event: Any) -> None:
             if not waited:
                 waited.append(True)
                 going.wait()
 
-        place = folder / str(number)
-        hashes[number] = one_run(number, checkpoint=place, every=1, resume=True, callbacks=[told])
-        if not waited:  # it had ended before the last kill: there is nothing left to train
+        hashes[number] = one_run(
+            number, checkpoint=folder / str(number), every=1, resume=True, callbacks=[wait_once]
+        )
+        if not waited:  # the run had ended before the last kill, so that no epoch was left
             going.wait()
 
-    threads = [threading.Thread(target=each, args=(number,)) for number in range(AT_ONCE)]
+    threads = [threading.Thread(target=train_one, args=(number,)) for number in range(AT_ONCE)]
     for thread in threads:
         thread.start()
     going.wait()
@@ -69,74 +79,84 @@ def runs(folder: Path) -> None:
     print(*(hashes[number] for number in range(AT_ONCE)), flush=True)
 
 
-def standing(number: int) -> Standing:
-    """Return a standing made of NumPy alone: a process without JAX's threads may fork."""
+def snapshot(number: int) -> Snapshot:
+    """Return a snapshot of NumPy arrays, because a process with JAX's threads must not fork."""
     params: Any = ({"W": np.full((40, 30), number, np.float32)},)
     count: Any = np.asarray(number, np.int32)
     losses: Any = np.ones(1, np.float32) / (1 + number)
     state = TrainState(
-        params, ({},), {"m": params}, count, count, (), Best(params, ({},), losses[0], count, losses),
-        count, np.zeros(2, np.uint32), np.zeros(2, np.uint32), np.zeros((), np.int32), losses[None],
-    )  # fmt: skip
+        params=params,
+        layer_state=({},),
+        optimizer_state={"m": params},
+        step=count,
+        epoch=count,
+        average=(),
+        best=Best(params, ({},), losses[0], count, losses),
+        stale=count,
+        key=np.zeros(2, np.uint32),
+        order=np.zeros(2, np.uint32),
+        status=np.zeros((), np.int32),
+        rows=losses[None],
+    )
     history = History({"epoch": np.arange(number) + 1, "loss": 1.0 / np.arange(1, number + 1)})
-    return Standing(state, (history,), (None,), (0,), state)
+    return Snapshot(state, (history,), (None,), (0,), state)
 
 
 def write(folder: Path) -> None:
-    """Kill a process before each line of writing a checkpoint, and in its middle; say how often."""
+    """Kill a process before each line that writes a checkpoint, and amid the bytes; print how often."""
     kills = 0
     for kill in killers():
-        place = folder / str(kills)
-        sound(place, standing(1))
+        run = folder / str(kills)
+        check_and_write(run, snapshot(1))
         child = os.fork()
         if child == 0:
-            with checkpoints.opened(checkpoints.Checkpoint(place, resume=True)) as held:
-                assert held is not None
-                part = held.part(1, {}, "raise")
-                part.begin(standing(0))
+            with checkpoints.locked_folder(checkpoints.Checkpoint(run, resume=True)) as locked:
+                assert locked is not None
+                part = locked.part(1, {}, "raise")
+                part.begin(snapshot(0))
                 kill()
-                part.write(standing(2))
+                part.write(snapshot(2))
                 sys.settrace(None)
                 os._exit(0)
-        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        found = sound(place, None)
-        assert found in (1, 2), found
-        if ended == 0:  # all lines are behind us
-            assert found == 2
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        epoch = check_and_write(run, None)
+        assert epoch in (1, 2), epoch
+        if code == 0:  # no line was left to be killed at
+            assert epoch == 2
             if kills > 1:
                 break
-        assert ended in (0, -signal.SIGKILL), ended
+        assert code in (0, -signal.SIGKILL), code
         kills += 1
-        sound(place, standing(3))
-        files = sorted(path.name for path in place.iterdir())
+        check_and_write(run, snapshot(3))
+        files = sorted(path.name for path in run.iterdir())
         assert len(files) <= 4 and all(not name.startswith(".") for name in files), files
     print(kills, flush=True)
 
 
-def sound(place: Path, later: Standing | None) -> int:
-    """Check what lies there, write a later standing if given, and return the epoch of what was there."""
-    with checkpoints.opened(checkpoints.Checkpoint(place, resume=True)) as held:
-        assert held is not None
-        part = held.part(1, {}, "raise")
-        found = part.begin(standing(0))
-        epoch = int(found.state.epoch)
-        wanted = jax.tree.leaves(standing(epoch).state)
-        got = jax.tree.leaves(found.state)
-        assert all(np.array_equal(a, b) for a, b in zip(wanted, got, strict=True))
+def check_and_write(run: Path, later: Snapshot | None) -> int:
+    """Check a folder's checkpoint, then write a later one if given; return the epoch of the first."""
+    with checkpoints.locked_folder(checkpoints.Checkpoint(run, resume=True)) as locked:
+        assert locked is not None
+        part = locked.part(1, {}, "raise")
+        stored = part.begin(snapshot(0))
+        epoch = int(stored.state.epoch)
+        expected = jax.tree.leaves(snapshot(epoch).state)
+        leaves = jax.tree.leaves(stored.state)
+        assert all(np.array_equal(a, b) for a, b in zip(expected, leaves, strict=True))
         if later is not None:
             part.write(later)
     return epoch
 
 
 def killers() -> Iterator[Any]:
-    """Yield what makes a process kill itself: amid the bytes, then before each line, one by one."""
+    """Yield functions that make a process kill itself: amid the bytes, then before line 1, 2, ..."""
     yield kill_halfway
     for number in itertools.count(1):
         yield partial(kill_before_line, number)
 
 
 class Cut:
-    """A file that ends its process when half the bytes are written."""
+    """A file that kills its process when half the bytes are written."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
@@ -154,8 +174,8 @@ class Cut:
 
 
 def kill_halfway() -> None:
-    opened = os.fdopen
-    os.fdopen = lambda *arguments: Cut(opened(*arguments))  # type: ignore[assignment]
+    fdopen = os.fdopen
+    os.fdopen = lambda *arguments: Cut(fdopen(*arguments))  # type: ignore[assignment]
 
 
 def kill_before_line(number: int) -> None:

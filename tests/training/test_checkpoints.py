@@ -1,4 +1,4 @@
-"""Checkpoints: whatever ends a run, the next goes on to the same bits; and no file is believed."""
+"""A run resumes from its checkpoints to the same bits, whatever ended it, and trusts no file unchecked."""
 
 from __future__ import annotations
 
@@ -41,11 +41,16 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # so that 
 
 
 def rich(**changes: Any) -> Any:
-    """Return a run with all that a state may hold."""
+    """Return a run with everything that a state can hold."""
     settings: dict[str, Any] = {
-        "optimizer": gn.Averaged(gn.Adam(gn.Cosine(0.02))), "batch_size": 16, "epochs": 12, "l2": 1e-3,
-        "validation": (X[:9], Y[:9]), "early_stopping": gn.EarlyStopping(9), "metrics": ["accuracy"],
-    }  # fmt: skip
+        "optimizer": gn.Averaged(gn.Adam(gn.Cosine(0.02))),
+        "batch_size": 16,
+        "epochs": 12,
+        "l2": 1e-3,
+        "validation": (X[:9], Y[:9]),
+        "early_stopping": gn.EarlyStopping(9),
+        "metrics": ["accuracy"],
+    }
     return gn.train(NET, X, Y, **(settings | changes))
 
 
@@ -63,27 +68,27 @@ def files(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def whole() -> Any:
-    """Return the run that nothing interrupts."""
+    """Return the run that is not interrupted."""
     return rich()
 
 
-# --- on to the same bits --------------------------------------------------------------------------
+# --- resuming to the same bits --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("every", [None, 1, 5])
-def test_a_run_goes_on_to_the_same_bits(every, whole, tmp_path):
+def test_a_resumed_run_ends_with_the_same_bits(every, whole, tmp_path):
     for epoch in (0, 4, 7):
         stopped = rich(checkpoint=tmp_path, every=every, resume=True, callbacks=[stop_at(epoch)])
         assert stopped.history.n_epochs == max(epoch, 1)
     resumed = rich(checkpoint=tmp_path, every=every, resume=True)
     assert_same_bits(everything(resumed), everything(whole))
     before = [path.read_bytes() for path in files(tmp_path)]
-    again = rich(checkpoint=gn.Checkpoint(tmp_path, resume=True))  # nothing is left to do
+    again = rich(checkpoint=gn.Checkpoint(tmp_path, resume=True))  # no epoch is left
     assert_same_bits(everything(again), everything(whole))
     assert [path.read_bytes() for path in files(tmp_path)] == before
 
 
-def test_the_wait_for_a_better_epoch_goes_on(tmp_path):
+def test_a_resumed_run_remembers_how_long_it_has_waited(tmp_path):
     patient = {"early_stopping": gn.EarlyStopping(6, min_delta=100)}  # no epoch is that much better
     rich(**patient, checkpoint=tmp_path, callbacks=[stop_at(4)])
     resumed = rich(**patient, checkpoint=tmp_path, resume=True)
@@ -91,30 +96,30 @@ def test_the_wait_for_a_better_epoch_goes_on(tmp_path):
     assert_same_bits(everything(resumed), everything(rich(**patient)))
 
 
-def test_more_epochs_are_the_longer_run(tmp_path):
+def test_a_run_can_be_resumed_with_more_epochs(tmp_path):
     steady = {"optimizer": "adam", "batch_size": 16}
     rich(**steady, epochs=5, checkpoint=tmp_path)
     longer = rich(**steady, epochs=9, checkpoint=tmp_path, resume=True)
     assert_same_bits(everything(longer), everything(rich(**steady, epochs=9)))
     with pytest.raises(ConfigurationError, match="differs in the optimizer"):
-        # a schedule's way depends on the number of epochs
+        # its schedule depends on the number of epochs
         rich(epochs=13, **{"checkpoint": tmp_path, "resume": True})
 
 
-def test_an_optimizer_of_optax(tmp_path):
+def test_a_run_with_an_optax_optimizer_resumes(tmp_path):
     settings = {"optimizer": optax.adam(0.01), "epochs": 6, "early_stopping": False}
     rich(**settings, checkpoint=tmp_path, callbacks=[stop_at(3)])
     resumed = rich(**settings, checkpoint=tmp_path, resume=True)
     assert_same_bits(everything(resumed), everything(rich(**settings)))
 
 
-def test_members_on_folds_of_two_sizes(tmp_path):
+def test_cross_validation_with_folds_of_two_sizes_resumes(tmp_path):
     rows, values = X[:41], X[:41] @ [1.0, -2.0, 0.5, 0.0]
     model = gn.NeuralRegressor((4,), members=2, epochs=6, random_state=0, early_stopping=False)
     whole = gn.cross_validate(model, rows, values, cv=4)
     saved = clone(model).set_params(checkpoint=tmp_path)
     gn.cross_validate(saved, rows, values, cv=4, callbacks=[stop_at(3)])
-    assert {path.name[0] for path in files(tmp_path)} == {"1", "2"}  # two programs, two parts
+    assert {path.name[0] for path in files(tmp_path)} == {"1", "2"}  # one part for each program
     with pytest.raises(ConfigurationError, match="resume"):
         gn.cross_validate(saved, rows, values, cv=4)
     saved.set_params(checkpoint=gn.Checkpoint(tmp_path, resume=True))
@@ -124,7 +129,7 @@ def test_members_on_folds_of_two_sizes(tmp_path):
     assert_same_bits(resumed.predictions, whole.predictions)
 
 
-def test_an_estimator_goes_on(tmp_path):
+def test_an_estimator_resumes(tmp_path):
     model = gn.NeuralClassifier((4,), members=2, epochs=6, random_state=0, early_stopping=False)
     whole = clone(model).fit(X, Y)
     stopped = clone(model).set_params(checkpoint=tmp_path, callbacks=[stop_at(3)]).fit(X, Y)
@@ -134,14 +139,14 @@ def test_an_estimator_goes_on(tmp_path):
     assert_same_bits(resumed.predict_proba(X), whole.predict_proba(X))
     with pytest.raises(ConfigurationError, match="earlier run"):
         stopped.fit(X, Y)
-    stopped.partial_fit(X, Y)  # one epoch is nothing to resume
+    stopped.partial_fit(X, Y)  # a single epoch writes no checkpoint
 
 
 # --- ended from outside ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_first(number, whole, tmp_path):
+def test_a_checkpoint_is_written_before_a_signal_ends_the_run(number, whole, tmp_path):
     heard: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
@@ -151,10 +156,10 @@ def test_a_signal_saves_first(number, whole, tmp_path):
         )
         assert heard == ([number] if number == signal.SIGTERM else [])
         assert run.status == "interrupted" and run.history.n_epochs == 3
-        (found,) = {int(record_of(path)["epoch"]) for path in files(tmp_path)[-1:]}
-        assert found == 3
+        assert int(record_of(files(tmp_path)[-1])["epoch"]) == 3
         rich(epochs=1, callbacks=[lambda event: heard.append(signal.getsignal(signal.SIGTERM))])
-        assert heard[-1] is signal.getsignal(signal.SIGTERM)  # without checkpoints it is left alone
+        # without checkpoints, the handler of SIGTERM is left alone
+        assert heard[-1] is signal.getsignal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
     resumed = rich(checkpoint=tmp_path, resume=True)
@@ -168,8 +173,8 @@ def record_of(path: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
-def test_fifty_runs_killed_at_random_moments(tmp_path):
-    """Ten and more processes, five runs each in threads, killed while they start, train, or write."""
+def test_fifty_runs_killed_at_random_moments_resume(tmp_path):
+    """At least ten processes of five runs each are killed while they start, train, or write."""
     wanted = [killable.one_run(number) for number in range(killable.AT_ONCE)]
     rng = np.random.default_rng(0)
     environment = ENVIRONMENT | {"GLASSNET_CACHE": str(tmp_path / "programs")}
@@ -197,21 +202,21 @@ def test_fifty_runs_killed_at_random_moments(tmp_path):
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """Return the runs that have not ended; each file that is there must be sound, and few."""
-    found = []
-    for place in folder.glob("*"):
-        written = files(place)
-        assert len(written) <= 4 and len(list(place.iterdir())) <= 6
+    """Return the runs that have not ended; their files must be intact and few."""
+    runs = []
+    for run in folder.glob("*"):
+        written = files(run)
+        assert len(written) <= 4 and len(list(run.iterdir())) <= 6
         if written and all(record_of(path) for path in written):
             newest = checked_parts(written[-1].read_bytes())[0]
             running = newest["state.status"] == 0 and newest["state.epoch"] < killable.EPOCHS
-            found += [place] if running else []
-    return found
+            runs += [run] if running else []
+    return runs
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
-def test_a_process_killed_before_each_line_of_the_write(tmp_path):
-    """Before each line executed of atomic.py, checkpoints.py and checkpoint_file.py, and amid the bytes."""
+def test_a_process_killed_at_any_line_of_the_write_leaves_an_intact_checkpoint(tmp_path):
+    """Kill it before each line of atomic.py, checkpoints.py and checkpoint_file.py, and amid the bytes."""
     done = subprocess.run(
         [*CHILD, "write", str(tmp_path)],
         env=ENVIRONMENT,
@@ -224,8 +229,8 @@ def test_a_process_killed_before_each_line_of_the_write(tmp_path):
     assert int(done.stdout) > 100
 
 
-def test_power_loss_finds_a_whole_file(tmp_path, monkeypatch):
-    """What a kill cannot show: the bytes are on the disk before the name is, and the name before more is."""
+def test_a_checkpoint_is_flushed_to_the_disk_before_and_after_its_renaming(tmp_path, monkeypatch):
+    """A killed process cannot show this: bytes are flushed before the renaming, and the folder after it."""
     seen: list[str] = []
     fsync, replace = os.fsync, os.replace
 
@@ -247,12 +252,12 @@ def test_power_loss_finds_a_whole_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
-def test_a_full_disk_loses_nothing_and_says_so(code, whole, tmp_path, monkeypatch):
+def test_a_full_disk_raises_and_keeps_the_earlier_checkpoints(code, whole, tmp_path, monkeypatch):
     real, calls = os.fsync, []
 
     def full(handle: int) -> None:
         calls.append(handle)
-        if len(calls) > 6:  # three files, with their folder
+        if len(calls) > 6:  # three files and their folder
             raise OSError(code, os.strerror(code))
         real(handle)
 
@@ -271,27 +276,27 @@ def test_a_full_disk_loses_nothing_and_says_so(code, whole, tmp_path, monkeypatc
     assert_same_bits(everything(carried), everything(whole))
 
 
-def test_a_folder_that_may_not_be_written_is_told_before_the_work(tmp_path, monkeypatch):
-    told: list[Any] = []
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    events: list[Any] = []
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(DataError, match="Cannot write checkpoints to"):
-            rich(checkpoint=folder, callbacks=[told.append])
+            rich(checkpoint=folder, callbacks=[events.append])
 
     def denied(**options: Any) -> Any:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr("tempfile.mkstemp", denied)
     with pytest.raises(CheckpointError, match="Permission denied"):
-        rich(checkpoint=tmp_path / "new", callbacks=[told.append])
-    assert told == []
+        rich(checkpoint=tmp_path / "new", callbacks=[events.append])
+    assert events == []
 
 
-# --- one run, one writer --------------------------------------------------------------------------
+# --- one run a folder -----------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.name != "posix", reason="there is no lock elsewhere")
-def test_two_writers_are_kept_apart(tmp_path):
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has these locks")
+def test_two_runs_cannot_write_to_one_folder(tmp_path):
     def second(event: Any) -> None:
         with pytest.raises(ConfigurationError, match="Another run is writing"):
             rich(checkpoint=tmp_path, resume=True)
@@ -315,14 +320,14 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def test_another_run_is_refused_with_what_differs(tmp_path, monkeypatch):
+def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(tmp_path, monkeypatch):
     rich(epochs=1, optimizer=gn.Averaged(gn.Adam(gn.Cosine(0.02, steps=48))), checkpoint=tmp_path)
     before = [path.read_bytes() for path in files(tmp_path)]
     same = {"epochs": 2, "checkpoint": tmp_path, "resume": True}
     for changes, reason in OTHERS.values():
-        own = {"optimizer": gn.Averaged(gn.Adam(gn.Cosine(0.02, steps=48)))}
+        optimizer = {"optimizer": gn.Averaged(gn.Adam(gn.Cosine(0.02, steps=48)))}
         with pytest.raises(ConfigurationError, match=f"differs in {reason}"):
-            rich(**(same | own | changes))
+            rich(**(same | optimizer | changes))
     with pytest.raises(ConfigurationError, match=r"differs in the network: .*units=3.* there"):
         wider = gn.Network([gn.Dense(4), "relu", gn.Dense(3)])
         gn.train(wider, X, Y, **same)
@@ -334,7 +339,7 @@ def test_another_run_is_refused_with_what_differs(tmp_path, monkeypatch):
     assert [path.read_bytes() for path in files(tmp_path)] == before
 
 
-def test_what_is_no_checkpoint_is_refused():
+def test_invalid_checkpoint_arguments_are_refused():
     for wrong in (3, "", object()):
         with pytest.raises(ConfigurationError, match="must name a folder"):
             rich(checkpoint=wrong)
@@ -347,21 +352,22 @@ def test_what_is_no_checkpoint_is_refused():
             rich(checkpoint=gn.Checkpoint("x"), **options)
 
 
-# --- what stays -----------------------------------------------------------------------------------
+# --- which files are kept -------------------------------------------------------------------------
 
 
-def test_the_last_two_and_the_best_stay(tmp_path):
+def test_the_last_two_checkpoints_and_the_best_are_kept(tmp_path):
     run = rich(epochs=9, optimizer=gn.Adam(0.5), checkpoint=tmp_path, every=1)
     kept = [int(record_of(path)["epoch"]) for path in files(tmp_path)]
     assert kept == sorted({8, 9, run.history.best_epoch}) and len(kept) == 3
-    (tmp_path / "mine.txt").write_text("a person's own file is none of ours")
-    files(tmp_path)[0].rename(tmp_path / ".1-00000077.checkpoint.abc")  # as a kill may leave it
+    (tmp_path / "mine.txt").write_text("a file that belongs to someone else")
+    left_over = tmp_path / ".1-00000077.checkpoint.abc"  # as a killed process may leave it
+    files(tmp_path)[0].rename(left_over)
     rich(epochs=9, optimizer=gn.Adam(0.5), checkpoint=tmp_path, resume=True)
     assert sorted(os.listdir(tmp_path))[-2:] == ["lock", "mine.txt"]
-    assert not (tmp_path / ".1-00000077.checkpoint.abc").exists()
+    assert not left_over.exists()
 
 
-def test_a_damaged_checkpoint_is_passed_over(whole, tmp_path):
+def test_a_damaged_checkpoint_is_skipped(whole, tmp_path):
     rich(checkpoint=tmp_path, every=4, callbacks=[stop_at(8)])
     newest = files(tmp_path)[-1]
     data = bytearray(newest.read_bytes())
@@ -376,14 +382,14 @@ def test_a_damaged_checkpoint_is_passed_over(whole, tmp_path):
         rich(checkpoint=tmp_path, resume=True)
 
 
-# --- nothing in a file is believed ----------------------------------------------------------------
+# --- everything in a file is checked --------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def stored() -> tuple[bytes, Any]:
-    """Return a small checkpoint's bytes and a standing of its form."""
-    fresh = killable.standing(0)
-    data = checkpoint_file.to_bytes(killable.standing(2), {"a": "b"}, 0.5, anchored=True)
+    """Return a small checkpoint's bytes, and a fresh snapshot of its form."""
+    fresh = killable.snapshot(0)
+    data = checkpoint_file.to_bytes(killable.snapshot(2), {"a": "b"}, 0.5, anchored=True)
     return data, fresh
 
 
@@ -391,11 +397,11 @@ def read(data: bytes, fresh: Any) -> Any:
     return checkpoint_file.from_bytes(data, fresh, {"a": "b"}, "here")
 
 
-def test_every_bit_counts(stored):
+def test_any_flipped_bit_or_missing_byte_is_noticed(stored):
     data, fresh = stored
-    found, score = read(data, fresh)
+    snapshot, score = read(data, fresh)
     assert score == 0.5
-    assert_same_bits(found.state, jax.tree.map(np.asarray, killable.standing(2).state))
+    assert_same_bits(snapshot.state, jax.tree.map(np.asarray, killable.snapshot(2).state))
     rng = np.random.default_rng(0)
     for at in [*range(0, 3000, 7), *rng.integers(0, len(data), 200)]:
         broken = bytearray(data)
@@ -408,7 +414,7 @@ def test_every_bit_counts(stored):
 
 
 def forged(data: bytes, arrays: dict[str, Any], fields: dict[str, Any]) -> bytes:
-    """Return the file with other arrays and fields (None: without), and a checksum that fits."""
+    """Return the file with changed arrays (None: removed) and fields (...: removed), and a valid checksum."""
     old, record, _ = checked_parts(data)
     record |= fields
     old |= arrays
@@ -445,13 +451,13 @@ FORGERIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_forgery_is_refused(name, stored):
+def test_a_forged_checkpoint_is_refused(name, stored):
     data, fresh = stored
     with pytest.raises(ModelFormatError):
         read(forged(data, *FORGERIES[name]), fresh)
 
 
-def test_other_formats_and_identities_are_told_apart_from_damage(stored):
+def test_another_format_or_another_run_is_not_reported_as_damage(stored):
     data, fresh = stored
     with pytest.raises(ConfigurationError, match="format 2, but this version"):
         read(forged(data, {}, {"format": 2}), fresh)
@@ -461,42 +467,54 @@ def test_other_formats_and_identities_are_told_apart_from_damage(stored):
         read(to_file({"x": np.ones(1)}, metadata={"glassnet": "{}"}), fresh)
 
 
-def test_functions_have_no_address_in_an_identity():
+def test_the_identity_of_a_run_contains_no_memory_address():
     def loss(logits: Any, target: Any) -> Any:
         return (logits[:, 0] - target) ** 2
 
-    for thing in (gn.CustomLoss(loss), optax.adam(0.1), object()):
-        assert " at 0x" not in fingerprint._text(thing)
+    for value in (gn.CustomLoss(loss), optax.adam(0.1), object()):
+        assert " at 0x" not in fingerprint._text(value)
 
 
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_the_command_goes_on_where_it_was_ended(tmp_path):
+def test_the_command_resumes_after_it_was_ended(tmp_path):
     table = tmp_path / "d.csv"
     lines = [f"{a},{b},{'yes' if k else 'no'}" for (a, b), k in zip(X[:, :2], Y > 0, strict=True)]
     table.write_text("\n".join(["a,b,kind", *lines]))
-    command = ["train", str(table), "-t", "kind", "--epochs", "40", "--hidden", "4", "--members", "2",
-               "--patience", "40"]  # fmt: skip
+    command = [
+        "train",
+        str(table),
+        "-t",
+        "kind",
+        "--epochs",
+        "40",
+        "--hidden",
+        "4",
+        "--members",
+        "2",
+        "--patience",
+        "40",
+    ]
 
     def run(*more: object) -> Any:
         return CliRunner().invoke(cli.app, [*command, *map(str, more)])
 
     assert run("--out", tmp_path / "whole.glassnet").exit_code == 0
-    place, real = tmp_path / "c", checkpoints.Part.due
+    folder, original = tmp_path / "c", checkpoints.Part.due
 
-    def due(part: Any, standing: Any) -> bool:
-        if int(np.max(standing.state.epoch)) == 12:
+    def due(part: Any, snapshot: Any) -> bool:
+        if int(np.max(snapshot.state.epoch)) == 12:
             signal.raise_signal(signal.SIGTERM)
-        return real(part, standing)
+        return original(part, snapshot)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(checkpoints.Part, "due", due)
-        ended = run("--checkpoint", place, "--every", 4, "--out", tmp_path / "m.glassnet")
+        ended = run("--checkpoint", folder, "--every", 4, "--out", tmp_path / "m.glassnet")
     assert ended.exit_code == 143 and "go on with the same command and --resume" in ended.stderr
     assert not (tmp_path / "m.glassnet").exists()
-    assert "earlier run" in run("--checkpoint", place).stderr
-    resumed = run("--checkpoint", place, "--resume", "--out", tmp_path / "m.glassnet")
+    assert "earlier run" in run("--checkpoint", folder).stderr
+    resumed = run("--checkpoint", folder, "--resume", "--out", tmp_path / "m.glassnet")
     assert resumed.exit_code == 0, resumed.stderr
     one, other = gn.load(tmp_path / "whole.glassnet"), gn.load(tmp_path / "m.glassnet")
     assert_same_bits(one.params, other.params)

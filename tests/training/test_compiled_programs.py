@@ -1,4 +1,4 @@
-"""The cache of compiled programs: used where asked, private, harmless when it is broken."""
+"""The cache of compiled programs is used when asked, private, and harmless when damaged."""
 
 import gc
 import os
@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 import glassnet as gn
-from glassnet import _cache
-from glassnet import _compile as kept
+from glassnet import _cache, _compile
 from glassnet._cache import collection_paused, user_cache
 from glassnet.errors import DataWarning
 
@@ -25,7 +24,7 @@ print(run.model.outputs(X).tobytes().hex())
 
 
 def run(code: str, home: Path, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own with a home of its own."""
+    """Run code in a new process with its own home folder."""
     known = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "GLASSNET_", "XDG_"))}
     env = known | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")} | extra
     return subprocess.run(
@@ -37,7 +36,7 @@ def programs(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file() and "cache" in p.name}
 
 
-def test_the_next_process_takes_its_programs_from_the_cache(tmp_path):
+def test_the_next_process_compiles_nothing(tmp_path):
     first = run(TRAIN, tmp_path, GLASSNET_CACHE="on")
     kept = programs(tmp_path / "cache")
     assert first.returncode == 0 and any("run_epochs" in name for name in kept)
@@ -50,7 +49,7 @@ def test_the_next_process_takes_its_programs_from_the_cache(tmp_path):
     assert int(hits.split()[0]) >= 2 and hits.split()[1] == "0"
     assert programs(tmp_path / "cache").keys() == kept.keys()
     without = run(TRAIN, tmp_path / "other")
-    assert without.stdout == first.stdout and not programs(tmp_path / "other")  # off unless asked
+    assert without.stdout == first.stdout and not programs(tmp_path / "other")  # off by default
 
 
 COUNT = """
@@ -64,7 +63,7 @@ jax.monitoring.register_event_listener(listen)
 """
 
 
-def test_damaged_entries_do_no_harm(tmp_path):
+def test_damaged_programs_in_the_cache_are_ignored(tmp_path):
     first = run(TRAIN, tmp_path, GLASSNET_CACHE="on")
     for path in (tmp_path / "cache").rglob("*-cache"):
         path.write_bytes(path.read_bytes()[:100] + b"damaged")
@@ -72,21 +71,21 @@ def test_damaged_entries_do_no_harm(tmp_path):
     assert second.returncode == 0 and second.stdout == first.stdout
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the rights of a folder are POSIX's")
-def test_the_folder_is_private(tmp_path, monkeypatch):
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has these permissions")
+def test_the_cache_folder_is_private(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "umask", os.umask)
     old = os.umask(0)
     try:
         result = run("import glassnet as gn; print(gn.use_cache())", tmp_path)
     finally:
         os.umask(old)
-    place = Path(result.stdout.strip())
-    assert place.parent == tmp_path / "cache" / "glassnet"
-    for folder in (place, place.parent):
+    cache = Path(result.stdout.strip())
+    assert cache.parent == tmp_path / "cache" / "glassnet"
+    for folder in (cache, cache.parent):
         assert folder.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the rights of a folder are POSIX's")
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has these permissions")
 def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
     (tmp_path / "glassnet").mkdir(mode=0o700)
     (tmp_path / "glassnet").chmod(0o777)
@@ -97,7 +96,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
         assert _cache.use_cache(tmp_path / "file") is None
 
 
-def test_off_and_jaxs_own_variable_rule(tmp_path, monkeypatch):
+def test_off_and_the_variable_of_jax_turn_the_cache_off(tmp_path, monkeypatch):
     for name, value in (("GLASSNET_CACHE", "off"), ("JAX_COMPILATION_CACHE_DIR", str(tmp_path))):
         monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
         monkeypatch.setenv(name, value)
@@ -106,8 +105,8 @@ def test_off_and_jaxs_own_variable_rule(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_oldest_programs_make_room(tmp_path, monkeypatch):
-    monkeypatch.setattr(_cache, "LARGEST", 1000)
+def test_the_oldest_programs_are_removed_when_the_cache_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(_cache, "MAX_BYTES", 1000)
     for age in range(12):
         path = tmp_path / f"{age}-cache"
         path.write_bytes(b"x" * 100)
@@ -116,11 +115,11 @@ def test_the_oldest_programs_make_room(tmp_path, monkeypatch):
     assert {p.name for p in tmp_path.iterdir()} == {f"{age}-cache" for age in range(5)}
 
 
-def test_the_cache_folder_is_the_systems(monkeypatch, tmp_path):
+def test_the_cache_folder_follows_the_conventions_of_the_system(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert user_cache() == tmp_path
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # which the convention says to ignore
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # the convention says to ignore it
     assert user_cache() == Path.home() / ".cache"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert user_cache() == Path.home() / "Library" / "Caches"
@@ -136,7 +135,7 @@ def test_the_command_works_without_a_home(tmp_path):
     assert result.returncode == 0 and "Traceback" not in result.stderr
 
 
-def test_garbage_is_collected_again_after_imports():
+def test_garbage_collection_resumes_after_imports():
     assert gc.isenabled()
     with collection_paused():
         assert not gc.isenabled()
@@ -150,39 +149,38 @@ def test_garbage_is_collected_again_after_imports():
         gc.enable()
 
 
-# ------------------------------------------------------------- programs that are forgotten
+# --- programs that are forgotten ------------------------------------------------------------------
 
 
 def maps() -> int:
-    """Return how many memory maps this process holds; Linux allows 65 530."""
+    """Return the number of memory maps of this process; Linux allows 65 530."""
     return Path("/proc/self/maps").read_text("utf-8").count("\n")
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="memory maps are told by Linux")
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="only Linux lists memory maps")
 def test_compiled_programs_are_forgotten_when_there_are_many(monkeypatch):
-    monkeypatch.setattr(kept, "_forgettable", [])
-    monkeypatch.setattr(kept, "MOST_PROGRAMS", 5)
-    cube = kept.forgetful(jax.jit(lambda x: (x**3).sum()))
-    counts, held = [], []
+    monkeypatch.setattr(_compile, "_forgettable", [])
+    monkeypatch.setattr(_compile, "MAX_PROGRAMS", 5)
+    cube = _compile.forgetful(jax.jit(lambda x: (x**3).sum()))
+    counts, map_counts = [], []
     for n in range(1, 41):
         assert cube(np.ones(n, np.float32)) == n
-        counts.append(kept.program_count())
-        held.append(maps())
+        counts.append(_compile.program_count())
+        map_counts.append(maps())
     assert counts == [1, 2, 3, 4, 5] * 8
-    assert (
-        held[35] < held[5] + 60
-    )  # each when one is kept; measured: 4 more, 109 if nothing is forgotten
+    # both just after programs were forgotten; measured: 4 more maps, 109 if none is forgotten
+    assert map_counts[35] < map_counts[5] + 60
 
 
-def test_what_training_and_prediction_compile_is_forgotten_too(monkeypatch):
-    monkeypatch.setattr(kept, "MOST_PROGRAMS", 10**6)
+def test_programs_of_training_and_prediction_are_forgotten_too(monkeypatch):
+    monkeypatch.setattr(_compile, "MAX_PROGRAMS", 10**6)
     net = gn.Network([gn.Dense(3), gn.Dense(1)])
     X = np.zeros((17, 2), np.float32)
-    before = kept.program_count()
+    before = _compile.program_count()
     run = gn.train(net, X, X[:, 0], epochs=1)
-    trained = kept.program_count()
+    trained = _compile.program_count()
     bits = run.model.outputs(X).tobytes()
-    assert before < trained < kept.program_count()
-    monkeypatch.setattr(kept, "MOST_PROGRAMS", 1)
+    assert before < trained < _compile.program_count()
+    monkeypatch.setattr(_compile, "MAX_PROGRAMS", 1)
     assert run.model.outputs(X).tobytes() == bits  # compiled again
-    assert kept.program_count() == 1
+    assert _compile.program_count() == 1

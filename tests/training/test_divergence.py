@@ -1,4 +1,4 @@
-"""Divergence: found at its step and in its layer, kept from the weights, survived where that was asked."""
+"""Divergence is found in its step and layer, never reaches the weights, and can be rolled back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NET = gn.Network([gn.Dense(4), gn.ReLU(), gn.Dense(1)])
 OPTIONS: dict[str, Any] = {"loss": "squared_error", "batch_size": 16, "epochs": 8}
 
 
-RISING = gn.Momentum(gn.WarmUp(0.5, 160))  # good at first, then too fast
+RISING = gn.Momentum(gn.WarmUp(0.5, 160))  # its rate rises until training diverges
 
 
 def failed(net: Any = NET, x: Any = X, y: Any = VALUES, **changes: Any) -> DivergenceError:
@@ -48,11 +48,11 @@ def failed(net: Any = NET, x: Any = X, y: Any = VALUES, **changes: Any) -> Diver
     return caught.value
 
 
-# --- where ----------------------------------------------------------------------------------------
+# --- where it begins ------------------------------------------------------------------------------
 
 
 def by_numpy(rate: float, steps: int) -> tuple[int, str]:
-    """Return the step at which plain gradient descent breaks in float32, and where, without JAX."""
+    """Return the step at which gradient descent breaks in float32, and the part that breaks, by NumPy."""
     job = network_job(NET, X, VALUES, **(OPTIONS | {"batch_size": None}))
     (one, _, two) = jax.tree.map(np.array, job.states[0].params)
     x, y = X.astype(np.float32), VALUES[:, None]
@@ -64,24 +64,27 @@ def by_numpy(rate: float, steps: int) -> tuple[int, str]:
             slope = (2 * (out - y) / np.float32(len(x))).astype(np.float32)
             hidden = (slope @ two["W"]) * (z > 0)
             seen = {
-                "output of layer 0": z, "output of layer 2": out, "loss": np.mean((out - y) ** 2),
-                "weights of layer 2": slope.T @ a, "back by layer 2": slope @ two["W"],
+                "output of layer 0": z,
+                "output of layer 2": out,
+                "loss": np.mean((out - y) ** 2),
+                "weights of layer 2": slope.T @ a,
+                "back by layer 2": slope @ two["W"],
                 "weights of layer 0": hidden.T @ x,
-            }  # fmt: skip
+            }
             for name, numbers in seen.items():
                 if not np.isfinite(numbers).all():
                     return step, name
             grads = [slope.T @ a, slope.sum(0), hidden.T @ x, hidden.sum(0)]
             if not np.isfinite(sum((g.astype(np.float32) ** 2).sum() for g in grads)):
                 return step, "gradient grew beyond"
-            moves = [np.float32(rate) * g for g in grads]
-            two = {"W": two["W"] - moves[0], "b": two["b"] - moves[1]}
-            one = {"W": one["W"] - moves[2], "b": one["b"] - moves[3]}
+            steps_down = [np.float32(rate) * g for g in grads]
+            two = {"W": two["W"] - steps_down[0], "b": two["b"] - steps_down[1]}
+            one = {"W": one["W"] - steps_down[2], "b": one["b"] - steps_down[3]}
     raise AssertionError("it did not break")
 
 
 @pytest.mark.parametrize("rate", [0.9, 5.0, 1e4, 1e12, 1e30])
-def test_step_and_layer_are_those_of_numpy(rate):
+def test_the_step_and_the_layer_that_break_are_those_of_numpy(rate):
     error = failed(batch_size=None, epochs=60, optimizer=gn.SGD(rate))
     step, where = by_numpy(rate, 60)
     assert (error.step, error.epoch) == (step, step)
@@ -92,7 +95,7 @@ def test_step_and_layer_are_those_of_numpy(rate):
 
 @dataclass(frozen=True)
 class Breaks(gn.Layer):
-    """Passes all on, but from some step on breaks one way; the step is counted in its own weight."""
+    """Returns its input, but after some steps breaks one pass; its only weight counts the steps."""
 
     forward_: bool
     number: float = float("nan")
@@ -101,7 +104,7 @@ class Breaks(gn.Layer):
         return {"count": np.ones(1, np.float32)}, {}, in_shape
 
     def forward(self, params: Any, state: Any, x: Any, **context: Any) -> Any:
-        over = params["count"] < 0.35  # its slope is 1, so that each step takes the rate off
+        over = params["count"] < 0.35  # its gradient is 1: each step subtracts the learning rate
         return jnp.where(over & self.forward_, self.number, x), state, over
 
     def backward(self, params: Any, cache: Any, dy: Any) -> Any:
@@ -116,7 +119,7 @@ class Breaks(gn.Layer):
         (Breaks(False), r"passed back by layer 1\.1 \(Breaks\) became undefined .* backward pass"),
     ],
 )
-def test_a_layer_inside_a_network_inside_is_named(layer, where):
+def test_a_layer_inside_a_nested_network_is_named(layer, where):
     inner = gn.Network(["tanh", layer])
     net = gn.Network([gn.Dense(3), inner, gn.Dense(1)])
     error = failed(net, optimizer=gn.SGD(0.1))
@@ -125,7 +128,7 @@ def test_a_layer_inside_a_network_inside_is_named(layer, where):
 
 
 def began(loss: Any = "squared_error", **arrays: Any) -> str:
-    """Return where one step on a batch begins to break."""
+    """Return where one step on a batch breaks."""
     job = network_job(NET, X, VALUES, **(OPTIONS | {"loss": loss}))
     batch = job.data[0].at(slice(0, 16))
     state = job.states[0]
@@ -134,9 +137,9 @@ def began(loss: Any = "squared_error", **arrays: Any) -> str:
     return where_it_began(job.plan, state, batch._replace(**arrays.get("batch", {})), Penalty())
 
 
-def test_each_part_of_a_step_has_its_own_words():
+def test_each_part_of_a_step_that_breaks_is_named():
     def steep(logits: Any, target: Any) -> Any:
-        return jnp.sqrt(jnp.abs(logits - logits)).sum(1)  # finite, but its slope is 0 / 0
+        return jnp.sqrt(jnp.abs(logits - logits)).sum(1)  # finite, but its gradient is 0 / 0
 
     def high(logits: Any, target: Any) -> Any:
         return logits[:, 0] * 0 + jnp.inf
@@ -161,20 +164,20 @@ def test_each_part_of_a_step_has_its_own_words():
     assert "grew beyond what float32 can hold" in began(params=large)
 
 
-def test_unknown_numbers_are_left_out_of_the_sentence():
-    told = str(Trouble(3, 1, float("nan"), "", float("nan")))
-    assert "nan" not in told.lower().replace("(nan)", "") or "largest" in told
-    assert "the loss or its gradient became infinite or undefined. Try" in told
+def test_unknown_numbers_are_left_out_of_the_message():
+    message = str(Trouble(3, 1, float("nan"), "", float("nan")))
+    assert "nan" not in message.lower().replace("(nan)", "") or "largest" in message
+    assert "the loss or its gradient became infinite or undefined. Try" in message
     error = Trouble(3, 1, 0.5, "x", 1.0).error()
-    again = pickle.loads(pickle.dumps(error))  # as joblib hands it from process to process
+    again = pickle.loads(pickle.dumps(error))  # as joblib sends it between processes
     assert (again.step, again.epoch, again.learning_rate, again.where) == (3, 1, 0.5, "x")
     assert str(again) == str(error)
 
 
-# --- what is left ---------------------------------------------------------------------------------
+# --- what remains ---------------------------------------------------------------------------------
 
 
-def test_where_the_run_is_cut_shows_in_nothing():
+def test_the_error_does_not_depend_on_where_the_run_is_cut():
     changes = {"optimizer": RISING, "epochs": 40}
     errors = [failed(chunk=chunk, **changes) for chunk in (1, 2, 3, 40, None)]
     first = errors[0]
@@ -191,10 +194,16 @@ def test_where_the_run_is_cut_shows_in_nothing():
     assert_same_bits(first.model.params, good.model.params)
 
 
-def test_the_error_can_be_gone_on_from():
+def test_training_continues_from_the_state_in_the_error():
     error = failed(optimizer=gn.Momentum(0.3), epochs=40)
-    slower = gn.train(NET, X, VALUES, state=error.state, history=error.history,
-                      **(OPTIONS | {"optimizer": gn.Momentum(1e-3), "epochs": 20}))  # fmt: skip
+    slower = gn.train(
+        NET,
+        X,
+        VALUES,
+        state=error.state,
+        history=error.history,
+        **(OPTIONS | {"optimizer": gn.Momentum(1e-3), "epochs": 20}),
+    )
     assert slower.history["epoch"].tolist() == list(range(1, 21))
     assert np.isfinite(slower.history["loss"]).all() and slower.status == "finished"
 
@@ -208,8 +217,8 @@ def test_stop_keeps_the_last_good_model():
     assert np.isfinite(run.model.predict(X)).all()
 
 
-def test_an_update_that_overflows_is_never_the_best():
-    """Gradient and loss are finite, the weights after them are not; nothing but the weights can tell."""
+def test_an_epoch_whose_update_overflows_is_never_the_best():
+    """Gradient and loss are finite, but the weights after the step are not."""
     changes = {"optimizer": gn.SGD(3e38), "batch_size": None, "early_stopping": True}
     error = failed(x=X * 10, **changes)
     assert error.epoch == 1 and "the update before made the weights of layer" in error.where
@@ -217,12 +226,17 @@ def test_an_update_that_overflows_is_never_the_best():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(error.state.best.params))
 
 
-def test_weights_that_overflow_unseen_are_never_the_best():
-    """A bias of -inf under softplus: all that comes out is finite, and so is this epoch's score."""
+def test_an_epoch_with_infinite_weights_is_never_the_best():
+    """With a bias of -inf before softplus, the outputs and the score of this epoch are finite."""
     net = gn.Network([gn.Dense(1), "softplus", gn.Dense(1)])
     zeros, low = np.zeros((4, 1), np.float32), np.full(4, -1e12, np.float32)
-    options = {"loss": "absolute_error", "optimizer": gn.SGD(1e30), "batch_size": None,
-               "validation": (zeros, low), "early_stopping": True}  # fmt: skip
+    options = {
+        "loss": "absolute_error",
+        "optimizer": gn.SGD(1e30),
+        "batch_size": None,
+        "validation": (zeros, low),
+        "early_stopping": True,
+    }
     state = gn.train(net, zeros, low, epochs=0, **options).state
     large = state.params[2] | {"W": np.full((1, 1), 1e10, np.float32)}
     state = state._replace(params=(*state.params[:2], large))
@@ -231,7 +245,7 @@ def test_weights_that_overflow_unseen_are_never_the_best():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(error.model.params))
 
 
-def test_the_batch_that_breaks_is_the_one_looked_at():
+def test_the_batch_that_breaks_is_the_one_examined():
     rows = X.copy()
     rows[7, 0] = 1e30  # one row, in one batch of four
     error = failed(x=rows, optimizer=gn.SGD(1e-3))
@@ -239,8 +253,8 @@ def test_the_batch_that_breaks_is_the_one_looked_at():
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_a_score_that_is_not_finite_neither_wins_nor_blocks(number):
-    """The validation loss of some epochs is `number`: a weight falls by the rate, step by step."""
+def test_a_score_that_is_not_finite_never_wins_and_later_ones_can(number):
+    """The validation loss is `number` in some epochs: while the weight of `Odd` is in an interval."""
 
     @dataclass(frozen=True)
     class Odd(Breaks):
@@ -250,16 +264,24 @@ def test_a_score_that_is_not_finite_neither_wins_nor_blocks(number):
             odd = (params["count"] > 0.65) & (params["count"] < 0.85) & (not train)
             return jnp.where(odd, jnp.nan, x), state, odd & False
 
-        backward = Breaks.backward  # else derived from this forward, which does not count
+        backward = Breaks.backward  # else derived from this forward, which does not count steps
 
     def loss(logits: Any, target: Any) -> Any:
         plain = ((logits - target) ** 2).sum(1)
         return jnp.where(jnp.isnan(plain), number, plain)
 
     net = gn.Network([gn.Dense(1), Odd(False)])
-    run = gn.train(net, X, VALUES[:, None], loss=gn.CustomLoss(loss), batch_size=None, epochs=9,
-                   optimizer=gn.SGD(0.05), validation=(X, VALUES[:, None]),
-                   early_stopping=gn.EarlyStopping(50))  # fmt: skip
+    run = gn.train(
+        net,
+        X,
+        VALUES[:, None],
+        loss=gn.CustomLoss(loss),
+        batch_size=None,
+        epochs=9,
+        optimizer=gn.SGD(0.05),
+        validation=(X, VALUES[:, None]),
+        early_stopping=gn.EarlyStopping(50),
+    )
     scores = run.history["validation_loss"]
     assert 0 < np.isfinite(scores).sum() < len(scores) and not np.isfinite(scores[4])
     best = int(run.state.best.epoch)
@@ -267,7 +289,7 @@ def test_a_score_that_is_not_finite_neither_wins_nor_blocks(number):
     assert scores[best - 1] == scores[np.isfinite(scores)].min() == float(run.state.best.score)
 
 
-# --- going back -----------------------------------------------------------------------------------
+# --- rollback -------------------------------------------------------------------------------------
 
 BACK: dict[str, Any] = OPTIONS | {
     "optimizer": RISING, "epochs": 40, "on_divergence": gn.Rollback(12),
@@ -284,32 +306,32 @@ def everything(run: Any) -> Any:
     return run.state, run.history.to_dict(), run.model.params, run.status
 
 
-def test_rollback_halves_the_rate_until_it_goes():
+def test_rollback_halves_the_rate_until_training_succeeds():
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         run = gn.train(NET, X, VALUES, **BACK)
-    told = [str(warning.message) for warning in seen if warning.category is TrainingWarning]
-    assert told and all(
+    messages = [str(warning.message) for warning in seen if warning.category is TrainingWarning]
+    assert messages and all(
         re.search(rf"Rolled back to .* with {0.5**k:g} of .* \(rollback {k} of 12\)", text)
-        for k, text in enumerate(told, start=1)
+        for k, text in enumerate(messages, start=1)
     )
     rates = run.history["learning_rate"]
     halvings = np.log2(0.5 * np.arange(4, 161, 4) / 160 / rates)
-    assert run.status == "finished" and round(float(halvings[-1])) == len(told)
+    assert run.status == "finished" and round(float(halvings[-1])) == len(messages)
     np.testing.assert_allclose(halvings, np.round(halvings), atol=1e-5)
-    assert abs(halvings[0]) < 1e-5  # back to the middle, not to the start
+    assert abs(halvings[0]) < 1e-5  # it never returned to the start
     assert (np.diff(halvings) > -1e-5).all()
     assert run.history["epoch"].tolist() == list(range(1, 41))
     assert run.history["loss"][-1] < run.history["loss"][0]
 
 
-def test_rollback_is_the_same_wherever_the_run_is_cut():
+def test_rollback_does_not_depend_on_where_the_run_is_cut():
     first = rolled()
     for chunk in (1, 3, 40):
         assert_same_bits(everything(rolled(chunk=chunk)), everything(first))
 
 
-def test_rollback_and_checkpoints_go_together(tmp_path):
+def test_a_run_with_rollbacks_resumes_from_checkpoints(tmp_path):
     whole = rolled()
     for epoch in (1, 2, 5, 20):
         rolled(
@@ -318,13 +340,13 @@ def test_rollback_and_checkpoints_go_together(tmp_path):
     assert_same_bits(everything(rolled(checkpoint=tmp_path, resume=True)), everything(whole))
 
 
-def test_a_checkpoint_is_never_that_of_the_error(tmp_path):
+def test_no_checkpoint_holds_a_state_that_raises(tmp_path):
     with pytest.raises(DivergenceError):
         gn.train(
             NET, X, VALUES, **(BACK | {"on_divergence": "raise"}), checkpoint=tmp_path, every=1
         )
-    healed = rolled(checkpoint=tmp_path, every=1, resume=True)  # another end, the same run
-    assert healed.status == "finished"
+    finished = rolled(checkpoint=tmp_path, every=1, resume=True)  # the same run, with rollbacks
+    assert finished.status == "finished"
     with pytest.warns(TrainingWarning):
         settings = BACK | {"on_divergence": "stop"}
         stopped = gn.train(NET, X, VALUES, **settings, checkpoint=tmp_path / "s", every=1)
@@ -333,7 +355,7 @@ def test_a_checkpoint_is_never_that_of_the_error(tmp_path):
     assert_same_bits(everything(again), everything(stopped))
 
 
-def test_rollback_has_its_end():
+def test_rollbacks_end_after_their_number_of_times():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
         error = failed(optimizer=gn.SGD(1e30), on_divergence=gn.Rollback(2, 0.1))
@@ -347,7 +369,7 @@ def test_rollback_slows_any_schedule():
     assert factor < 1 and np.log2(factor) == pytest.approx(round(np.log2(factor)), abs=1e-4)
 
 
-def test_what_cannot_be_done_is_said():
+def test_impossible_policies_are_refused():
     with pytest.raises(ConfigurationError, match="cannot be changed from outside"):
         gn.train(NET, X, VALUES, optimizer=optax.sgd(0.1), on_divergence="rollback")
     with pytest.raises(ConfigurationError, match="Did you mean 'rollback'"):
@@ -362,7 +384,7 @@ def test_what_cannot_be_done_is_said():
 # --- one of many ----------------------------------------------------------------------------------
 
 
-def test_one_sick_network_of_many_harms_no_other_and_may_heal():
+def test_a_network_that_diverges_harms_no_other_and_may_roll_back():
     ended = {}
     for policy in ("raise", gn.Rollback(60)):
         job = network_job(NET, X, VALUES, **(OPTIONS | {"optimizer": "sgd"}), on_divergence=policy)
@@ -370,20 +392,20 @@ def test_one_sick_network_of_many_harms_no_other_and_may_heal():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainingWarning)
             ended[str(policy)] = [end for (end,) in run_jobs(varied)]
-    harmed, healed = ended.values()
-    assert [end.status for end in harmed] == ["finished", "diverged", "finished"]
-    assert [end.status for end in healed] == ["finished"] * 3
+    raised_alone, rolled_back = ended.values()
+    assert [end.status for end in raised_alone] == ["finished", "diverged", "finished"]
+    assert [end.status for end in rolled_back] == ["finished"] * 3
     for k in (0, 2):
-        assert_same_bits(harmed[k][:2], healed[k][:2])
+        assert_same_bits(raised_alone[k][:2], rolled_back[k][:2])
     alone = rolled(optimizer=gn.SGD(10.0), epochs=8, on_divergence=gn.Rollback(60))
-    np.testing.assert_allclose(healed[1].history["loss"], alone.history["loss"], rtol=1e-3)
-    np.testing.assert_array_equal(healed[1].history["epoch"], np.arange(8) + 1)
+    np.testing.assert_allclose(rolled_back[1].history["loss"], alone.history["loss"], rtol=1e-3)
+    np.testing.assert_array_equal(rolled_back[1].history["epoch"], np.arange(8) + 1)
     with pytest.warns(DataWarning, match="1 of 3 members diverged and are left out"):
-        model = finished_model(job.blueprint, harmed)
-    assert model.members == 2 and harmed[1].trouble is not None
+        model = finished_model(job.blueprint, raised_alone)
+    assert model.members == 2 and raised_alone[1].trouble is not None
 
 
-def test_estimators_stop_roll_back_and_leave_a_search_alive():
+def test_estimators_stop_roll_back_and_do_not_end_a_search():
     wild = gn.NeuralRegressor((4,), members=2, epochs=4, random_state=0, optimizer=gn.SGD(1e30))
     with pytest.raises(DivergenceError) as caught:
         clone(wild).fit(X, VALUES)
@@ -393,11 +415,11 @@ def test_estimators_stop_roll_back_and_leave_a_search_alive():
     assert stopped.status_ == "diverged" and stopped.n_iter_ >= 1
     assert np.isfinite(stopped.predict(X)).all()
     with pytest.warns(TrainingWarning, match="Rolled back"):
-        healed = clone(wild).set_params(on_divergence=gn.Rollback(200, 0.1)).fit(X, VALUES)
-    assert healed.status_ == "finished" and np.isfinite(healed.predict(X)).all()
+        rolled_back = clone(wild).set_params(on_divergence=gn.Rollback(200, 0.1)).fit(X, VALUES)
+    assert rolled_back.status_ == "finished" and np.isfinite(rolled_back.predict(X)).all()
     rates = {"optimizer": [gn.SGD(1e30), gn.SGD(0.01)]}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # scikit-learn tells of fits that failed
+        warnings.simplefilter("ignore")  # scikit-learn warns of fits that failed
         search = GridSearchCV(wild, rates, cv=2, error_score=np.nan).fit(X, VALUES)
     assert search.best_params_["optimizer"] == gn.SGD(0.01)
 
@@ -405,8 +427,24 @@ def test_estimators_stop_roll_back_and_leave_a_search_alive():
 def test_the_command_keeps_the_last_good_model_if_asked(tmp_path):
     table, out = tmp_path / "d.csv", tmp_path / "m.glassnet"
     table.write_text("\n".join(["a,b,value", *(f"{a},{b},{a - b}" for a, b in X[:, :2])]))
-    command = ["train", table, "-t", "value", "--optimizer", "sgd", "--learning-rate", "1e30",
-               "--epochs", "2", "--hidden", "4", "--members", "2", "--out", out]  # fmt: skip
+    command = [
+        "train",
+        table,
+        "-t",
+        "value",
+        "--optimizer",
+        "sgd",
+        "--learning-rate",
+        "1e30",
+        "--epochs",
+        "2",
+        "--hidden",
+        "4",
+        "--members",
+        "2",
+        "--out",
+        out,
+    ]
     raised = CliRunner().invoke(cli.app, [*map(str, command)])
     assert (
         raised.exit_code == 5 and "Error: Training diverged" in raised.stderr and not out.exists()
@@ -416,7 +454,7 @@ def test_the_command_keeps_the_last_good_model_if_asked(tmp_path):
     assert np.isfinite(gn.load(out).predict({"a": X[:, 0], "b": X[:, 1]})).all()
 
 
-def test_the_start_is_the_last_good_state_of_a_first_epoch_that_breaks():
+def test_after_divergence_in_the_first_epoch_the_last_good_state_is_the_start():
     error = failed(optimizer=gn.SGD(1e30))
     job = network_job(NET, X, VALUES, **OPTIONS)
     fresh, _ = start(job.plan, NET, "sgd", (4,), job.keys[0])

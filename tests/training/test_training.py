@@ -1,4 +1,4 @@
-"""Training: one program, cut anywhere, resumed anywhere, the same bits; and every bad input said clearly."""
+"""Training gives the same bits wherever it is cut or continued, and one clear error for each bad input."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_dropout_alone_depends_on_the_seed() -> None:
     assert_same_bits(straight.state, again.state)
 
 
-def test_resuming_is_the_run_that_was_not_interrupted() -> None:
+def test_a_continued_run_equals_an_uninterrupted_one() -> None:
     straight = rich()
     cut = rich(epochs=5)
     resumed = rich(state=cut.state, history=cut.history)
@@ -115,8 +115,8 @@ def test_more_epochs_than_one_call_holds() -> None:
     assert (np.diff(run.history["loss"]) < 1e-6).all()  # the rows are in order
 
 
-def test_what_changes_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_compile, "MOST_PROGRAMS", 10**6)  # none is forgotten meanwhile
+def test_changed_settings_compile_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_compile, "MAX_PROGRAMS", 10**6)  # so that none is forgotten
     rich(epochs=1)
     before = program_count()
     rich(epochs=3)
@@ -128,14 +128,21 @@ def test_what_changes_compiles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rich(epochs=2, chunk=1)
     other_rate = Network([Dense(6), BatchNorm(), "relu", Dropout(0.5), Dense(3)])
     other = train(
-        other_rate, X, Y, batch_size=16, epochs=1, validation=0.2, early_stopping=True, l2=1.0,
+        other_rate,
+        X,
+        Y,
+        batch_size=16,
+        epochs=1,
+        validation=0.2,
+        early_stopping=True,
+        l2=1.0,
         metrics=["accuracy"],
-    )  # fmt: skip
+    )
     assert program_count() == before
     assert np.asarray(other.state.layer_state[3]["rate"]) == np.float32(0.5)
-    assert other.model.network == other_rate  # what the person wrote, not what was compiled
+    assert other.model.network == other_rate  # the network as given, not its skeleton
     rich(epochs=1, batch_size=10)
-    assert program_count() == before + 1  # the count does see compilations
+    assert program_count() == before + 1  # the count does change
 
 
 # --- the right numbers ----------------------------------------------------------------------------
@@ -162,15 +169,22 @@ def by_numpy(rows: Any, weight: Any, rate: float, seed: int) -> Any:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_epochs_of_short_batches_are_those_of_numpy(weighted: bool) -> None:
+def test_epochs_with_short_batches_equal_those_of_numpy(weighted: bool) -> None:
     weight = np.random.default_rng(0).uniform(0.5, 2, 50) if weighted else np.ones(50)
     run = train(
-        SMALL, X, Y, optimizer=SGD(0.3), batch_size=16, epochs=2, dtype="float64", seed=4,
+        SMALL,
+        X,
+        Y,
+        optimizer=SGD(0.3),
+        batch_size=16,
+        epochs=2,
+        dtype="float64",
+        seed=4,
         sample_weight=weight if weighted else None,
-    )  # fmt: skip
+    )
     batches = [epoch_batches(run.state.order, jnp.asarray(e), 50, 16) for e in (0, 1)]
-    orders = [np.asarray(each.rows).ravel()[:50] for each in batches if each]
-    assert (orders[0] != orders[1]).any()  # shuffled anew
+    orders = [np.asarray(epoch.rows).ravel()[:50] for epoch in batches if epoch]
+    assert (orders[0] != orders[1]).any()  # each epoch is shuffled
     for order in orders:
         np.testing.assert_array_equal(np.sort(order), np.arange(50))  # no sample is dropped
     batches = [batch for order in orders for batch in np.split(order, [16, 32, 48])]
@@ -190,12 +204,11 @@ def test_batch_size_none_is_plain_gradient_descent() -> None:
 
 def full_batch(X: Any, y: Any, **settings: Any) -> Any:
     net = Network([Dense(5), BatchNorm(), Tanh(), Dense(3)])
-    return train(net, X, y, batch_size=None, epochs=5, dtype="float64", l2=0.1, **settings).state[
-        :2
-    ]
+    run = train(net, X, y, batch_size=None, epochs=5, dtype="float64", l2=0.1, **settings)
+    return run.state.params, run.state.layer_state
 
 
-def test_weight_2_is_the_row_twice_and_weight_0_is_no_row() -> None:
+def test_weight_2_equals_a_repeated_row_and_weight_0_a_missing_one() -> None:
     weight = np.ones(50)
     weight[:10], weight[10:17] = 2, 0
     repeated = np.r_[np.arange(50), np.arange(10)]
@@ -225,7 +238,7 @@ def test_padding_fills_the_last_batch_with_rows_of_weight_0() -> None:
     np.testing.assert_array_equal(last.weight, [0.5, 0.5, 0, 0])
 
 
-def test_the_history_measures_what_it_says() -> None:
+def test_the_columns_of_the_history_equal_direct_measurements() -> None:
     run = rich(epochs=6, early_stopping=False, sample_weight=np.linspace(0.5, 2, 50))
     history = run.history
     _, held = split(Y, 0.2, 0, stratify=True)
@@ -243,13 +256,19 @@ def test_the_history_measures_what_it_says() -> None:
     np.testing.assert_allclose(history["penalty"][-1], l2, rtol=1e-5)
     assert {len(column) for column in history.values()} == {6}
     assert set(history) == {
-        "epoch", "loss", "gradient_norm", "accuracy", "learning_rate", "penalty",
-        "validation_loss", "validation_accuracy",
-    }  # fmt: skip
+        "epoch",
+        "loss",
+        "gradient_norm",
+        "accuracy",
+        "learning_rate",
+        "penalty",
+        "validation_loss",
+        "validation_accuracy",
+    }
 
 
 @pytest.mark.parametrize("form", ["codes", "one-hot", "text"])
-def test_accuracy_is_the_share_of_rows_right(form: str) -> None:
+def test_accuracy_is_the_fraction_of_correct_rows(form: str) -> None:
     y = {"codes": Y, "one-hot": np.eye(3)[Y], "text": np.array(["a", "b", "c"])[Y]}[form]
     net, frozen = Network([Dense(3)]), SGD(0.0)
     run = train(net, X, y, loss="cross_entropy", metrics="accuracy", optimizer=frozen, epochs=1)
@@ -260,7 +279,7 @@ def test_accuracy_is_the_share_of_rows_right(form: str) -> None:
 # --- stopping -------------------------------------------------------------------------------------
 
 
-def test_early_stopping_waits_its_patience_and_keeps_the_best() -> None:
+def test_early_stopping_waits_for_its_patience_and_keeps_the_best_epoch() -> None:
     run = rich(optimizer=Adam(0.3), epochs=200, early_stopping=EarlyStopping(patience=5))
     losses = run.history["validation_loss"]
     best = int(losses.argmin())
@@ -272,22 +291,28 @@ def test_early_stopping_waits_its_patience_and_keeps_the_best() -> None:
     assert_same_bits(run.model.layer_state, until_best.model.layer_state)
 
 
-def test_min_delta_asks_for_more() -> None:
+def test_min_delta_ignores_small_improvements() -> None:
     run = rich(epochs=30, early_stopping=EarlyStopping(patience=4, min_delta=1e6))
-    assert run.history.n_epochs == 5  # the first epoch beats none at all; none beats it by so much
+    assert run.history.n_epochs == 5  # the first epoch counts as the best; none is that much better
     assert run.status == "stopped early"
 
 
 def test_without_validation_the_training_loss_is_watched() -> None:
     run = train(
-        LINE, X, VALUES, optimizer=SGD(0.1), batch_size=None, epochs=5000, dtype="float64",
+        LINE,
+        X,
+        VALUES,
+        optimizer=SGD(0.1),
+        batch_size=None,
+        epochs=5000,
+        dtype="float64",
         early_stopping=EarlyStopping(patience=3, min_delta=1e-6),
-    )  # fmt: skip
+    )
     assert run.status == "converged" and run.history.n_epochs < 5000
     np.testing.assert_allclose(run.model.predict(X).ravel(), VALUES, atol=0.05)
 
 
-def test_all_epochs_done_is_finished() -> None:
+def test_a_run_of_all_its_epochs_is_finished() -> None:
     assert rich(epochs=2).status == "finished"
     assert rich(epochs=2, early_stopping=EarlyStopping(np.inf)).status == "finished"
     assert train(LINE, X, VALUES, epochs=0).history.n_epochs == 0
@@ -302,7 +327,7 @@ def test_divergence_is_raised_with_its_step_and_without_a_warning(batch_size: in
     assert isinstance(caught.value, ValueError)
 
 
-def test_clipping_saves_what_would_diverge() -> None:
+def test_clipping_keeps_a_run_from_diverging() -> None:
     clipped = ClipByNorm(SGD(0.01), 1.0)
     run = train(LINE, X * 100, VALUES, optimizer=clipped, batch_size=16, epochs=20)
     assert np.isfinite(run.history["loss"]).all()
@@ -311,7 +336,7 @@ def test_clipping_saves_what_would_diverge() -> None:
 def test_a_step_that_is_not_finite_changes_nothing() -> None:
     state = None
     with pytest.raises(DivergenceError):
-        # the step that breaks is inside the first epoch: parameters before it are what is left
+        # the step that breaks is inside the first epoch, so that the parameters before it are kept
 
         def remember(event: Any) -> None:
             nonlocal state
@@ -322,19 +347,19 @@ def test_a_step_that_is_not_finite_changes_nothing() -> None:
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
 
 
-def test_any_callback_stops_and_all_are_told() -> None:
-    told: list[tuple[str, int]] = []
+def test_any_callback_can_stop_the_run_and_all_are_called() -> None:
+    calls: list[tuple[str, int]] = []
 
-    def third(event: Any) -> bool:
-        told.append(("a", event.epoch))
+    def stop_after_three(event: Any) -> bool:
+        calls.append(("a", event.epoch))
         return event.epoch == 3
 
-    run = rich(callbacks=[third, lambda event: told.append(("b", event.epoch))])
+    run = rich(callbacks=[stop_after_three, lambda event: calls.append(("b", event.epoch))])
     assert run.history.n_epochs == 3
-    assert told == [(name, epoch) for epoch in (1, 2, 3) for name in ("a", "b")]
+    assert calls == [(name, epoch) for epoch in (1, 2, 3) for name in ("a", "b")]
 
 
-def test_a_callback_sees_the_run_so_far() -> None:
+def test_a_callback_receives_the_run_so_far() -> None:
     events: list[Any] = []
     rich(epochs=4, chunk=2, callbacks=events.append)
     assert [(e.epoch, e.epochs, e.history.n_epochs, int(e.state.epoch)) for e in events] == [
@@ -365,7 +390,7 @@ def test_a_second_ctrl_c_interrupts_at_once() -> None:
     before = signal.getsignal(signal.SIGINT)
 
     def press_twice(event: Any) -> None:
-        for _ in range(2):  # to this very thread: two signals to a process may arrive as one
+        for _ in range(2):  # raised in this thread: two signals to a process may arrive as one
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
@@ -385,17 +410,17 @@ def test_training_works_outside_the_main_thread() -> None:
 # --- validation -----------------------------------------------------------------------------------
 
 
-def test_a_share_is_set_aside_stratified_and_never_trained_on() -> None:
+def test_a_validation_share_is_stratified_and_never_trained_on() -> None:
     y = np.repeat([0, 1, 2], [30, 15, 5])
     trained, held = split(y, 0.2, 3, stratify=True)
     assert np.bincount(y[held]).tolist() == [6, 3, 1]
     assert sorted([*trained, *held]) == list(range(50))
     by_share = train(SMALL, X, y, validation=0.2, epochs=3, seed=3)
-    own = train(SMALL, X[trained], y[trained], validation=(X[held], y[held]), epochs=3, seed=3)
-    assert_same_bits(by_share.state, own.state)
+    by_rows = train(SMALL, X[trained], y[trained], validation=(X[held], y[held]), epochs=3, seed=3)
+    assert_same_bits(by_share.state, by_rows.state)
 
 
-def test_own_validation_may_have_weights() -> None:
+def test_given_validation_rows_may_have_weights() -> None:
     weight = np.r_[np.ones(10), np.zeros(40)]
     weighted = train(SMALL, X, Y, validation=(X, Y, weight), epochs=2)
     first = train(SMALL, X, Y, validation=(X[:10], Y[:10]), epochs=2)
@@ -408,7 +433,7 @@ def test_own_validation_may_have_weights() -> None:
 
 
 @pytest.mark.lowest
-def test_the_progress_bar_is_silent_where_there_is_no_terminal(
+def test_the_progress_bar_is_silent_without_a_terminal(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     rich(epochs=3, progress=True)
@@ -419,22 +444,24 @@ def test_the_progress_bar_is_silent_where_there_is_no_terminal(
 def test_the_progress_bar_shows_the_scores_and_ends_with_the_run(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich's way to be told that there is a terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")  # so that rich takes the output for a terminal
 
     def fail(event: Any) -> None:
-        if event.epoch == 2:  # the bar is there by now
-            raise RuntimeError("a callback's own")
+        if event.epoch == 2:  # the bar has been drawn
+            raise RuntimeError("an error of a callback")
 
     rich(epochs=3, progress=True)
-    rich(epochs=3, progress=True, callbacks=[lambda event: True])  # ends before the bar is full
-    with pytest.raises(RuntimeError, match="own"):
+    rich(
+        epochs=3, progress=True, callbacks=[lambda event: True]
+    )  # the run ends before the bar is full
+    with pytest.raises(RuntimeError, match="of a callback"):
         rich(epochs=3, progress=True, callbacks=[fail])
     out, err = capfd.readouterr()
     assert out == "" and "loss" in err and "validation" in err and "accuracy" in err
     drawing = [t for t in threading.enumerate() if type(t).__module__.startswith("rich")]
-    for thread in drawing:  # told to end, which it does at its next tick
+    for thread in drawing:  # it has been stopped, and ends at its next tick
         thread.join(timeout=10)
-    assert not any(thread.is_alive() for thread in drawing)  # no bar is left behind
+    assert not any(thread.is_alive() for thread in drawing)  # no bar is still drawing
 
 
 # --- bad input ------------------------------------------------------------------------------------
@@ -443,7 +470,7 @@ TOO_BIG = np.where(np.arange(200).reshape(50, 4) == 9, 1e39, X)
 MISSING = np.where(np.arange(200).reshape(50, 4) == 9, np.nan, X)
 DONE = train(SMALL, X, Y, epochs=1)
 
-BAD = {  # what is wrong: (changes to a good call, error, what the message must say)
+BAD = {  # name: (changes to a good call, error, part of its message)
     "no rows": ({"X": X[:0], "y": Y[:0]}, DataError, "0 sample"),
     "no columns": ({"X": X[:, :0]}, DataError, "0 feature"),
     "lengths": ({"y": Y[:7]}, DataError, "50 rows and y has 7"),
@@ -522,8 +549,8 @@ def test_bad_input_gives_one_clear_error(
     assert "\n" not in str(caught.value)
 
 
-def test_a_good_call_is_good() -> None:
-    train(SMALL, X, Y, epochs=1)  # else the test above would prove nothing
+def test_the_good_call_behind_the_bad_ones_works() -> None:
+    train(SMALL, X, Y, epochs=1)  # so that the test above fails for the right reason
     train(SMALL, X, Y, epochs=2, state=DONE.state)
     train(SMALL, TOO_BIG, Y, epochs=1, dtype="float64")
 

@@ -1,4 +1,4 @@
-"""Wrap an optimizer: clip its gradients, average its steps, or use one of optax.
+"""Wrap an optimizer to clip its gradients or to average its steps, and accept those of optax.
 
 A wrapper obeys the Optimizer contract (`optimizers`) and holds another optimizer in its field `optimizer`.
 Wrappers nest in any order. Everything that looks inside them uses `unwrapped`, `innermost`, `map_innermost`.
@@ -29,9 +29,9 @@ from glassnet.nn.schedules import Schedule, Slowed
 
 
 class ClipByNorm(NamedTuple):
-    """Another optimizer, fed gradients whose common norm is at most `max_norm`.
+    """Clip the gradients that another optimizer receives to a common norm of at most `max_norm`.
 
-    g ← g · min(1, max_norm / ‖g‖), ‖g‖ over all parameters together.
+    g ← g · min(1, max_norm / ‖g‖), with ‖g‖ the norm over all parameters together.
     Pascanu et al., "On the difficulty of training recurrent neural networks", 2013.
 
     >>> from glassnet.nn.optimizers import SGD
@@ -71,18 +71,20 @@ class ClipByNorm(NamedTuple):
 
 
 class Averaged(NamedTuple):
-    """Another optimizer, whose parameters are averaged along its way; the average is what predicts.
+    """Average the parameters over the steps of another optimizer, and predict with the average.
 
-    w̄ ← w̄ + (w - w̄) / (1 + share · t) after step t: the mean of about the last `share` of all steps so
-    far. The steps themselves go on from w. At a steady learning rate w wanders about a minimum and w̄ lies
-    near its middle, at any time: no length of the run has to be known for a schedule to end it well.
-    Validation, the best epoch and prediction take w̄; what layers keep between batches is averaged too.
+    w̄ ← w̄ + (w - w̄) / (1 + share · t) after step t: the mean over about the last `share` of the steps so
+    far. The optimizer continues from w, not from w̄. At a constant learning rate, w moves around a minimum and
+    w̄ stays close to it, so that no schedule has to know the length of the run. Validation, the best epoch
+    and prediction use w̄. The state of layers, such as the running mean of batch norm, is averaged too.
+
+    It may stand inside or around `ClipByNorm`, with the same result, but not inside another `Averaged`.
 
     Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
 
     Parameters
     ----------
-    optimizer: an optimizer or its name. share: of the run so far, in (0, 1]. Default 0.1.
+    optimizer: an optimizer or its name. share: fraction of the run so far, in (0, 1]. Default 0.1.
 
     >>> optimizer = Averaged(Adam(1e-3), share=1.0)
     >>> optimizer.average(jnp.array([1.0]), jnp.array([3.0]), step=1).tolist()  # of step 0 and step 1
@@ -110,25 +112,25 @@ class Averaged(NamedTuple):
         decay: Params = None,
         ok: Any = None,
     ) -> tuple[Params, Any]:
-        """Let the optimizer inside update."""
+        """The updates of the optimizer inside."""
         updates, state = self.optimizer.update(grads, state, params, decay=decay, ok=ok)
         return updates, state
 
     def average(self, average: Any, new: Any, step: Any) -> Any:
-        """Return w̄ + (w - w̄) / (1 + share · t) of each array of floats; others as they are in `new`."""
-        part = jnp.asarray(1 / (1 + self.share * step), default_float())
+        """Return w̄ + (w - w̄) / (1 + share · t) for each array of floats; other arrays are those of `new`."""
+        fraction = jnp.asarray(1 / (1 + self.share * step), default_float())
 
-        def toward(mean: Any, w: Any) -> Any:
+        def update(mean: Any, w: Any) -> Any:
             floating = jnp.issubdtype(jnp.result_type(w), jnp.floating)
-            return mean + part * (w - mean) if floating else w
+            return mean + fraction * (w - mean) if floating else w
 
-        return jax.tree.map(toward, average, new)
+        return jax.tree.map(update, average, new)
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["transformation"])
 @dataclass(frozen=True)
 class Transformation:
-    """An optax transformation (or anything with its two functions) in the place of an optimizer."""
+    """Use an optax transformation, or any object with `init` and `update`, as an optimizer."""
 
     transformation: Any
 
@@ -145,9 +147,9 @@ class Transformation:
         decay: Params = None,
         ok: Any = None,
     ) -> tuple[Params, Any]:
-        """The transformation's own updates; it knows nothing of `decay`, use its mask."""
-        updates, moved = self.transformation.update(grads, state, params)
-        return updates, settled(ok, moved, state)
+        """The transformation's own updates; for weight decay, use its mask in place of `decay`."""
+        updates, new = self.transformation.update(grads, state, params)
+        return updates, settled(ok, new, state)
 
 
 WRAPPERS = (ClipByNorm, Averaged)
@@ -202,11 +204,11 @@ def update_average(optimizer: Any, average: Any, weights: Any, step: Any) -> Any
 
 
 def as_optimizer(given: Any) -> Any:
-    """Return one of our optimizers as it is, and any optax transformation as a `Transformation`.
+    """Return an optimizer of glassnet as it is, its name as the object, and one of optax wrapped.
 
     Raises
     ------
-    ConfigurationError: it is neither, nor the name of one; or an `Averaged` stands inside another.
+    ConfigurationError: it is none of these, or an `Averaged` stands inside another.
 
     >>> as_optimizer("adam").learning_rate
     0.001
@@ -221,7 +223,7 @@ def as_optimizer(given: Any) -> Any:
 
 
 def _as_innermost(given: Any) -> Any:
-    """Return what stands inside all wrappers as an optimizer."""
+    """Return the optimizer inside all wrappers, given as an object, by name, or as one of optax."""
     optimizer = resolve("optimizer", given, OPTIMIZERS)
     if isinstance(optimizer, (Transformation, *map(type, OPTIMIZERS.values()))):
         return optimizer

@@ -1,9 +1,9 @@
-"""Turn gradients into steps: the optimizers, from the simplest to the most elaborate.
+"""Turn gradients into steps, by optimizers from SGD to AdamW.
 
 The Optimizer contract
 ----------------------
 A NamedTuple whose hyperparameters are leaves of a pytree: changing a learning rate compiles nothing,
-and `jax.vmap` sweeps it. Two verbs, optax's protocol:
+and `jax.vmap` can sweep it. It has two methods, those of optax:
 
     init(params)                 -> state
     update(grads, state, params) -> (updates, state)        then params + updates

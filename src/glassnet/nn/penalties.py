@@ -1,9 +1,9 @@
-"""Penalties: L1 and L2 norms of the weights, added to the loss and to its gradient.
+"""Add L1 and L2 penalties of the weights to the loss and to its gradient.
 
     penalty = l1 · sum |W| + l2 / 2 · sum W²        d penalty / dW = l1 · sign(W) + l2 · W
 
-Only parameters whose trait says `decay` count: weights do; biases, gamma and beta do not.
-Decay that is decoupled from the gradient is AdamW's, see optimizers.py.
+Only parameters with the trait `decay` are penalised: weights are; biases, gamma and beta are not.
+For weight decay that is decoupled from the gradient, see AdamW in optimizers.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from glassnet.nn.layers import Trait
 
 
 class Penalty(NamedTuple):
-    """The strengths of the L1 and the L2 penalty, both at least 0; L1 makes sparse, L2 small.
+    """The strengths of the L1 and the L2 penalty, both at least 0: L1 makes weights sparse, L2 small.
 
     >>> traits = {"W": Trait(decay=True), "b": Trait()}
     >>> params = {"W": jnp.array([[2.0, -1.0]]), "b": jnp.array([5.0])}
@@ -43,7 +43,7 @@ class Penalty(NamedTuple):
         return jnp.sum(jnp.stack(leaves)) if leaves else jnp.zeros(())
 
     def gradient(self, params: Params, traits: Any) -> Params:
-        """Return l1 · sign(W) + l2 · W, and 0 for what is not penalised."""
+        """Return l1 · sign(W) + l2 · W, and 0 for parameters that are not penalised."""
 
         def of(w: Array, trait: Trait) -> Array:
             return self.l1 * jnp.sign(w) + self.l2 * w if trait.decay else jnp.zeros_like(w)

@@ -1,8 +1,8 @@
-"""Schedules: the learning rate as a function of the step.
+"""Compute the learning rate of each step by a schedule.
 
-A schedule is a NamedTuple whose fields are leaves, so that changing one compiles nothing. It has two
-verbs: `rate(step)`, and `bind(total)`, which fills in the length of the run where `steps` is None.
-A new schedule is one class and one row of `SCHEDULES`. Steps are counted from 0.
+A schedule is a NamedTuple whose fields are leaves of a pytree, so that changing one compiles nothing. It has
+two methods: `rate(step)`, and `bind(total)`, which fills in the length of the run where `steps` is None.
+Steps are counted from 0. A new schedule is one class and one row of `SCHEDULES`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Number: TypeAlias = Any  # float, or an array of one number (or of many: a sweep
 
 @runtime_checkable
 class Schedule(Protocol):
-    """What a schedule can do."""
+    """The methods of a schedule."""
 
     def rate(self, step: Any) -> Any:
         """Return the learning rate of a step."""
 
     def bind(self, total: Any) -> Any:
-        """Return the schedule with the run's length where none was given."""
+        """Return the schedule with the length of the run, unless it has one of its own."""
 
 
 class Constant(NamedTuple):
@@ -66,7 +66,7 @@ class Step(NamedTuple):
 
 
 class Exponential(NamedTuple):
-    """rate = learning_rate · factor^(step / steps): divided evenly, `factor` of it left at the end.
+    """rate = learning_rate · factor^(step / steps): the same decay each step, down to learning_rate · factor.
 
     >>> round(float(Exponential(0.1, factor=0.01, steps=10).rate(5)), 4)
     0.01
@@ -109,9 +109,9 @@ class Cosine(NamedTuple):
 
 
 class WarmUp(NamedTuple):
-    """Rise in a straight line over `warm_up` steps, then follow another schedule (or stay constant).
+    """Rise linearly over `warm_up` steps, then follow another schedule (or stay constant).
 
-    The step `warm_up - 1` is the first at the full rate; the schedule after it starts at its own step 0.
+    Step `warm_up - 1` is the first with the full rate; the other schedule starts at step `warm_up`.
 
     >>> [round(float(WarmUp(0.1, warm_up=4).rate(s)), 3) for s in (0, 1, 3, 9)]
     [0.025, 0.05, 0.1, 0.1]
@@ -126,16 +126,16 @@ class WarmUp(NamedTuple):
         return rise * rate_at(self.after, jnp.maximum(step - self.warm_up, 0))
 
     def bind(self, total: Any) -> WarmUp:
-        """Fill in what is left of the run's length after the warm-up."""
+        """Fill in the number of steps after the warm-up."""
         if not isinstance(self.after, Schedule):
             return self
         return self._replace(after=self.after.bind(np.maximum(total - self.warm_up, 1)))
 
 
 class OneCycle(NamedTuple):
-    """Up from learning_rate / start_factor to learning_rate, then down to learning_rate / end_factor.
+    """Rise from learning_rate / start_factor to learning_rate, then fall to learning_rate / end_factor.
 
-    Both ways by half a cosine; the rise takes the share `rise` of the run.
+    Both follow half a cosine; the rise takes the fraction `rise` of the run.
     Smith and Topin, "Super-Convergence", 2019.
 
     >>> [round(float(OneCycle(0.1, steps=10).rate(s)), 4) for s in (0, 3, 10)]
@@ -149,7 +149,7 @@ class OneCycle(NamedTuple):
     steps: Number | None = None
 
     def rate(self, step: Any) -> Any:
-        """rate = half a cosine from start to peak, half a cosine from peak to end."""
+        """rate = half a cosine from start to peak, then half a cosine from peak to end."""
         t = jnp.minimum(step / _length(self.steps), 1.0)
         up = 0.5 * (1 - jnp.cos(math.pi * jnp.minimum(t / self.rise, 1.0)))
         down = 0.5 * (1 + jnp.cos(math.pi * jnp.maximum((t - self.rise) / (1 - self.rise), 0.0)))
@@ -162,7 +162,7 @@ class OneCycle(NamedTuple):
 
 
 class Slowed(NamedTuple):
-    """rate = factor · after(step): a rollback's way to go on more slowly, whatever the schedule.
+    """rate = factor · after(step): slows any schedule down after a rollback.
 
     >>> Slowed(0.1, 0.5).rate(3)
     0.05
@@ -182,14 +182,16 @@ class Slowed(NamedTuple):
 
 
 def _length(steps: Any) -> Any:
-    """Return the length of a schedule, or say that it has none."""
+    """Return the length of a schedule; ValueError if it has none yet."""
     if steps is None:
-        raise ValueError("The schedule has no length yet: give steps=, or schedule.bind(total).")
+        raise ValueError(
+            "The schedule has no length yet: give steps=, or call schedule.bind(total)."
+        )
     return steps
 
 
 def rate_at(learning_rate: Any, step: Any) -> Any:
-    """Return the rate of a step for a schedule or a plain number.
+    """Return the learning rate of a step; a plain number is the rate of all steps.
 
     >>> rate_at(0.1, 3), rate_at(Constant(0.2), 3)
     (0.1, 0.2)

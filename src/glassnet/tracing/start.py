@@ -17,7 +17,7 @@ from glassnet.fit.train import Run, check_weights
 from glassnet.models.model import Model
 from glassnet.nn.layers import BatchNorm
 from glassnet.nn.network import Network
-from glassnet.nn.optimizer_wrappers import as_optimizer, averaging
+from glassnet.nn.optimizer_wrappers import averaging
 from glassnet.nn.optimizers import SGD
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
@@ -25,7 +25,7 @@ from glassnet.tracing.recording import same_form, state_of
 from glassnet.tracing.records import LayerTrace, OptimizerStep
 from glassnet.tracing.units import as_targets
 from glassnet.training.batches import Data
-from glassnet.training.loop import as_leaves, checked
+from glassnet.training.loop import as_leaves, checked_optimizer
 from glassnet.training.state import TrainState
 
 
@@ -112,7 +112,7 @@ def start_of(
 
 def _optimizer(given: Any) -> Any:
     """Return an optimizer whose learning rate is known for a single step; by default plain SGD."""
-    optimizer = as_leaves(checked(as_optimizer(SGD() if given is None else given)))
+    optimizer = as_leaves(checked_optimizer(SGD() if given is None else given))
     try:
         rate_at(getattr(optimizer, "learning_rate", np.nan), 0)
     except ValueError:

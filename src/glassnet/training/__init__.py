@@ -1,4 +1,4 @@
-"""The training program: one compiled loop over the batches, and everything that surrounds a run.
+"""Train networks in one compiled loop over the batches, with checkpoints, history and early stopping.
 
 Read in this order: state, batches, program, loop, jobs, history; then snapshot, checkpoints, divergence.
 May import: `models` and below.

@@ -1,8 +1,8 @@
-"""Batches: which rows each step sees.
+"""Choose which rows each step sees.
 
-Each epoch walks all rows once, in an order that depends on (seed, epoch) alone. The last short batch is
-padded with rows of weight 0, so that every batch has the same shape, no sample is dropped and nothing
-recompiles. When one batch holds all rows there is nothing to shuffle.
+Each epoch visits all rows once, in an order that depends on seed and epoch only. If the last batch is short,
+rows of weight 0 pad it, so that every batch has the same shape, no row is dropped and nothing is compiled
+again. If one batch holds all rows, they are not shuffled.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from glassnet._types import Array, Key
 
 
 class Data(NamedTuple):
-    """Rows to learn from or to be measured on: inputs, targets, and weights (None: all 1)."""
+    """Rows for training or for validation: inputs, targets, and weights (None: all 1)."""
 
     x: Any
     y: Any
     weight: Any = None
 
     def at(self, rows: Any) -> Data:
-        """Return some of the rows."""
+        """Return the rows with these indices."""
         return Data(self.x[rows], self.y[rows], None if self.weight is None else self.weight[rows])
 
 
@@ -40,28 +40,28 @@ def batch_count(n_rows: int, batch_size: int) -> int:
 
 
 class Batches(NamedTuple):
-    """Which rows each batch holds, shape (batches, batch_size), and which of them are there (None: all)."""
+    """The rows of each batch, shape (batches, batch_size), and 0 where one is padding (None: nowhere)."""
 
     rows: Array
     present: Array | None
 
 
 def epoch_batches(order: Key, epoch: Array, n_rows: int, batch_size: int) -> Batches | None:
-    """Return the batches of an epoch, shuffled; None where one batch holds all rows as they stand."""
+    """Return the batches of an epoch, shuffled; None if one batch holds all rows."""
     if batch_size >= n_rows:
         return None
-    # counted down from -1, so that no epoch shares its key with a step
+    # -1, -2, ...: dropout folds step numbers, from 0, into the same key
     shuffled = keys.permutation(keys.fold_in(order, -1 - epoch), n_rows)
     return _batches(shuffled, n_rows, batch_size)
 
 
 def rows_in_order(n_rows: int, batch_size: int) -> Batches:
-    """Return the batches of all rows as they stand."""
+    """Return the batches of all rows in their order."""
     return _batches(jnp.arange(n_rows, dtype=jnp.int32), n_rows, batch_size)
 
 
 def _batches(rows: Array, n_rows: int, batch_size: int) -> Batches:
-    """Return rows as batches, the last one filled up with row 0 (see `padding`)."""
+    """Return rows as batches, with row 0 as the padding of the last one."""
     missing = batch_count(n_rows, batch_size) * batch_size - n_rows
     filled = jnp.pad(rows, (0, missing)).reshape(-1, batch_size)
     return Batches(filled, padding(n_rows, batch_size))
@@ -75,12 +75,12 @@ def padding(n_rows: int, batch_size: int) -> Array | None:
     """
     if n_rows % batch_size == 0:
         return None
-    places = np.arange(batch_count(n_rows, batch_size) * batch_size).reshape(-1, batch_size)
-    return jnp.asarray((places < n_rows).astype(default_float()))
+    positions = np.arange(batch_count(n_rows, batch_size) * batch_size).reshape(-1, batch_size)
+    return jnp.asarray((positions < n_rows).astype(default_float()))
 
 
 def take(data: Data, rows: Array, present: Array | None) -> Data:
-    """Return a batch: its rows, each weighted by its weight and by whether it is there."""
+    """Return a batch: its rows, with weight 0 for padding."""
     x, y = data.x[rows], data.y[rows]
     weight = None if data.weight is None else data.weight[rows]
     if present is not None:

@@ -1,7 +1,8 @@
-"""A checkpoint's file: a run's standing as the bytes of a safetensors file, and back.
+"""Turn a snapshot of a run into the bytes of a safetensors file, and read it back.
 
-Arrays beside one strict JSON record, as in a model file, with the SHA-256 of both. Reading believes nothing:
-names, shapes and types are those of the run at hand, and a file that is damaged is a `ModelFormatError`.
+The file holds arrays and one strict JSON record, as a model file does, with the SHA-256 of both. The reader
+checks everything: names, shapes and types must be those of the current run. Otherwise it raises
+`ModelFormatError`.
 """
 
 from __future__ import annotations
@@ -20,32 +21,32 @@ from glassnet.storage.fields import Fields, is_finite_number, is_integer
 from glassnet.storage.tensorfile import MAX_HEADER, strict_json
 from glassnet.training.divergence import Trouble
 from glassnet.training.history import History
-from glassnet.training.snapshot import Standing
+from glassnet.training.snapshot import Snapshot
 from glassnet.training.state import TrainState
 
 FORMAT = 1
-RECORD = ("format", "identity", "score", "troubles", "rollbacks", "anchored")  # and its digest
+RECORD = ("format", "identity", "score", "troubles", "rollbacks", "anchored")  # beside the digest
 KEY = "glassnet-checkpoint"
 
 
 def to_bytes(
-    standing: Standing, identity: Mapping[str, str], score: float, *, anchored: bool
+    snapshot: Snapshot, identity: Mapping[str, str], score: float, *, anchored: bool
 ) -> bytes:
-    """Return a standing as the bytes of a safetensors file, with or without its anchor."""
+    """Return a snapshot as the bytes of a safetensors file, with or without its anchor."""
     from safetensors.numpy import save  # lazily: most runs write no checkpoint
 
-    tensors = dict(_named("state", standing.state))
+    tensors = dict(_named("state", snapshot.state))
     if anchored:
-        tensors |= _named("anchor", standing.anchor)
-    for k, history in enumerate(standing.histories):
+        tensors |= _named("anchor", snapshot.anchor)
+    for k, history in enumerate(snapshot.histories):
         tensors |= {f"history/{k}/{name}": values for name, values in history.columns.items()}
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     record: dict[str, Any] = {
         "format": FORMAT,
         "identity": dict(identity),
         "score": score if math.isfinite(score) else None,
-        "troubles": [None if t is None else _plain(t) for t in standing.troubles],
-        "rollbacks": list(standing.rollbacks),
+        "troubles": [None if t is None else _trouble_record(t) for t in snapshot.troubles],
+        "rollbacks": list(snapshot.rollbacks),
         "anchored": anchored,
     }
     record["digest"] = _digest(record, arrays)
@@ -53,18 +54,18 @@ def to_bytes(
 
 
 def from_bytes(
-    data: bytes, fresh: Standing, identity: Mapping[str, str], where: str
-) -> tuple[Standing, float]:
-    """Return the standing in the bytes of a file, every part of it checked, and its score.
+    data: bytes, fresh: Snapshot, identity: Mapping[str, str], folder: str
+) -> tuple[Snapshot, float]:
+    """Return the snapshot in the bytes of a file, with every part checked, and its score.
 
-    fresh: the standing of this run at its start, whose names, shapes and types the file must have.
+    fresh: the snapshot of this run at its start; the file must have its names, shapes and types.
 
     Raises
     ------
-    ModelFormatError: it is damaged. ConfigurationError: it is sound, but of another run.
+    ModelFormatError: it is damaged. ConfigurationError: it is intact, but of another run.
     """
     arrays, record, score = checked_parts(data)
-    check_identity(record["identity"], identity, where)
+    check_identity(record["identity"], identity, folder)
     n = len(fresh.histories)
     state = _filled("state", fresh.state, arrays)
     anchor = _filled("anchor", fresh.state, arrays) if record["anchored"] else state
@@ -75,34 +76,33 @@ def from_bytes(
     rollbacks = tuple(record["rollbacks"])
     if len(troubles) != n or len(rollbacks) != n:
         damaged("it is of another number of networks")
-    return Standing(state, histories, troubles, rollbacks, anchor), score
+    return Snapshot(state, histories, troubles, rollbacks, anchor), score
 
 
-def check_identity(theirs: Mapping[str, str], ours: Mapping[str, str], where: str) -> None:
+def check_identity(theirs: Mapping[str, str], ours: Mapping[str, str], folder: str) -> None:
     """Raise unless two runs have the same data, recipe, network and versions."""
-    for what in dict.fromkeys([*ours, *theirs]):
-        there, here = theirs.get(what, "none"), ours.get(what, "none")
-        if there == here:
+    for name in dict.fromkeys([*ours, *theirs]):
+        old, new = theirs.get(name, "none"), ours.get(name, "none")
+        if old == new:
             continue
-        first = next((i for i, (a, b) in enumerate(zip(there, here, strict=False)) if a != b), 0)
+        first = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), 0)
         shown = [
-            ("..." if first > 60 else "") + text[max(0, first - 60) :][:160]
-            for text in (there, here)
+            ("..." if first > 60 else "") + text[max(0, first - 60) :][:160] for text in (old, new)
         ]
         raise ConfigurationError(
-            f"{where} holds checkpoints of a run that differs in {what}: {shown[0]} there, {shown[1]} here."
-            " Only the same run can go on: give what was given there, or another folder."
+            f"{folder} holds checkpoints of a run that differs in {name}: {shown[0]} there, {shown[1]} here."
+            " Only the same run can continue: use the same settings, or choose another folder."
         )
 
 
 def _arrays_and_record(data: bytes) -> tuple[dict[str, np.ndarray], Any]:
-    """Return the arrays in a checkpoint's bytes and its record; raises `ModelFormatError`, or what it is."""
+    """Return the arrays in a checkpoint's bytes, and its record; not every error is translated here."""
     from safetensors import SafetensorError  # lazily: most runs write no checkpoint
     from safetensors.numpy import load
 
     size = int.from_bytes(data[:8], "little")
     if len(data) < 10 or size > min(MAX_HEADER, len(data) - 8):
-        damaged("it is cut short, or something else")
+        damaged("it is cut short, or no checkpoint")
     header = strict_json(data[8 : 8 + size])
     record = strict_json(header["__metadata__"][KEY])
     try:
@@ -116,19 +116,19 @@ def checked_parts(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any], f
 
     Raises
     ------
-    ModelFormatError: it is damaged. ConfigurationError: it is of a later format.
+    ModelFormatError: it is damaged. ConfigurationError: it is of another format.
     """
     try:
         arrays, record = _arrays_and_record(data)
         if is_integer(record["format"]) and record["format"] != FORMAT:
             raise ConfigurationError(
                 f"The checkpoint is of format {record['format']}, but this version of glassnet reads format"
-                f" {FORMAT}: go on with the version that wrote it, or start again in another folder."
+                f" {FORMAT}: continue with the version that wrote it, or start again in another folder."
             )
         if record["format"] != FORMAT:
             damaged("its format is no number")
         if record.pop("digest") != _digest(record, arrays):
-            damaged("its checksum is another")
+            damaged("its checksum does not match")
         fields = Fields.of(record, "checkpoint", RECORD)
         identity, score = record["identity"], record["score"]
         if not isinstance(identity, dict) or not all(isinstance(v, str) for v in identity.values()):
@@ -148,12 +148,12 @@ def checked_parts(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any], f
 
 def _digest(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
     """Return the SHA-256 of a record and its arrays."""
-    whole = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
-        whole.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
-        whole.update(array.tobytes())
-    return whole.hexdigest()
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _named(name: str, tree: Any) -> dict[str, Any]:
@@ -163,15 +163,15 @@ def _named(name: str, tree: Any) -> dict[str, Any]:
 
 
 def _filled(name: str, template: TrainState, arrays: dict[str, np.ndarray]) -> Any:
-    """Return a tree of the template's form, its arrays taken out of the file's and checked."""
+    """Return a tree of the template's form; its arrays are taken out of the file's, and checked."""
     leaves = []
-    for path, wanted in _named(name, template).items():
+    for path, expected in _named(name, template).items():
         if path not in arrays:
             damaged(f"the array {path[:80]} is missing")
-        found = arrays.pop(path)
-        if found.shape != np.shape(wanted) or found.dtype != np.asarray(wanted).dtype:
-            damaged(f"{path[:80]} is {found.dtype}{found.shape}")
-        leaves.append(found)
+        array = arrays.pop(path)
+        if array.shape != np.shape(expected) or array.dtype != np.asarray(expected).dtype:
+            damaged(f"{path[:80]} is {array.dtype}{array.shape}")
+        leaves.append(array)
     state: TrainState = jax.tree.unflatten(jax.tree.structure(template), leaves)
     if not all(
         np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.params, state.layer_state))
@@ -181,10 +181,12 @@ def _filled(name: str, template: TrainState, arrays: dict[str, np.ndarray]) -> A
 
 
 def _history(arrays: dict[str, np.ndarray], k: int) -> History:
-    """Return network k's history, taken out of the file's arrays."""
-    start = f"history/{k}/"
+    """Return network k's history; its columns are taken out of the file's arrays."""
+    prefix = f"history/{k}/"
     columns = {
-        name[len(start) :]: arrays.pop(name) for name in list(arrays) if name.startswith(start)
+        name.removeprefix(prefix): arrays.pop(name)
+        for name in list(arrays)
+        if name.startswith(prefix)
     }
     epoch = columns.get("epoch", np.empty(0, np.int64))
     if any(c.shape != epoch.shape or c.ndim != 1 for c in columns.values()):
@@ -194,14 +196,14 @@ def _history(arrays: dict[str, np.ndarray], k: int) -> History:
     return History(columns)
 
 
-def _plain(trouble: Trouble) -> dict[str, Any]:
-    """Return a trouble as strict JSON values."""
+def _trouble_record(trouble: Trouble) -> dict[str, Any]:
+    """Return a trouble as a record of strict JSON values."""
     values = trouble._asdict().items()
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values}
 
 
 def _trouble(record: Any) -> Trouble:
-    """Return a trouble from its JSON record, checked."""
+    """Return the trouble in a JSON record, with each field checked."""
     fields = Fields.of(record, "trouble", Trouble._fields)
     fields.text("where")
     for name in ("step", "epoch"):
@@ -216,6 +218,6 @@ def _trouble(record: Any) -> Trouble:
     return Trouble(**(record | numbers))
 
 
-def damaged(what: str) -> NoReturn:
-    """Raise `ModelFormatError`: the file is not what it should be."""
-    raise ModelFormatError(what)
+def damaged(reason: str) -> NoReturn:
+    """Raise `ModelFormatError` with the reason."""
+    raise ModelFormatError(reason)

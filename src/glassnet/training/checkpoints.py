@@ -1,10 +1,10 @@
-"""Checkpoints: a run's whole standing in a file, from which it goes on to the same bits.
+"""Write checkpoints of a run to a folder, and continue from them to the same bits.
 
-    DIR/lock                    held by the run that writes here, released by its end, however that comes
-    DIR/1-00000042.checkpoint   the 42nd standing of part 1 (networks of one form train together: a part)
+    DIR/lock                    locked by the run that writes here; the lock ends with its process
+    DIR/1-00000042.checkpoint   checkpoint 42 of part 1 (a part: networks that train in one program)
 
-Each is written beside its place, forced to the disk and moved there. The last two are kept, and the best; one
-that is damaged is passed over for the one before.
+A checkpoint is written to a temporary file, flushed to the disk, and then renamed. The last two are kept, and
+the best. If the newest is damaged, the one before it is used.
 """
 
 from __future__ import annotations
@@ -33,24 +33,25 @@ from glassnet.errors import (
 )
 from glassnet.storage.atomic import write_atomically
 from glassnet.training.checkpoint_file import checked_parts, damaged, from_bytes, to_bytes
-from glassnet.training.snapshot import Standing
+from glassnet.training.snapshot import Snapshot
 from glassnet.training.state import DIVERGED
 
-SECONDS_BETWEEN = 30.0  # where no number of epochs is given
+SECONDS_BETWEEN = 30.0  # if no number of epochs is given
 NAME = re.compile(r"(\d{1,6})-(\d{8})\.checkpoint")
-LEFT_OVER = re.compile(r"\.\d{1,6}-\d{8}\.checkpoint\..*")  # of a write that was cut off
+LEFT_OVER = re.compile(r"\.\d{1,6}-\d{8}\.checkpoint\..*")  # the temporary file of a killed process
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where and how often to write checkpoints, and whether to go on from the last one.
+    """Where and how often to write checkpoints, and whether to continue from the last one.
 
     Parameters
     ----------
-    folder: is made if it is not there; one run at a time may use it.
-    every: so many epochs; None: about every half minute. Also at the start and at the end, when Ctrl-C is
-        pressed and when the process is told to end (SIGTERM). Default None.
-    resume: go on from the last checkpoint, if there is one; with False a folder that holds any is refused.
+    folder: is created if it does not exist; only one run at a time may use it.
+    every: epochs between two checkpoints; None: about half a minute. One is also written at the start, at the
+        end, on Ctrl-C and on SIGTERM. Default None.
+    resume: continue from the last checkpoint, if there is one. With False, a folder that holds checkpoints
+        is refused. Default False.
 
     >>> Checkpoint("runs/a", every=5).every
     5
@@ -70,30 +71,30 @@ class Checkpoint:
 
 
 def as_checkpoint(given: Any, every: int | None = None, resume: bool = False) -> Checkpoint | None:
-    """Return what a person gave for a checkpoint: a folder, a `Checkpoint`, or None.
+    """Return a folder or a `Checkpoint` as a `Checkpoint`, and None as None.
 
     Raises
     ------
-    ConfigurationError: it is none of these, or `every` or `resume` is given twice, or for nothing.
+    ConfigurationError: it is none of these, or `every` or `resume` is given without a folder.
     """
     if isinstance(given, Checkpoint | None):
         if every is not None or resume:
             raise ConfigurationError(
-                "every and resume belong to a folder, as in checkpoint='runs/a', every=5, resume=True;"
-                " gn.Checkpoint has its own."
+                "every and resume belong to a folder, as in checkpoint='runs/a', every=5, resume=True."
+                " gn.Checkpoint has its own: gn.Checkpoint('runs/a', every=5, resume=True)."
             )
         return given
     return Checkpoint(given, every, resume)
 
 
 @contextmanager
-def opened(checkpoint: Checkpoint | None) -> Iterator[Folder | None]:
-    """Hold a checkpoint's folder for this run, and let go of it at the end.
+def locked_folder(checkpoint: Checkpoint | None) -> Iterator[Folder | None]:
+    """Create a checkpoint's folder and lock it for this run until the end of the block.
 
     Raises
     ------
-    ConfigurationError: another run holds it, or it holds another run's checkpoints and `resume` is not set.
-    DataError: it cannot be made or written to.
+    ConfigurationError: another run uses it, or it holds an earlier run's checkpoints and `resume` is not set.
+    DataError: it cannot be created or written to.
     """
     if checkpoint is None:
         yield None
@@ -109,12 +110,13 @@ def opened(checkpoint: Checkpoint | None) -> Iterator[Folder | None]:
     with lock:
         if not _locked(lock):
             raise ConfigurationError(
-                f"Another run is writing checkpoints to {path}: wait for it, end it, or give another folder."
+                f"Another run is writing checkpoints to {path}: wait for it, end it, or choose another"
+                " folder."
             )
         if not checkpoint.resume and any(NAME.fullmatch(name) for name in os.listdir(path)):
             raise ConfigurationError(
-                f"{path} holds checkpoints of an earlier run. Set resume (resume=True, --resume) to go on"
-                " from the last of them, or give another folder."
+                f"{path} holds checkpoints of an earlier run. Set resume (resume=True, --resume) to continue"
+                " from the last of them, or choose another folder."
             )
         for name in filter(LEFT_OVER.fullmatch, os.listdir(path)):
             with contextlib.suppress(OSError):
@@ -123,9 +125,9 @@ def opened(checkpoint: Checkpoint | None) -> Iterator[Folder | None]:
 
 
 def _locked(file: Any) -> bool:
-    """Take the lock of an open file, which ends with the process; false if another run has it."""
+    """Lock an open file until the process ends; return false if another run has locked it."""
     try:
-        import fcntl  # not on Windows, where nothing keeps two runs apart
+        import fcntl  # Windows lacks it: there, nothing keeps two runs apart
     except ImportError:
         return True
     try:
@@ -138,57 +140,55 @@ def _locked(file: Any) -> bool:
 
 
 class Folder(NamedTuple):
-    """A folder that this run holds."""
+    """A folder that is locked for this run."""
 
     path: Path
     checkpoint: Checkpoint
 
     def part(self, number: int, identity: Mapping[str, str], on_divergence: Any) -> Part:
         """Return the checkpoints of one part of the run, counted from 1."""
-        # what "raise" would go back to is for its error alone, and not worth twice the bytes
+        # with "raise" the last good state is needed only for the error: not worth twice the bytes
         return Part(self, number, dict(identity), anchored=on_divergence != "raise")
 
 
 class Part:
-    """The checkpoints of networks that train together."""
+    """The checkpoints of the networks that train together in one program, numbered from 1."""
 
     def __init__(
         self, folder: Folder, number: int, identity: dict[str, str], anchored: bool
     ) -> None:
-        self._folder, self._number, self._identity = folder, number, identity
+        self._folder, self._part, self._identity = folder, number, identity
         self._anchored = anchored
-        self._scores: dict[
-            int, float
-        ] = {}  # of the files that are there, by their place in the row
-        self._last: Standing | None = None
-        self._wrote, self._epoch = 0.0, 0
+        self._scores: dict[int, float] = {}  # of the files in the folder, by their number
+        self._last: Snapshot | None = None
+        self._last_time, self._last_epoch = 0.0, 0
 
-    def begin(self, fresh: Standing) -> Standing:
-        """Return the standing to go on from: that of the newest sound checkpoint, else `fresh`, now written.
+    def begin(self, fresh: Snapshot) -> Snapshot:
+        """Return the snapshot to continue from: the newest intact checkpoint, else `fresh`, now written.
 
         Raises
         ------
-        ConfigurationError: the checkpoints are of another run. ModelFormatError: none of them is sound.
+        ConfigurationError: the checkpoints are of another run. ModelFormatError: none of them is intact.
         """
-        places = sorted(self._places(), reverse=True)
+        numbers = sorted(self._numbers(), reverse=True)
         damage: list[ModelFormatError] = []
-        for n, place in enumerate(places, start=1):
+        for n, number in enumerate(numbers, start=1):
             try:
-                found, self._scores[place] = self._read(place, fresh)
+                snapshot, self._scores[number] = self._read(number, fresh)
             except ModelFormatError as error:
                 damage.append(error)
-                self._scores[place] = math.inf
+                self._scores[number] = math.inf
                 continue
             if damage:
                 warnings.warn(
-                    f"The newest checkpoint in {self._folder.path} is damaged ({damage[0]}): training goes on"
-                    f" from one before, {self._path(place).name}, of epoch {_epoch(found)}.",
+                    f"The newest checkpoint in {self._folder.path} is damaged ({damage[0]}): training"
+                    f" continues from an older one, {self._path(number).name}, of epoch {_epoch(snapshot)}.",
                     TrainingWarning,
                     stacklevel=2,
                 )
-            self._scores |= {older: self._score_of(older) for older in places[n:]}
-            self._noted(found)
-            return found
+            self._scores |= {older: self._read_score(older) for older in numbers[n:]}
+            self._remember(snapshot)
+            return snapshot
         if damage:
             raise ModelFormatError(
                 f"{self._folder.path} holds no usable checkpoint ({damage[0]}): start again in another"
@@ -202,54 +202,55 @@ class Part:
         every = self._folder.checkpoint.every
         return limit if every is None else np.minimum(limit, (epoch // every + 1) * every)
 
-    def due(self, standing: Standing) -> bool:
+    def due(self, snapshot: Snapshot) -> bool:
         """Return whether it is time to write."""
-        every, epoch = self._folder.checkpoint.every, _epoch(standing)
+        every = self._folder.checkpoint.every
         if every is None:
-            return time.monotonic() - self._wrote >= SECONDS_BETWEEN
-        return epoch // every != self._epoch // every
+            return time.monotonic() - self._last_time >= SECONDS_BETWEEN
+        return _epoch(snapshot) // every != self._last_epoch // every
 
-    def write(self, standing: Standing) -> None:
-        """Write a standing, unless it is there already, and remove what is neither recent nor the best.
+    def write(self, snapshot: Snapshot) -> None:
+        """Write a snapshot unless it is already written, and remove all but the last two and the best.
 
         Raises
         ------
-        CheckpointError: it cannot be written; all that was there before is untouched.
+        CheckpointError: it cannot be written; the earlier checkpoints are untouched.
         """
-        if standing is self._last:
+        if snapshot is self._last:
             return
-        place, score = max(self._scores, default=0) + 1, _score(standing)
+        number, score = max(self._scores, default=0) + 1, _score(snapshot)
         try:
-            data = to_bytes(standing, self._identity, score, anchored=self._anchored)
-            write_atomically(self._path(place), data)
+            data = to_bytes(snapshot, self._identity, score, anchored=self._anchored)
+            write_atomically(self._path(number), data)
         except DataError as error:
             failed = CheckpointError(
-                f"{error} Training ended after epoch {_epoch(standing)}; the checkpoints written before are"
-                " there, to go on from with resume."
+                f"{error} Training ended after epoch {_epoch(snapshot)}. The earlier checkpoints are intact:"
+                " set resume to continue from them."
             )
-            failed.state, failed.histories = standing.state, standing.histories
+            failed.state, failed.histories = snapshot.state, snapshot.histories
             raise failed from None
-        self._scores[place] = score
-        self._noted(standing)
-        best = min(self._scores, key=lambda place: (self._scores[place], -place))
-        for older in set(self._scores) - {place, place - 1, best}:
-            with contextlib.suppress(OSError):  # what stays too long does no harm
+        self._scores[number] = score
+        self._remember(snapshot)
+        best = min(self._scores, key=lambda number: (self._scores[number], -number))
+        for older in set(self._scores) - {number, number - 1, best}:
+            with contextlib.suppress(OSError):  # a file too many does no harm
                 self._path(older).unlink(missing_ok=True)
             del self._scores[older]
 
-    def _noted(self, standing: Standing) -> None:
-        self._last, self._wrote, self._epoch = standing, time.monotonic(), _epoch(standing)
+    def _remember(self, snapshot: Snapshot) -> None:
+        self._last, self._last_time = snapshot, time.monotonic()
+        self._last_epoch = _epoch(snapshot)
 
-    def _places(self) -> list[int]:
-        """Return the places in the row of the files of this part."""
-        found = [NAME.fullmatch(name) for name in os.listdir(self._folder.path)]
-        return [int(m[2]) for m in found if m is not None and int(m[1]) == self._number]
+    def _numbers(self) -> list[int]:
+        """Return the numbers of this part's files."""
+        matches = [NAME.fullmatch(name) for name in os.listdir(self._folder.path)]
+        return [int(m[2]) for m in matches if m is not None and int(m[1]) == self._part]
 
-    def _path(self, place: int) -> Path:
-        return self._folder.path / f"{self._number}-{place:08d}.checkpoint"
+    def _path(self, number: int) -> Path:
+        return self._folder.path / f"{self._part}-{number:08d}.checkpoint"
 
-    def _read(self, place: int, fresh: Standing) -> tuple[Standing, float]:
-        path = self._path(place)
+    def _read(self, number: int, fresh: Snapshot) -> tuple[Snapshot, float]:
+        path = self._path(number)
         try:
             if not path.is_file():
                 damaged("it is no regular file")
@@ -258,25 +259,25 @@ class Part:
             raise DataError(f"Cannot read the checkpoint {path}: {error.strerror}.") from None
         return from_bytes(data, fresh, self._identity, str(self._folder.path))
 
-    def _score_of(self, place: int) -> float:
+    def _read_score(self, number: int) -> float:
         """Return the score of an older checkpoint; infinite if it is damaged."""
         try:
-            return checked_parts(self._path(place).read_bytes())[2]
+            return checked_parts(self._path(number).read_bytes())[2]
         except (ModelFormatError, OSError):
             return math.inf
 
 
-def _epoch(standing: Standing) -> int:
-    return int(np.max(np.asarray(standing.state.epoch)))
+def _epoch(snapshot: Snapshot) -> int:
+    return int(np.max(np.asarray(snapshot.state.epoch)))
 
 
-def _score(standing: Standing) -> float:
+def _score(snapshot: Snapshot) -> float:
     """Return the mean of the networks' last validation losses, or training losses; infinite without any."""
-    statuses = np.atleast_1d(np.asarray(standing.state.status)).tolist()
-    last = [
+    statuses = np.atleast_1d(np.asarray(snapshot.state.status)).tolist()
+    losses = [
         history.columns.get("validation_loss", history["loss"])[-1]
-        for history, status in zip(standing.histories, statuses, strict=True)
+        for history, status in zip(snapshot.histories, statuses, strict=True)
         if history.n_epochs and status != DIVERGED
     ]
-    mean = float(np.mean(last)) if last else math.inf
+    mean = float(np.mean(losses)) if losses else math.inf
     return mean if math.isfinite(mean) else math.inf

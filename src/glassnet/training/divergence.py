@@ -36,8 +36,8 @@ class Rollback:
 
     Parameters
     ----------
-    times: how often at most; after that, training ends as with "raise". Default 5.
-    factor: the learning rate is multiplied by it each time, in (0, 1). Default 0.5.
+    times: the largest number of rollbacks; after them, a divergence ends training. Default 5.
+    factor: by which each rollback multiplies the learning rate, in (0, 1). Default 0.5.
 
     >>> Rollback(times=3)
     Rollback(times=3, factor=0.5)
@@ -158,10 +158,15 @@ def _examine(state: TrainState, batch: Data, penalty: Penalty, *, plan: Plan) ->
     weight = batch.weight
     row_weight = weight if weight is None or weight.ndim == 1 else weight.mean(1)
     passes = walk(
-        plan.network, state.params, state.layer_state, batch.x,
-        key=keys.fold_in(state.key, state.step), train=True, weight=row_weight,
+        plan.network,
+        state.params,
+        state.layer_state,
+        batch.x,
+        key=keys.fold_in(state.key, state.step),
+        train=True,
+        weight=row_weight,
         gradient=lambda logits: plan.loss.gradient(logits, batch.y, weight),
-    )  # fmt: skip
+    )
     last = passes[-1]
     penalty_gradient = penalty.gradient(state.params, spread_traits(plan.network, state.params))
     return _Codes(

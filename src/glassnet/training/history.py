@@ -1,4 +1,4 @@
-"""History: what each epoch left behind, as columns of equal length."""
+"""Keep the losses and other measurements of a run, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class History(Mapping[str, np.ndarray]):
-    """One row an epoch: "epoch" (from 1), "loss", "learning_rate" and whatever was measured.
+    """Columns of equal length, with one row an epoch: "epoch" (from 1), "loss", "learning_rate" and others.
 
-    - "loss": the mean loss of the training batches, as they were met; without penalty.
-    - "penalty": L1 and L2 at the end of the epoch, where there are any.
-    - "gradient_norm": the mean over the epoch's steps of the norm of the whole gradient.
-    - "validation_loss" and one column a metric ("accuracy", "validation_accuracy").
+    - "loss": the mean loss of the training batches, each measured just before its step; without penalty.
+    - "penalty": L1 and L2 at the end of the epoch, if there are any.
+    - "gradient_norm": the norm of the whole gradient, averaged over the epoch's steps.
+    - "validation_loss", and one column a metric ("accuracy", "validation_accuracy").
+    - "temperature": with `EarlyStopping(calibrated=True)`, by which the validation loss is measured.
 
     >>> history = History({"epoch": np.array([1, 2]), "loss": np.array([0.5, 0.25])})
     >>> history["loss"].tolist(), len(history), history.n_epochs
@@ -43,7 +44,7 @@ class History(Mapping[str, np.ndarray]):
     def best_epoch(self) -> int:
         """The epoch of the lowest validation loss, or of the lowest loss without validation; from 1.
 
-        0 if there is no epoch, or none with a finite loss.
+        0 if there is no epoch with a finite loss.
         """
         losses = self.columns.get("validation_loss", self.columns.get("loss", np.empty(0)))
         if not np.isfinite(losses).any():
@@ -52,13 +53,13 @@ class History(Mapping[str, np.ndarray]):
         return int(self.columns["epoch"][lowest])
 
     def extend(self, rows: Mapping[str, np.ndarray]) -> History:
-        """Return the history with more rows below."""
+        """Return the history with more rows at its end."""
         if not self.columns:
             return History(dict(rows))
         return History({name: np.concatenate([self.columns[name], rows[name]]) for name in rows})
 
     def until(self, epoch: int) -> History:
-        """Return the rows up to an epoch, that one too.
+        """Return the rows up to and including an epoch.
 
         >>> History({"epoch": np.array([1, 2, 3])}).until(2)["epoch"].tolist()
         [1, 2]
@@ -68,7 +69,7 @@ class History(Mapping[str, np.ndarray]):
 
     @classmethod
     def mean(cls, histories: Sequence[History]) -> History:
-        """Return the mean of many networks' histories; of each epoch over those that reached it.
+        """Return the mean of many networks' histories, in each epoch over the networks that reached it.
 
         >>> one, two = History({"epoch": np.array([1])}), History({"epoch": np.array([1, 2])})
         >>> History.mean([one, two])["epoch"].tolist()
@@ -89,11 +90,11 @@ class History(Mapping[str, np.ndarray]):
         return cls({name: column(name) for name in longest})
 
     def to_dict(self) -> dict[str, list[float]]:
-        """Return plain lists by name, for JSON or a data frame."""
+        """Return the columns as plain lists by name, for JSON or a data frame."""
         return {name: values.tolist() for name, values in self.columns.items()}
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw training and validation loss over epochs and return the matplotlib axes."""
+        """Draw training and validation loss over the epochs, and return the matplotlib axes."""
         if ax is None:
             import matplotlib.pyplot as plt  # lazily: half a second that training does not need
 

@@ -24,7 +24,7 @@ from glassnet.models.model import Model
 from glassnet.nn.optimizer_wrappers import as_optimizer, bind_schedules
 from glassnet.nn.penalties import Penalty
 from glassnet.training.batches import Data, batch_count
-from glassnet.training.checkpoints import Checkpoint, Folder, opened
+from glassnet.training.checkpoints import Checkpoint, Folder, locked_folder
 from glassnet.training.divergence import Trouble
 from glassnet.training.fingerprint import identity
 from glassnet.training.history import History
@@ -146,7 +146,7 @@ def run_jobs(
     """Train the networks of all jobs and return the outcomes of each job's networks."""
     members = [member for job in jobs for member in job.members]
     outcomes: dict[int, Outcome] = {}
-    with opened(checkpoint) as folder:
+    with locked_folder(checkpoint) as folder:
         for number, indices in enumerate(groups_of(members), start=1):
             group = [members[index] for index in indices]
             trained = _train_together(group, callbacks, chunk, folder, number)

@@ -1,7 +1,7 @@
-"""Fitting: a run from first to last epoch, cut into calls of the one program so that a person can follow.
+"""Run a training from its first to its last epoch, in calls of one compiled program.
 
-Between calls Python looks up: it writes the history, tells the callbacks, and sees Ctrl-C. Where the cuts
-fall changes no bit of the result.
+Between two calls Python extends the history, calls the callbacks, writes checkpoints, and notices Ctrl-C.
+The result does not depend on where the run is cut into calls, not in a single bit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from glassnet.training.batches import Data, batch_count
 from glassnet.training.checkpoints import Part
 from glassnet.training.divergence import Trouble
 from glassnet.training.history import History
-from glassnet.training.snapshot import Course, Standing, advanced, begun
+from glassnet.training.snapshot import Snapshot, Trainer, advance
 from glassnet.training.state import (
     CAPACITY,
     CONVERGED,
@@ -43,12 +43,12 @@ from glassnet.training.state import (
 )
 
 STATUS = {
-    RUNNING: "finished",  # all its epochs: nothing ended it before
+    RUNNING: "finished",  # it ran all its epochs
     CONVERGED: "converged",
     STOPPED_EARLY: "stopped early",
     DIVERGED: "diverged",
 }
-SECONDS_PER_CALL = 0.2  # how long a call should take: the wait for a progress bar or for Ctrl-C
+SECONDS_PER_CALL = 0.2  # a progress bar moves, and Ctrl-C is noticed, only between calls
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class EarlyStopping:
 
     Parameters
     ----------
-    patience: epochs without improvement to wait for. Default 10. `math.inf`: never stop, keep the best.
-    min_delta: how much lower counts as an improvement. Default 0.
-    calibrated: judge an epoch by the validation loss that its logits have at the temperature that suits them
-        best, softmax(T z), and predict with the T that suits all members best: which epoch tells classes
-        apart best, and how sure it may be, are two questions. For classes and labels with validation rows;
-        else it changes nothing. Default False.
-        Berta et al., "Rethinking Early Stopping: Refine, Then Calibrate", 2025.
+    patience: how many epochs without improvement to wait. Default 10. `math.inf`: never stop, but keep the
+        best epoch.
+    min_delta: by how much the loss must fall to count as an improvement. Default 0.
+    calibrated: judge an epoch by its validation loss at the best temperature T, softmax(T z), and predict
+        with the best T for all members. So the epoch that separates the classes best wins, and how confident
+        the predictions are is set afterwards. Only for classes and labels with validation rows. Default
+        False. Berta et al., "Rethinking Early Stopping: Refine, Then Calibrate", 2025.
 
     >>> EarlyStopping(patience=5).patience
     5
@@ -81,11 +81,11 @@ class EarlyStopping:
 
 
 class TimeLimit:
-    """A callback that ends a run when its time is up, counted from here; what was best till then is kept.
+    """A callback that ends a run when its time is up; the best epoch until then is kept.
 
     Parameters
     ----------
-    seconds: above 0, compilation included.
+    seconds: above 0, counted from the creation of this object, compilation included.
 
     >>> TimeLimit(60).seconds
     60
@@ -105,11 +105,11 @@ class TimeLimit:
 
 
 class Event(NamedTuple):
-    """What a callback is told between two calls of the program."""
+    """What a callback receives between two calls of the program."""
 
-    epoch: int  # epochs finished; of many networks, by the one that is farthest
+    epoch: int  # finished epochs; if many networks train together, those of the network that is furthest
     epochs: int  # epochs asked for
-    history: History  # of many networks, their mean
+    history: History  # if many networks train together, their mean
     state: TrainState
     seconds: float  # since the start of this run
 
@@ -118,21 +118,21 @@ Callback = Callable[[Event], Any]
 
 
 class Fitted(NamedTuple):
-    """The end of a run: its state, and by network (mostly one) its history and how it ended.
+    """How a run ended: its last state, and for each network its history, its status and its trouble.
 
-    An end is one of `STATUS`, "interrupted", or what the callback that stopped it calls its `ending`.
+    A status is one of `STATUS`, "interrupted", or the `ending` of the callback that stopped the run.
     """
 
     state: TrainState
     histories: tuple[History, ...]
     statuses: tuple[str, ...]
-    troubles: tuple[Trouble | None, ...]  # how it diverged, if it did
+    troubles: tuple[Trouble | None, ...]  # how a network diverged; None if it did not
 
 
 def start(
     plan: Plan, network: Any, optimizer: Any, in_shape: Shape, key: Any
 ) -> tuple[TrainState, Shape]:
-    """Return the state before the first step and the shape of the outputs."""
+    """Return the state before the first step, and the shape of the network's output."""
     return initial_state(network, as_optimizer(optimizer), plan, in_shape, key)
 
 
@@ -154,11 +154,11 @@ def fit(
 ) -> Fitted:
     """Train until `epochs` epochs are finished in all, or the run ends by itself.
 
-    histories, optimizers, penalties: one a network, where `plan.stacked`; else of one.
-    on_divergence: "raise", "stop" or a `Rollback`; the first two differ in what is made of the end.
-    checkpoints: where the run goes on from, if there is anything, and leaves its standing from time to time.
-    chunk: epochs per call of the program. None: 1 where there are callbacks that did not say that
-    fewer calls do (`callback.coarse`), else as many as take a moment.
+    histories, optimizers, penalties: one for each network.
+    on_divergence: "raise", "stop" or a `Rollback`; to this function the first two are the same.
+    checkpoints: where to continue from, if a checkpoint is there, and where to write new ones.
+    chunk: epochs per call of the program. None: 1 if a callback needs every epoch (see `callback.coarse`),
+        else as many as take about SECONDS_PER_CALL.
     """
     check_count("epochs", epochs, 0)
     if chunk is not None:
@@ -167,81 +167,111 @@ def fit(
         chunk = 1
     n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
     total_steps = float(max(epochs, 1) * batch_count(n_rows, plan.batch_size))
-    moves = [as_leaves(bind_schedules(checked(as_optimizer(o)), total_steps)) for o in optimizers]
-    waits = controls_of(early_stopping or EarlyStopping(math.inf), penalties)
-    course = Course(plan, tuple(moves), waits, data, validation, on_divergence)
-    standing = begun(state, histories)
+    trainer = Trainer(
+        plan=plan,
+        optimizers=tuple(
+            as_leaves(bind_schedules(checked_optimizer(optimizer), total_steps))
+            for optimizer in optimizers
+        ),
+        controls=controls_of(early_stopping or EarlyStopping(math.inf), penalties),
+        data=data,
+        validation=validation,
+        policy=on_divergence,
+    )
+    snapshot = Snapshot.first(state, histories)
     if checkpoints is not None:
-        standing = checkpoints.begin(standing)
-    size, timed = chunk or _first_chunk(state, n_rows, plan), chunk is None
-    began, ending = time.perf_counter(), STATUS[RUNNING]
+        snapshot = checkpoints.begin(snapshot)
+    size, adaptive = chunk or _first_chunk(state, n_rows, plan), chunk is None
+    start, ending = time.perf_counter(), STATUS[RUNNING]
     with interruptible(terminable=checkpoints is not None) as interrupted, closing(callbacks):
-        while unfinished(standing.state, epochs).any() and not interrupted.is_set():
-            called, first = time.perf_counter(), np.asarray(standing.state.epoch)
+        while unfinished(snapshot.state, epochs).any() and not interrupted.is_set():
+            call_start, first = time.perf_counter(), np.asarray(snapshot.state.epoch)
             limit = np.minimum(first + min(size, CAPACITY), epochs)
             if checkpoints is not None:
                 limit = checkpoints.cut(int(first.max()), limit)
-            standing = advanced(course, standing, limit)
-            seconds = time.perf_counter() - called
-            if timed:
-                size = max(1, min(size * 8, int(size * SECONDS_PER_CALL / seconds), CAPACITY))
-            if checkpoints is not None and checkpoints.due(standing):
-                _keep(checkpoints, standing, on_divergence)
-            said = _stopping(callbacks, standing, epochs, time.perf_counter() - began)
-            if said:
-                ending = getattr(said[0], "ending", ending)
+            snapshot = advance(trainer, snapshot, limit)
+            if adaptive:
+                size = _next_chunk(size, time.perf_counter() - call_start)
+            if checkpoints is not None and checkpoints.due(snapshot):
+                _write(checkpoints, snapshot, on_divergence)
+            stopping = _stopping(callbacks, snapshot, epochs, time.perf_counter() - start)
+            if stopping:
+                ending = getattr(stopping[0], "ending", ending)
                 break
         ending = "interrupted" if interrupted.is_set() else ending
         if checkpoints is not None:
-            _keep(checkpoints, standing, on_divergence)
+            _write(checkpoints, snapshot, on_divergence)
     names = STATUS | {RUNNING: ending}
-    codes = np.atleast_1d(np.asarray(standing.state.status)).tolist()
+    codes = np.atleast_1d(np.asarray(snapshot.state.status)).tolist()
     statuses = tuple(names[code] for code in codes)
-    return Fitted(standing.state, standing.histories, statuses, standing.troubles)
+    return Fitted(snapshot.state, snapshot.histories, statuses, snapshot.troubles)
 
 
 def controls_of(stopping: EarlyStopping, penalties: Sequence[Penalty]) -> tuple[Controls, ...]:
-    """Return the traced values of each network's run but its epoch limit, which each call is given."""
+    """Return each network's controls; the epoch limit is filled in at each call."""
     patience = int(min(stopping.patience, np.iinfo(np.int32).max))
-    delta = float(stopping.min_delta)
     return tuple(
-        Controls(np.int32(0), np.int32(patience), delta, Penalty(*map(float, penalty)))
+        Controls(
+            epoch_limit=np.int32(0),
+            patience=np.int32(patience),
+            min_delta=float(stopping.min_delta),
+            penalty=Penalty(*map(float, penalty)),
+        )
         for penalty in penalties
     )
 
 
-def _keep(checkpoints: Part, standing: Standing, on_divergence: Any) -> None:
-    """Write the standing, unless it is that of an error: then the one before is what to go on from."""
-    if on_divergence == "stop" or None in standing.troubles:
-        checkpoints.write(standing)
+def _write(checkpoints: Part, snapshot: Snapshot, on_divergence: Any) -> None:
+    """Write a checkpoint, but not of a run that ends with an error: it continues from the one before."""
+    if on_divergence == "stop" or None in snapshot.troubles:
+        checkpoints.write(snapshot)
 
 
 def _stopping(
-    callbacks: Sequence[Callback], standing: Standing, epochs: int, seconds: float
+    callbacks: Sequence[Callback], snapshot: Snapshot, epochs: int, seconds: float
 ) -> list[Callback]:
-    """Tell all callbacks how the run stands and return those that stop it."""
+    """Call all callbacks and return those that stop the run."""
     if not callbacks:
         return []
-    epoch, history = int(np.max(standing.state.epoch)), History.mean(standing.histories)
-    event = Event(epoch, epochs, history, standing.state, seconds)
+    event = Event(
+        epoch=int(np.max(snapshot.state.epoch)),
+        epochs=epochs,
+        history=History.mean(snapshot.histories),
+        state=snapshot.state,
+        seconds=seconds,
+    )
     return [callback for callback in callbacks if callback(event)]
 
 
 def _first_chunk(state: TrainState, n_rows: int, plan: Plan) -> int:
-    """Return a cautious guess of how many epochs take a moment; the first call tells better."""
+    """Return a low estimate of the epochs that fit a call; the first call is timed to correct it."""
     n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
-    a_step = 1e-5 + 6 * n_parameters * plan.batch_size / 1e10  # products at a modest rate
-    an_epoch = a_step * batch_count(n_rows, plan.batch_size)
-    return int(np.clip(SECONDS_PER_CALL / an_epoch / 4, 1, CAPACITY))
+    seconds_per_step = 1e-5 + 6 * n_parameters * plan.batch_size / 1e10  # at a modest 10 GFLOP/s
+    seconds_per_epoch = seconds_per_step * batch_count(n_rows, plan.batch_size)
+    return int(np.clip(SECONDS_PER_CALL / seconds_per_epoch / 4, 1, CAPACITY))
+
+
+def _next_chunk(size: int, seconds: float) -> int:
+    """Return how many epochs the next call should run, after one of `size` epochs took some seconds."""
+    return max(1, min(size * 8, int(size * SECONDS_PER_CALL / seconds), CAPACITY))
 
 
 def unfinished(state: TrainState, epochs: int) -> np.ndarray:
-    """Return whether there is more to do, by network."""
+    """Return for each network whether it has epochs left to run."""
     return np.asarray((np.asarray(state.epoch) < epochs) & (np.asarray(state.status) == RUNNING))
 
 
-def checked(optimizer: Any) -> Any:
-    """Return an optimizer whose learning rate, if it is a number of its own, can be one."""
+def checked_optimizer(given: Any) -> Any:
+    """Return an optimizer, given by name or as an object, with its learning rate checked.
+
+    Raises
+    ------
+    ConfigurationError: it is no optimizer, or its learning rate is a number out of range.
+
+    >>> checked_optimizer("sgd")
+    SGD(learning_rate=0.01)
+    """
+    optimizer = as_optimizer(given)
     inside = innermost(optimizer)
     if hasattr(inside, "learning_rate") and not isinstance(inside.learning_rate, Schedule):
         check_range("learning_rate", inside.learning_rate, 0, math.inf)
@@ -249,7 +279,7 @@ def checked(optimizer: Any) -> Any:
 
 
 def as_leaves(tree: Any) -> Any:
-    """Return numbers as arrays of the float in force, so that a program sees one type."""
+    """Return a tree with its numbers as arrays of the current float, so that they compile nothing."""
 
     def leaf(x: Any) -> Any:
         try:
@@ -268,7 +298,7 @@ def as_leaves(tree: Any) -> Any:
 
 @contextmanager
 def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
-    """Call `close` of the callbacks that have it, however the run ends: no bar goes on drawing."""
+    """Call `close` of the callbacks that have it, however the run ends, so that no bar keeps drawing."""
     try:
         yield
     finally:
@@ -278,17 +308,17 @@ def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
 
 @contextmanager
 def interruptible(terminable: bool = False) -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a flag, seen between calls; a second one interrupts at once.
+    """Turn the first Ctrl-C into a flag that is read between calls; a second one interrupts at once.
 
-    terminable: so too the system's word to end (SIGTERM), which then is said again at the end of the block,
-    when what was to be saved is. Only the main thread may set signal handlers: elsewhere all stays as it is.
+    terminable: treat SIGTERM in the same way, and raise it again at the end of the block, after checkpoints
+    are written. Outside the main thread, which alone may set signal handlers, nothing changes.
     """
     flag, terminated = threading.Event(), threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    seen = (signal.SIGINT, signal.SIGTERM) if terminable else (signal.SIGINT,)
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in seen}
+    numbers = (signal.SIGINT, signal.SIGTERM) if terminable else (signal.SIGINT,)
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
 
     def handle(number: int, frame: Any) -> None:
         flag.set()
@@ -297,15 +327,15 @@ def interruptible(terminable: bool = False) -> Iterator[threading.Event]:
         restore(number)
 
     def restore(number: int) -> None:
-        if before[number] is not None:  # None: set by something that is not Python
+        if before[number] is not None:  # None: a handler that was not set by Python
             signal.signal(number, before[number])
 
-    for number in seen:
+    for number in numbers:
         signal.signal(number, handle)
     try:
         yield flag
     finally:
-        for number in seen:
+        for number in numbers:
             restore(number)
         if terminated.is_set():
             signal.raise_signal(signal.SIGTERM)

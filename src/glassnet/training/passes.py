@@ -66,7 +66,7 @@ def encoded_rows(model: Model, X: Any, y: Any) -> Data:
     """
     x = model.inputs(X)
     if y is None:
-        raise DataError("y is None, but what is asked for needs the true targets: give y.")
+        raise DataError("y is None, but the loss needs the true targets: give y.")
     t = as_target(encoded(y, model.target_encoder), model.loss, model.dtype)
     check_one_target_per_row(x, t)
     return Data(x, t)

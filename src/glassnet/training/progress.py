@@ -1,4 +1,4 @@
-"""A progress bar with loss, validation loss and time left; silent where the output is no terminal."""
+"""Show a progress bar with loss, validation loss and time left, if the output is a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from glassnet.training.loop import Event
 class ProgressBar:
     """A callback that draws a bar on the standard error output, if that is a terminal.
 
-    >>> ProgressBar().coarse    # it does not need to be told of every epoch
+    >>> ProgressBar().coarse    # it need not be called after every epoch
     True
     """
 
@@ -21,7 +21,7 @@ class ProgressBar:
         self._task: Any = None
 
     def __call__(self, event: Event) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         if self._bar is None:
             self._start(event.epochs)
         columns = event.history.columns
@@ -33,7 +33,7 @@ class ProgressBar:
         self._bar.update(self._task, completed=event.epoch, scores=", ".join(parts))
 
     def close(self) -> None:
-        """End the bar; `fit` does so at the end of a run."""
+        """Remove the bar; `loop.fit` calls this at the end of a run."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -50,15 +50,21 @@ class ProgressBar:
 
         console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[scores]}"),
-            TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True,
-        )  # fmt: skip
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[scores]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
         self._task = self._bar.add_task("train", total=epochs, scores="")
         self._bar.start()
 
 
 class StepBar:
-    """A bar over the steps of a longer work, with the name of the step at hand; else as `ProgressBar`.
+    """A bar over the steps of a longer task, with the name of the current step; else as `ProgressBar`.
 
     >>> bar = StepBar("compare", steps=2, wanted=False)
     >>> bar.step("the linear model")
@@ -80,21 +86,27 @@ class StepBar:
 
         console = Console(stderr=True)
         self._bar = Progress(
-            TextColumn(title), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[at]}"),
-            TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True,
-        )  # fmt: skip
-        self._task = self._bar.add_task(title, total=steps, at="")
+            TextColumn(title),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[step]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task(title, total=steps, step="")
         self._bar.start()
-        self._begun = 0
+        self._completed = 0
 
-    def step(self, at: str) -> None:
-        """Begin the next step: all before it are done."""
+    def step(self, name: str) -> None:
+        """Start the next step; all steps before it are completed."""
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._begun, at=at)
-            self._begun += 1
+            self._bar.update(self._task, completed=self._completed, step=name)
+            self._completed += 1
 
     def close(self) -> None:
-        """End the bar."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,7 +1,8 @@
-"""Standing: all that a run is between two calls of its program, and what becomes of networks that diverge.
+"""Keep everything that a run is between two calls of its program, and restore networks that diverge.
 
-A network that has diverged is given its last good state, that from which the epoch of its lowest loss began,
-to rest in or, where that was asked for, to go on from. Where the run was cut into calls does not show in it.
+A network that has diverged gets back its last good state: the one at the start of the epoch with its lowest
+loss. There it stops or, if a rollback was asked for, goes on. The result does not depend on where the run
+was cut into calls.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from glassnet.training.program import run_epochs
 from glassnet.training.state import CAPACITY, DIVERGED, Controls, Plan, TrainState
 
 
-class Standing(NamedTuple):
-    """All that a run is at a moment; what is a tuple holds one a network.
+class Snapshot(NamedTuple):
+    """A run between two calls of its program; the tuples have one entry a network.
 
-    anchor: for each network a state at or before its last good one (`_goals`).
+    anchor: for each network, a state at or before its last good one (see `_restore_epochs`).
     """
 
     state: TrainState
@@ -38,16 +39,16 @@ class Standing(NamedTuple):
     rollbacks: tuple[int, ...]
     anchor: TrainState
 
-
-def begun(state: TrainState, histories: Sequence[History]) -> Standing:
-    """Return the standing of a run before its first call."""
-    n = len(histories)
-    return Standing(state, tuple(histories), (None,) * n, (0,) * n, state)
+    @classmethod
+    def first(cls, state: TrainState, histories: Sequence[History]) -> Snapshot:
+        """Return the snapshot of a run before its first call."""
+        n = len(histories)
+        return cls(state, tuple(histories), (None,) * n, (0,) * n, anchor=state)
 
 
 @dataclass(frozen=True)
-class Course:
-    """The one program with all that it is given from call to call; what is a tuple holds one a network."""
+class Trainer:
+    """The compiled program with its inputs that stay the same; the tuples have one entry a network."""
 
     plan: Plan
     optimizers: tuple[Any, ...]  # leaves only
@@ -57,22 +58,22 @@ class Course:
     policy: Any  # "raise", "stop" or a Rollback
 
     def run(self, state: TrainState, limit: np.ndarray, rollbacks: Sequence[int]) -> TrainState:
-        """Return the state after the epoch `limit`, by network, with learning rates lowered so often."""
-        moves = [
+        """Return the state after the epoch `limit`, learning rates lowered once for each rollback."""
+        optimizers = [
             slowed(optimizer, np.asarray(self.policy.factor**times, default_float()))
             if isinstance(self.policy, Rollback)
             else optimizer
             for optimizer, times in zip(self.optimizers, rollbacks, strict=True)
         ]
-        optimizer, controls = moves[0], self.controls[0]
+        optimizer, controls = optimizers[0], self.controls[0]
         if self.plan.stacked:
-            optimizer, controls = stack(moves), stack(self.controls)
+            optimizer, controls = stack(optimizers), stack(self.controls)
         controls = controls._replace(epoch_limit=limit.astype(np.int32))
         return run_epochs(state, optimizer, self.data, self.validation, controls, plan=self.plan)
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """Return many trees of the same form as one, each array with a first axis, one place a tree.
+    """Return trees of the same form as one tree whose arrays have a first axis of one entry a tree.
 
     >>> stack([{"W": np.zeros(2)}, {"W": np.ones(2)}])["W"].tolist()
     [[0.0, 0.0], [1.0, 1.0]]
@@ -80,97 +81,109 @@ def stack(trees: Sequence[Any]) -> Any:
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
 
 
-def advanced(course: Course, before: Standing, limit: np.ndarray) -> Standing:
-    """Return the standing after one call, networks that diverged in it taken care of."""
-    state = course.run(before.state, limit, before.rollbacks)
-    rows = _rows(state, np.asarray(before.state.epoch), course.plan)
+def advance(trainer: Trainer, before: Snapshot, limit: np.ndarray) -> Snapshot:
+    """Return the snapshot after one call, with the networks that diverged in it restored."""
+    state = trainer.run(before.state, limit, before.rollbacks)
+    rows = _history_rows(state, np.asarray(before.state.epoch), trainer.plan)
     histories = tuple(h.extend(r) for h, r in zip(before.histories, rows, strict=True))
-    after = _anchored(before._replace(state=state, histories=histories), before)
-    statuses = np.atleast_1d(np.asarray(state.status)) == DIVERGED
-    new = np.array([trouble is None for trouble in before.troubles]) & statuses
-    return _cared_for(course, before, after, new) if new.any() else after
+    after = _with_later_anchor(before._replace(state=state, histories=histories), before)
+    known = np.array([trouble is not None for trouble in before.troubles])
+    diverged = (np.atleast_1d(np.asarray(state.status)) == DIVERGED) & ~known
+    return _restored(trainer, before, after, diverged) if diverged.any() else after
 
 
-def _rows(state: TrainState, first: np.ndarray, plan: Plan) -> list[dict[str, np.ndarray]]:
-    """Return by network the history's rows of the epochs after `first`, by column."""
-    every = np.asarray(state.rows).reshape(-1, CAPACITY, len(plan.columns))
-    found = []
-    for rows, begun, ended in zip(
-        every, np.atleast_1d(first), np.atleast_1d(np.asarray(state.epoch)), strict=True
-    ):
-        epochs = np.arange(begun, ended)
-        columns = rows[epochs % CAPACITY].T
-        found.append({"epoch": epochs + 1} | dict(zip(plan.columns, columns, strict=True)))
-    return found
+def _history_rows(state: TrainState, first: np.ndarray, plan: Plan) -> list[dict[str, np.ndarray]]:
+    """Return for each network the history of the epochs after `first`, by column."""
+    buffers = np.asarray(state.rows).reshape(-1, CAPACITY, len(plan.columns))
+    starts, ends = np.atleast_1d(first), np.atleast_1d(np.asarray(state.epoch))
+    histories = []
+    for buffer, start, end in zip(buffers, starts, ends, strict=True):
+        epochs = np.arange(start, end)
+        columns = buffer[epochs % CAPACITY].T
+        histories.append({"epoch": epochs + 1} | dict(zip(plan.columns, columns, strict=True)))
+    return histories
 
 
-def _goals(standing: Standing) -> np.ndarray:
-    """Return by network after how many epochs the last good state was: before that of the lowest loss."""
-    reached = np.atleast_1d(np.asarray(standing.anchor.epoch))
-    goals = []
-    for history, least in zip(standing.histories, reached.tolist(), strict=True):
+def _restore_epochs(snapshot: Snapshot) -> np.ndarray:
+    """Return for each network how many epochs its last good state has: those before its lowest loss."""
+    anchors = np.atleast_1d(np.asarray(snapshot.anchor.epoch))
+    epochs = []
+    for history, earliest in zip(snapshot.histories, anchors.tolist(), strict=True):
+        epoch = earliest
         loss = np.asarray(history.columns.get("loss", np.empty(0)))
         if np.isfinite(loss).any():
             lowest = int(np.argmin(np.where(np.isfinite(loss), loss, np.inf)))
-            least = max(least, int(history["epoch"][lowest]) - 1)
-        goals.append(least)
-    return np.array(goals)
+            epoch = max(earliest, int(history["epoch"][lowest]) - 1)
+        epochs.append(epoch)
+    return np.array(epochs)
 
 
-def _anchored(after: Standing, before: Standing) -> Standing:
-    """Return the standing with the anchor moved to the last call's start, where the goal lies after that."""
-    moved = _goals(after) >= np.atleast_1d(np.asarray(before.state.epoch))
-    return after._replace(anchor=_chosen(moved, before.state, after.anchor))
+def _with_later_anchor(after: Snapshot, before: Snapshot) -> Snapshot:
+    """Return the snapshot with the call's start as the anchor of each network that was good then."""
+    later = _restore_epochs(after) >= np.atleast_1d(np.asarray(before.state.epoch))
+    return after._replace(anchor=_select(later, before.state, after.anchor))
 
 
-def _cared_for(course: Course, before: Standing, after: Standing, sick: np.ndarray) -> Standing:
-    """Return the standing with networks that have just diverged where they were good."""
-    policy, failed = course.policy, after.state
+def _restored(
+    trainer: Trainer, before: Snapshot, after: Snapshot, diverged: np.ndarray
+) -> Snapshot:
+    """Return the snapshot with the networks that diverged in this call in their last good state."""
+    policy, failed = trainer.policy, after.state
+    # run a part of the call again, up to the epoch in which a network diverged
     epochs = np.atleast_1d(np.asarray(failed.epoch))
-    limit = _limits(failed, np.where(sick, epochs - 1, 0))
-    whole = course.run(before.state, limit, before.rollbacks)  # a part of the call once more
-    found = {int(k): _explained(course, after, whole, int(k)) for k in np.flatnonzero(sick)}
-    troubles = [found.get(k, trouble) for k, trouble in enumerate(after.troubles)]
-    goals = _goals(after)
-    starts = _chosen(sick, after.anchor, failed)
-    good = course.run(starts, _limits(failed, np.where(sick, goals, 0)), before.rollbacks)
-    most = policy.times if isinstance(policy, Rollback) else 0
-    healed = sick & (np.array(after.rollbacks) < most)
-    best = failed.best if course.plan.validated else good.best  # measured as it is
-    rested = good._replace(status=failed.status, best=best)
-    state = _chosen(sick & ~healed, rested, good)
-    for k in np.flatnonzero(healed):
-        _tell(found[int(k)], policy, after.rollbacks[k] + 1, int(goals[k]))
-    each = list(
-        zip(after.histories, after.rollbacks, troubles, healed, goals.tolist(), strict=True)
-    )
-    return Standing(
-        state,
-        tuple(h.until(goal) if ill else h for h, _, _, ill, goal in each),
-        tuple(None if ill else trouble for _, _, trouble, ill, _ in each),
-        tuple(times + int(ill) for _, times, _, ill, _ in each),
-        _chosen(sick, state, after.anchor),
+    limits = _epoch_limits(failed, np.where(diverged, epochs - 1, 0))
+    epoch_start = trainer.run(before.state, limits, before.rollbacks)
+    new = {int(k): _trouble(trainer, after, epoch_start, int(k)) for k in np.flatnonzero(diverged)}
+    troubles = [new.get(k, trouble) for k, trouble in enumerate(after.troubles)]
+    # run from the anchor to the last good state
+    targets = _restore_epochs(after)
+    starts = _select(diverged, after.anchor, failed)
+    limits = _epoch_limits(failed, np.where(diverged, targets, 0))
+    good = trainer.run(starts, limits, before.rollbacks)
+    max_rollbacks = policy.times if isinstance(policy, Rollback) else 0
+    rolled_back = diverged & (np.array(after.rollbacks) < max_rollbacks)
+    # a validation loss is that of the parameters kept, a training loss is a mean over steps before them
+    best = failed.best if trainer.plan.validated else good.best
+    stopped = good._replace(status=failed.status, best=best)
+    state = _select(diverged & ~rolled_back, stopped, good)
+    for k in np.flatnonzero(rolled_back):
+        _warn_rollback(new[int(k)], policy, after.rollbacks[k] + 1, int(targets[k]))
+    return Snapshot(
+        state=state,
+        histories=tuple(
+            history.until(epoch) if back else history
+            for history, back, epoch in zip(
+                after.histories, rolled_back, targets.tolist(), strict=True
+            )
+        ),
+        troubles=tuple(
+            None if back else trouble for trouble, back in zip(troubles, rolled_back, strict=True)
+        ),
+        rollbacks=tuple(
+            times + int(back) for times, back in zip(after.rollbacks, rolled_back, strict=True)
+        ),
+        anchor=_select(diverged, state, after.anchor),
     )
 
 
-def _limits(state: TrainState, epochs: np.ndarray) -> np.ndarray:
-    """Return epoch limits in the form of the state's: one a network, or one."""
+def _epoch_limits(state: TrainState, epochs: np.ndarray) -> np.ndarray:
+    """Return epoch limits in the shape of the state's: one a network, or a single number."""
     limits: np.ndarray = epochs.reshape(np.shape(state.epoch))
     return limits
 
 
-def _explained(course: Course, after: Standing, whole: TrainState, k: int) -> Trouble:
-    """Return how network k diverged; `whole` is the state at the start of the epoch in which it did."""
-    plan, data = course.plan, course.data
-    failed, start = _alone(after.state, plan, k), _alone(whole, plan, k)
+def _trouble(trainer: Trainer, after: Snapshot, epoch_start: TrainState, k: int) -> Trouble:
+    """Return how network k diverged; `epoch_start` is the state at the start of the epoch in which it did."""
+    plan, data = trainer.plan, trainer.data
+    failed, start = _single(after.state, plan, k), _single(epoch_start, plan, k)
     if plan.own_rows:
         data = jax.tree.map(lambda rows: rows[k], data)
     epoch, step = int(failed.epoch), int(failed.step)
     batches = epoch_batches(failed.order, jnp.int32(epoch - 1), len(data.x), plan.batch_size)
     if batches is not None:
-        at = min(step - int(start.step), len(batches.rows) - 1)
-        data = take(data, *jax.tree.map(lambda rows: rows[at], batches))
-    penalty = Penalty(*course.controls[k].penalty)
+        number = min(step - int(start.step), len(batches.rows) - 1)
+        data = take(data, *jax.tree.map(lambda rows: rows[number], batches))
+    penalty = Penalty(*trainer.controls[k].penalty)
     ruined = not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(failed.params))
     return Trouble(
         step=max(step + (not ruined), 1),
@@ -181,33 +194,33 @@ def _explained(course: Course, after: Standing, whole: TrainState, k: int) -> Tr
     )
 
 
-def _alone(state: TrainState, plan: Plan, k: int) -> TrainState:
-    """Return the state of network k alone."""
+def _single(state: TrainState, plan: Plan, k: int) -> TrainState:
+    """Return the state of network k."""
     if not plan.stacked:
         return state
     single: TrainState = jax.tree.map(lambda leaf: np.asarray(leaf)[k], state)
     return single
 
 
-def _chosen(mask: np.ndarray, new: TrainState, old: TrainState) -> TrainState:
-    """Return the state of some networks from `new`, of the others from `old`."""
+def _select(mask: np.ndarray, new: TrainState, old: TrainState) -> TrainState:
+    """Return the networks in the mask from `new`, the others from `old`."""
     if not mask.any() or mask.all():
         return new if mask.any() else old
 
-    def choose(new: Any, old: Any) -> Any:
-        return np.where(
-            mask.reshape(-1, *(1,) * (np.ndim(new) - 1)), np.asarray(new), np.asarray(old)
-        )
+    def select(new: Any, old: Any) -> Any:
+        networks = mask.reshape(-1, *(1,) * (np.ndim(new) - 1))
+        return np.where(networks, np.asarray(new), np.asarray(old))
 
-    chosen: TrainState = jax.tree.map(choose, new, old)
-    return chosen
+    selected: TrainState = jax.tree.map(select, new, old)
+    return selected
 
 
-def _tell(trouble: Trouble, policy: Rollback, times: int, epoch: int) -> None:
+def _warn_rollback(trouble: Trouble, policy: Rollback, times: int, epoch: int) -> None:
     """Warn that a network was rolled back."""
+    where = f"the end of epoch {epoch}" if epoch else "the start"
     warnings.warn(
-        f"{trouble.description} Rolled back to {f'the end of epoch {epoch}' if epoch else 'the start'},"
-        f" and on with {policy.factor**times:g} of the learning rate (rollback {times} of {policy.times}).",
+        f"{trouble.description} Rolled back to {where}; training goes on with {policy.factor**times:g} of the"
+        f" learning rate (rollback {times} of {policy.times}).",
         TrainingWarning,
         stacklevel=2,
     )
