@@ -1,4 +1,4 @@
-"""Self-contained HTML reports on a model or a comparison.
+"""Write self-contained HTML reports on a model or a comparison.
 
 Read in this order: report, scores, mistakes, reasons, network, comparison_page.
 May import: `explain`, `figures` and below.

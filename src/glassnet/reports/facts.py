@@ -1,4 +1,4 @@
-"""What a report is made from: the model, its training, its test, and what a person wants to read beside."""
+"""Hold the content of a report."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from glassnet.training.history import History
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report says beside model, history and test.
+    """Facts that a report states besides model, history and test.
 
     Parameters
     ----------
-    title: what the data are called: a file, a folder.
-    target: the name of what is predicted; several with commas between.
-    rows: how many rows were for "training", "validation", "test".
+    title: the name of the data, such as a file or a folder.
+    target: the name of the predicted column; several are separated by commas.
+    rows: the numbers of rows for "training", "validation" and "test".
     seconds: how long training took.
-    command: what was typed; "" if nothing was.
-    notes: what reading the data decided or dropped, a sentence each.
-    suspicions: what in the data makes a good score mean little.
-    test_rows: the row number in the data of each test row; None: they are counted by themselves.
-    model_file: where the model was written; "" if that is not known.
-    diagnosis: what keeps the network from learning; None: it was not looked for.
+    command: the command line; "" if there was none.
+    notes: sentences about what reading the data decided or dropped.
+    suspicions: problems of the data that may make a good score meaningless.
+    test_rows: the row number in the data of each test row; None: test rows are numbered from 0.
+    model_file: the path of the model file; "" if unknown.
+    diagnosis: what keeps the network from learning; None: it was not diagnosed.
     """
 
     title: str
@@ -47,7 +47,7 @@ class Facts:
 
 
 class ReportContent(NamedTuple):
-    """What every section is made from; the history of a model from a file is empty."""
+    """The content that every section draws on; the history of a model from a file is empty."""
 
     model: Model
     history: History
@@ -56,12 +56,12 @@ class ReportContent(NamedTuple):
 
     @property
     def trained(self) -> bool:
-        """Whether the model was trained just now, and not read from a file."""
+        """Whether the model was just trained, rather than read from a file."""
         return bool(self.history.n_epochs)
 
     @property
     def targets(self) -> list[str]:
-        """The names of what is predicted."""
+        """The names of the predicted columns."""
         target = self.model.target_encoder
         if isinstance(target, TargetScaler) and len(target.names) > 1:
             return list(target.names)

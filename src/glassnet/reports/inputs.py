@@ -1,4 +1,4 @@
-"""Inputs: how each column of the data enters the network, as a part of a report."""
+"""Describe how each column of the data is encoded for the network."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from glassnet.encoding.table_encoder import TableEncoder
 from glassnet.models.model import Model
 from glassnet.nn.layers import Rescale
 
-MOST_COLUMNS = 60
+MAX_COLUMNS = 60
 
 
 def described_inputs(model: Model) -> str:
-    """Return a table of columns and their encodings, or a sentence on pictures and plain numbers."""
+    """Return a table of columns and their encodings, or a sentence about pictures or plain numbers."""
     return _plain(model) if model.encoder is None else _encodings(model.encoder)
 
 
 def _plain(model: Model) -> str:
     shape = " × ".join(map(str, model.in_shape))
-    what = "a picture" if len(model.in_shape) > 1 else "numbers"
+    kind = "a picture" if len(model.in_shape) > 1 else "an array of numbers"
     scaled = [layer for layer in model.network if isinstance(layer, Rescale)]
-    by = "as they are"
+    scaling = "which the network takes as it is"
     if scaled:
-        by = f"multiplied by {number(scaled[0].scale)}, then {number(scaled[0].shift)} added"
-    return paragraph(f"Each row is {what} of shape {shape}, {by}.")
+        scale, shift = number(scaled[0].scale), number(scaled[0].shift)
+        scaling = f"whose values x the network takes as {scale} · x + {shift}".replace("+ −", "− ")
+    return paragraph(f"Each row is {kind} of shape {shape}, {scaling}.")
 
 
 def _encodings(encoder: TableEncoder) -> str:
@@ -34,13 +35,13 @@ def _encodings(encoder: TableEncoder) -> str:
     described |= {n: ("dropped", reason, 0) for n, reason in encoder.dropped.items()}
     kinds = dict(zip(encoder.names, encoder.kinds, strict=True))
     rows = []
-    for column in encoder.names[:MOST_COLUMNS]:
+    for column in encoder.names[:MAX_COLUMNS]:
         treatment, how, features = described[column]
         rows.append([name(column), kinds[column], treatment, escape(how, 300), str(features)])
     left = len(encoder.names) - len(rows)
     more = f" {counted(left, 'further column')} not shown." if left else ""
     caption = (
-        f"{counted(len(encoder.names), 'column')} became "
+        f"Encoding of {counted(len(encoder.names), 'column')}, as "
         f"{counted(encoder.n_features, 'input')} of the network.{more}"
     )
     head = ["Column", "Kind", "Encoding", "How", "Inputs"]
@@ -56,7 +57,7 @@ def _numbers(encoder: TableEncoder) -> Iterator[Encoding]:
     for column, center, scale, missing in columns:
         how = f"(x − {number(center)}) / {number(scale)}" if scale else "constant: 0"
         how += ", smoothly clipped at ±3" if numeric.clip and scale else ""
-        how += "; one more input says that it is missing" if missing else ""
+        how += "; one more input is 1 where the value is missing" if missing else ""
         yield column, ("scaled", how.replace("− −", "+ "), 1 + missing)
 
 
@@ -69,12 +70,12 @@ def _others(encoder: TableEncoder) -> Iterator[Encoding]:
             )
             yield other.name, ("date", how, count)
             continue
-        form = "looked up" if other.coded else "one-hot" if count > 1 else "±1"
+        form = "embedded" if other.coded else "one-hot" if count > 1 else "±1"
         yield other.name, (form, _levels(other), count)
 
 
 def _levels(encoder: CategoryEncoder) -> str:
     shown = [clean(level, 24) for level in encoder.levels[:8]]
     more = len(encoder.levels) - len(shown)
-    places = ", ".join(shown) + (f" and {more} more" if more else "")
-    return places + "; other" * encoder.other + "; missing" * encoder.missing
+    levels = ", ".join(shown) + (f" and {more} more" if more else "")
+    return levels + "; other" * encoder.other + "; missing" * encoder.missing

@@ -1,4 +1,4 @@
-"""Mistakes: where a test went wrong, as parts of a report: confusions, residuals, the worst rows."""
+"""Show where a model errs on the test rows, and which rows it predicts worst."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from glassnet.display.thumbnails import thumbnail
 from glassnet.evaluation.evaluation import Evaluation, confusion, most_confused
 from glassnet.nn.losses import LossTask
 
-MOST_CLASSES = 30
-"""A confusion matrix of more classes cannot be read."""
-MOST_ROWS = 15
-WORST = 10
-MOST_COLUMNS = 12
-MOST_TARGETS = 3
+MAX_CLASSES = 30
+"""A confusion matrix of more classes is unreadable."""
+MAX_CLASS_ROWS = 15
+WORST_ROWS = 10
+MAX_COLUMNS = 12
+MAX_TARGETS = 3
 
 
 # ------------------------------------------------------------------------------------------ errors
 
 
-def errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
-    """Return, by task, the confusion matrix, the scores of each label, or the residuals."""
-    return ERRORS[evaluation.task](evaluation, targets)
+def error_tables(evaluation: Evaluation, targets: Sequence[str]) -> str:
+    """Return the confusion matrix, the scores of each label, or the residuals."""
+    return ERROR_TABLES[evaluation.task](evaluation, targets)
 
 
 def _class_errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
     classes, counts = confusion(evaluation)
     total, right = int(counts.sum()), int(np.trace(counts))
-    said = f"{right} of {counted(total, 'test row')} predicted right, {total - right} wrong."
-    parts = [paragraph(said)]
-    if len(classes) <= MOST_CLASSES:
+    text = f"{right} of {counted(total, 'test row')} predicted correctly, {total - right} wrong."
+    parts = [paragraph(text)]
+    if len(classes) <= MAX_CLASSES:
         parts.append(_matrix(classes, counts))
     else:
         parts.append(
             paragraph(
-                f"With {counted(len(classes), 'class')} a confusion matrix could not be read: "
-                "these are the pairs and the classes with the most mistakes.",
+                f"A confusion matrix of {counted(len(classes), 'class')} would be unreadable. These are "
+                "the pairs and the classes with the most mistakes.",
                 "note",
             )
         )
@@ -69,14 +69,16 @@ def _matrix(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
             small = f"<small>{percent(shares[i, j])}</small>" if count else ""
             row.append(Cell(f"{count}{small}", f'{kind} style="--s:{shares[i, j]:.3f}"'))
         rows.append(row)
-    note = "Rows of the test set, and their share of the true class. The diagonal is right."
+    note = (
+        "Test rows, and their share of the true class. The diagonal holds the correct predictions."
+    )
     head = ["true ↓<br>predicted →", *(name(label) for label in classes)]
     kind = "matrix dense" if len(classes) > 12 else "matrix"
     return table("Confusion matrix", head, rows, kind=kind, note=note)
 
 
 def _confused(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
-    pairs = most_confused(counts)[:WORST]
+    pairs = most_confused(counts)[:WORST_ROWS]
     if len(classes) < 3 or not pairs:
         return ""
     rows = [
@@ -85,16 +87,16 @@ def _confused(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
     ]
     head = ["True class", "Predicted as", "Rows", "Share of the true class"]
     return "<h3>Most confused pairs</h3>\n" + table(
-        "Which class is taken for which, most rows first", head, rows, numeric=(2, 3)
+        "Pairs of true and predicted class, most rows first", head, rows, numeric=(2, 3)
     )
 
 
 def _by_class(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
     true, predicted, right = counts.sum(axis=1), counts.sum(axis=0), np.diag(counts)
-    there = np.flatnonzero(true)
-    few = len(classes) <= MOST_CLASSES
-    recall = right[there] / true[there]
-    order = there if few else there[np.argsort(recall, kind="stable")[:MOST_ROWS]]
+    present = np.flatnonzero(true)
+    few = len(classes) <= MAX_CLASSES
+    recall = right[present] / true[present]
+    order = present if few else present[np.argsort(recall, kind="stable")[:MAX_CLASS_ROWS]]
     rows = [
         [
             name(classes[i]),
@@ -105,12 +107,12 @@ def _by_class(classes: NDArray[Any], counts: NDArray[np.int64]) -> str:
         for i in order
     ]
     note = (
-        "Recall: of the rows of the class, the share that was found. Precision: of the rows "
-        "predicted as the class, the share that is right."
+        "Recall: the share of the rows of the class that were predicted as it. Precision: the share of "
+        "the rows predicted as the class that belong to it."
     )
-    caption = "All classes" if few else f"The {len(order)} classes of the lowest recall"
+    caption = "All classes" if few else f"The {len(order)} classes with the lowest recall"
     head = ["Class", "Test rows", "Recall", "Precision"]
-    return "<h3>Each class</h3>\n" + table(caption, head, rows, numeric=(1, 2, 3), note=note)
+    return "<h3>By class</h3>\n" + table(caption, head, rows, numeric=(1, 2, 3), note=note)
 
 
 def _label_errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
@@ -123,27 +125,27 @@ def _label_errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
                 name(label),
                 str(int(true.sum())),
                 percent(float((true == predicted).mean())),
-                percent(both / true.sum()) if true.any() else "never there",
+                percent(both / true.sum()) if true.any() else "never present",
                 percent(both / predicted.sum()) if predicted.any() else "never predicted",
             ]
         )
     note = (
-        "Right: rows in which it is there and predicted, or neither. Recall: "
-        "of the rows with the label, the share that was found. Precision: of the rows predicted to "
-        "have it, the share that has it."
+        "Correct: rows in which the label is present and predicted, or neither. Recall: the share of the "
+        "rows with the label that were predicted to have it. Precision: the share of the rows predicted "
+        "to have it that do."
     )
-    head = ["Label", "Rows with it", "Right", "Recall", "Precision"]
-    return table("Each label by itself", head, rows, numeric=(1, 2, 3, 4), note=note)
+    head = ["Label", "Rows with it", "Correct", "Recall", "Precision"]
+    return table("Scores of each label", head, rows, numeric=(1, 2, 3, 4), note=note)
 
 
 def _value_errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
     true, predicted = _columns(evaluation.y_true), _columns(evaluation.y_pred)
     parts = []
-    for j in range(min(true.shape[1], MOST_TARGETS)):
+    for j in range(min(true.shape[1], MAX_TARGETS)):
         target = targets[j] if j < len(targets) else f"y{j}"
         heading = f"<h3>{name(target)}</h3>\n" if true.shape[1] > 1 else ""
         parts.append(heading + _residuals(f"residuals-{j}", target, true[:, j], predicted[:, j]))
-    left = true.shape[1] - MOST_TARGETS
+    left = true.shape[1] - MAX_TARGETS
     if left > 0:
         parts.append(paragraph(f"{counted(left, 'further target')} not drawn.", "note"))
     return "".join(parts)
@@ -151,31 +153,31 @@ def _value_errors(evaluation: Evaluation, targets: Sequence[str]) -> str:
 
 def _residuals(key: str, target: str, true: NDArray[Any], predicted: NDArray[Any]) -> str:
     residual = predicted - true
-    half, most = np.quantile(np.abs(residual), [0.5, 0.9])
+    half, nine_tenths = np.quantile(np.abs(residual), [0.5, 0.9])
     mean = float(residual.mean())
-    said = (
+    text = (
         f"Half of the predictions are within ±{number(half)} of the truth, nine in ten within "
-        f"±{number(most)}."
+        f"±{number(nine_tenths)}."
     )
     if mean:
-        said += f" On average they are {number(abs(mean))} too {'high' if mean > 0 else 'low'}."
+        text += f" On average they are {number(abs(mean))} too {'high' if mean > 0 else 'low'}."
     drawn = min(len(true), charts.MOST_POINTS)
     thinned = f" {drawn} of {len(true)} rows are drawn." if drawn < len(true) else ""
     scatter = charts.scatter(
         f"{key}-scatter",
-        f"Predicted over true values of {target}, {counted(len(true), 'test row')}. {said}",
+        f"Predicted over true values of {target}, {counted(len(true), 'test row')}. {text}",
         true,
         predicted,
     )
     histogram = charts.histogram(
-        f"{key}-histogram", f"Histogram of the residuals of {target}. {said}", residual
+        f"{key}-histogram", f"Histogram of the residuals of {target}. {text}", residual
     )
     figures = figure(scatter, f"Predicted over true {name(target)}.{thinned}")
-    figures += figure(histogram, "Residuals; the outermost bins hold what lies beyond.")
-    return paragraph(said) + f'<div class="charts">{figures}</div>\n'
+    figures += figure(histogram, "Residuals. The outermost bins include all larger ones.")
+    return paragraph(text) + f'<div class="charts">{figures}</div>\n'
 
 
-ERRORS: dict[LossTask, Callable[[Evaluation, Sequence[str]], str]] = {
+ERROR_TABLES: dict[LossTask, Callable[[Evaluation, Sequence[str]], str]] = {
     "classification": _class_errors,
     "labels": _label_errors,
     "regression": _value_errors,
@@ -190,22 +192,22 @@ def figure(drawing: str, caption: str) -> str:
 # ---------------------------------------------------------------------------------- the worst rows
 
 
-def examples(
+def worst_rows(
     evaluation: Evaluation,
     row_numbers: NDArray[Any] | None,
-    spoke_for: Callable[[NDArray[np.intp]], list[str] | None] = lambda places: None,
+    movers_of: Callable[[NDArray[np.intp]], list[str] | None] = lambda chosen: None,
 ) -> str:
-    """Return the test rows that were predicted worst: as pictures, or with their columns.
+    """Return the test rows with the worst predictions, as pictures or with their columns.
 
-    `spoke_for` tells in HTML what spoke for the prediction of each of some rows, if that is known.
+    movers_of: test rows -> what moved the prediction of each (HTML); None if it is unknown.
     """
-    badness, describe = EXAMPLES[evaluation.task](evaluation)
-    worst = np.argsort(-np.nan_to_num(badness, nan=np.inf), kind="stable")[:WORST]
+    badness, describe = WORST[evaluation.task](evaluation)
+    worst = np.argsort(-np.nan_to_num(badness, nan=np.inf), kind="stable")[:WORST_ROWS]
     numbers = np.arange(len(badness)) if row_numbers is None else row_numbers
     where = "test set" if row_numbers is None else "data as they were read"
     note = paragraph(f"Row numbers count from 0 in the {where}.", "note")
-    lines = [(str(int(numbers[place])), describe(int(place))) for place in worst]
-    reasons = spoke_for(worst)
+    lines = [(str(int(numbers[row])), describe(int(row))) for row in worst]
+    reasons = movers_of(worst)
     X = evaluation.X
     if isinstance(X, np.ndarray) and X.ndim in (3, 4):
         return _gallery(X, worst, lines, reasons) + note
@@ -228,11 +230,11 @@ def examples(
 
 WHY = "What moved it"
 WHY_NOTE = (
-    "What moved it: the three columns that moved the log-odds of the prediction against the truth most"
-    " (where the prediction is right: against the next class), and by how much (integrated gradients, away"
-    " from the medians).",
-    "What moved it: the three columns that moved the prediction most, and by how much (integrated gradients,"
-    " away from the prediction for the medians).",
+    "What moved it: the three columns that most changed the log-odds of the predicted against the true class"
+    " (where the prediction is correct: against the second most probable class), and by how much (integrated"
+    " gradients, relative to a row of medians).",
+    "What moved it: the three columns that most changed the prediction, and by how much (integrated"
+    " gradients, relative to the prediction for a row of medians).",
 )
 
 
@@ -244,10 +246,10 @@ def _worst_classes(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
     if proba is None or evaluation.classes is None:
         badness = (true != predicted).astype(float)
         return badness, lambda i: [("True", name(true[i])), ("Predicted", name(predicted[i]))]
-    place = {label: code for code, label in enumerate(evaluation.classes.tolist())}
+    codes = {label: code for code, label in enumerate(evaluation.classes.tolist())}
     rows = np.arange(len(true))
-    of_true = proba[rows, [place[label] for label in true.tolist()]]
-    of_predicted = proba[rows, [place[label] for label in predicted.tolist()]]
+    of_true = proba[rows, [codes[label] for label in true.tolist()]]
+    of_predicted = proba[rows, [codes[label] for label in predicted.tolist()]]
     return 1 - of_true, lambda i: [
         ("True", name(true[i])),
         ("Predicted", f"{name(predicted[i])} ({percent(of_predicted[i])})"),
@@ -261,7 +263,7 @@ def _worst_labels(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
     badness = np.abs(proba - evaluation.y_true).sum(axis=1)
 
     def listed(row: NDArray[Any]) -> str:
-        return ", ".join(name(labels[j]) for j in np.flatnonzero(row)[:MOST_COLUMNS]) or "none"
+        return ", ".join(name(labels[j]) for j in np.flatnonzero(row)[:MAX_COLUMNS]) or "none"
 
     return badness, lambda i: [
         ("True", listed(evaluation.y_true[i])),
@@ -273,12 +275,12 @@ def _worst_labels(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
 def _worst_values(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
     true, predicted = _columns(evaluation.y_true), _columns(evaluation.y_pred)
     residual = predicted - true
-    # each target in its own spread, so that the one with the largest unit does not decide alone
+    # in units of its standard deviation, so that no target decides by its unit
     spread = true.std(axis=0) if true.shape[1] > 1 else np.ones(1)
     badness = np.abs(residual / np.where(spread > 0, spread, 1.0)).max(axis=1)
 
     def listed(row: NDArray[Any]) -> str:
-        return ", ".join(number(float(value)) for value in row[:MOST_COLUMNS])
+        return ", ".join(number(float(value)) for value in row[:MAX_COLUMNS])
 
     return badness, lambda i: [
         ("True", listed(true[i])),
@@ -287,25 +289,25 @@ def _worst_values(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
     ]
 
 
-EXAMPLES: dict[LossTask, Callable[[Evaluation], tuple[NDArray[Any], Described]]] = {
+WORST: dict[LossTask, Callable[[Evaluation], tuple[NDArray[Any], Described]]] = {
     "classification": _worst_classes,
     "labels": _worst_labels,
     "regression": _worst_values,
 }
-"""LossTask -> how bad each row's prediction is, and what to say of a row."""
+"""Task -> how wrong the prediction of each row is, and a function that describes a row."""
 
 
 def _cells(X: Any, rows: NDArray[np.intp]) -> tuple[list[str], Iterable[list[str]]]:
-    """Return the names and the texts of the first columns of some rows."""
+    """Return the names of the first columns, and their texts in the given rows."""
     if X is None:
         return [], [[] for _ in rows]
     if not is_table(X):
         X = dense(X[rows]) if is_sparse(X) else np.asarray(X)[rows]
-        names = [f"x{j}" for j in range(X.shape[1])][:MOST_COLUMNS]
-        return names, [[number(float(v)) for v in row[:MOST_COLUMNS]] for row in X]
-    found: Table = as_table(X).rows(rows)
-    names = list(found.names[:MOST_COLUMNS])
-    columns = [[_value(v) for v in found[column].tolist()] for column in names]
+        names = [f"x{j}" for j in range(X.shape[1])][:MAX_COLUMNS]
+        return names, [[number(float(v)) for v in row[:MAX_COLUMNS]] for row in X]
+    part: Table = as_table(X).rows(rows)
+    names = list(part.names[:MAX_COLUMNS])
+    columns = [[_value(v) for v in part[column].tolist()] for column in names]
     return names, [list(row) for row in zip(*columns, strict=True)] or [[] for _ in rows]
 
 
@@ -321,16 +323,16 @@ def _gallery(
     X: NDArray[Any], worst: NDArray[np.intp], lines: Sequence[Any], maps: Sequence[str] | None
 ) -> str:
     items = []
-    for i, (place, (row, facts)) in enumerate(zip(worst, lines, strict=True)):
-        said = "<br>".join(f"{label}: {text}" for label, text in facts)
-        shown = thumbnail(X[place], X, f"Test picture, row {row}")
+    for i, (index, (row, facts)) in enumerate(zip(worst, lines, strict=True)):
+        description = "<br>".join(f"{label}: {text}" for label, text in facts)
+        shown = thumbnail(X[index], X, f"Test picture, row {row}")
         if maps is not None:
             shown = f'<div class="pair">{shown}{maps[i]}</div>'
-        items.append(figure(shown, f"Row {row}<br>{said}"))
+        items.append(figure(shown, f"Row {row}<br>{description}"))
     note = (
-        "Beside each picture: which pixels spoke, light ones for what was predicted and against the truth"
-        " (where the prediction is right: against the next class), dark ones the other way. Integrated"
-        " gradients."
+        "The map beside each picture shows which pixels moved the prediction: light pixels towards the"
+        " predicted class and away from the true one (where the prediction is correct: away from the second"
+        " most probable class), dark pixels the other way. Integrated gradients."
     )
     gallery = bullets(items, "gallery pairs" if maps is not None else "gallery")
     return gallery + paragraph(note if maps is not None else "", "note")

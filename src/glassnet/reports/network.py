@@ -1,4 +1,4 @@
-"""The network in a report: its diagram, its layers, and what keeps it from learning."""
+"""Show the network in a report, and what keeps it from learning."""
 
 from __future__ import annotations
 
@@ -12,29 +12,25 @@ from glassnet.models.model import Model
 from glassnet.reports.facts import ReportContent
 from glassnet.reports.mistakes import figure
 
-MOST_NEURONS = 8
+MAX_NEURONS = 8
 
 
-def diagnosis(source: ReportContent) -> str:
+def diagnosis_section(content: ReportContent) -> str:
     """Return what keeps the network from learning, why, and which parameter to change."""
-    found = source.facts.diagnosis
-    if found is None:
+    diagnosis = content.facts.diagnosis
+    if diagnosis is None:
         return ""
-    about = escape(found.about, 300)
-    if found.healthy:
-        return paragraph(
-            f"Nothing was found that keeps the network from learning. Looked at: {about}."
-        )
-    parts = "".join(_finding(finding) for finding in found.findings)
-    return (
-        paragraph(f"{counted(len(found.findings), 'finding')} in {about}, the gravest first.")
-        + parts
-    )
+    about = escape(diagnosis.about, 300)
+    if diagnosis.healthy:
+        return paragraph(f"Nothing keeps the network from learning. Checked: {about}.")
+    count = counted(len(diagnosis.findings), "finding")
+    findings = "".join(_finding(finding) for finding in diagnosis.findings)
+    return paragraph(f"{count} in {about}, the most serious first.") + findings
 
 
 def _finding(finding: Finding) -> str:
-    told = (("Where", finding.where), ("Seen", finding.seen), ("Why", finding.why))
-    lines = "".join(f"<dt>{label}</dt><dd>{escape(text, 1000)}</dd>" for label, text in told)
+    parts = (("Where", finding.where), ("Seen", finding.seen), ("Why", finding.why))
+    lines = "".join(f"<dt>{label}</dt><dd>{escape(text, 1000)}</dd>" for label, text in parts)
     kind = escape(finding.kind[:1].upper() + finding.kind[1:])
     return (
         f'<article class="finding {finding.severity}"><h3>{kind} <small>({finding.severity})</small></h3>\n'
@@ -42,9 +38,9 @@ def _finding(finding: Finding) -> str:
     )
 
 
-def network(source: ReportContent) -> str:
-    """Return the network as a diagram and as a table of layers, and what was trained on what."""
-    model, history = source.model, source.history
+def network_section(content: ReportContent) -> str:
+    """Return the network as a diagram and a table of layers, and how it was trained."""
+    model, history = content.model, content.history
     head, *lines, total = model.network.summary(model.in_shape).split("\n")
     starts = [head.index(column) for column in head.split()]
     ends = [*starts[1:], None]
@@ -53,42 +49,42 @@ def network(source: ReportContent) -> str:
     caption = f"Layers from input (shape {shape}) to output: {escape(total)}"
     facts = [["Loss", escape(model.loss)], ["Numbers", escape(model.dtype)]]
     if model.members > 1:
-        facts.append(["Networks", f"{model.members} of these layers each, whose mean predicts"])
+        facts.append(["Networks", f"{model.members} with these layers; their mean predicts"])
     if "learning_rate" in history and history.n_epochs:
         rates = [number(float(rate)) for rate in history["learning_rate"][[0, -1]]]
         facts.append(["Learning rate", f"{rates[0]} in the first epoch, {rates[1]} in the last"])
     heads = ["Layer", "Name", "Output", "Parameters"]
-    listed = table(caption, heads, rows) + table("Training", ["What", "Value"], facts)
+    listed = table(caption, heads, rows) + table("Training", ["Setting", "Value"], facts)
     return _drawn(model) + listed
 
 
 def _drawn(model: Model) -> str:
-    """Return the diagram of neurons and weights; nothing where it would not show the network."""
-    said: list[str] = []
+    """Return the diagram of neurons and weights; "" if this network cannot be drawn so."""
+    titles: list[str] = []
 
     def draw(ax: object) -> None:
-        drawn = diagram(model, ax=ax, inputs=_inputs(model), most=MOST_NEURONS)
-        said.append(" ".join(drawn.get_title().split()))
-        drawn.set_title("")  # it stands in the caption, where it wraps
+        drawn = diagram(model, ax=ax, inputs=_inputs(model), most=MAX_NEURONS)
+        titles.append(" ".join(drawn.get_title().split()))
+        drawn.set_title("")  # shown in the caption, where long lines wrap
         drawn.set_title("", loc="left")
 
     try:
         size = (1.2 + 1.3 * (len(columns(model)) + 1), 4.0)
-        what = "Diagram of the network: neurons in layers, a line for each weight."
-        drawing = charts.svg("network-diagram", what, draw, size, formulas=True)
+        title = "Diagram of the network: neurons in layers, and a line for each weight."
+        drawing = charts.svg("network-diagram", title, draw, size, formulas=True)
     except ConfigurationError:
         return ""
     one = f"One of {model.members} networks. " if model.members > 1 else ""
     caption = (
-        f"{one}{said[0]}. A line is a weight, the wider the larger, solid above 0 and dashed below; of"
-        f" layers of more than {MOST_NEURONS} neurons the first and the last are shown."
+        f"{one}{titles[0]}. Each line is a weight: wide if it is large, solid if positive, dashed if"
+        f" negative. Layers of more than {MAX_NEURONS} neurons show the first and the last."
     )
     box = f'<div class="scroll diagram" tabindex="0" role="group" aria-label="Diagram">{drawing}</div>'
     return figure(box, escape(caption, 600))
 
 
 def _inputs(model: Model) -> list[str] | None:
-    """Return the names of what the first neurons take, where that is the encoded columns themselves."""
+    """Return the names of the first layer's inputs, if they are the encoded columns."""
     encoder = model.encoder
     first = columns(opened(model))[0].W.shape[1]  # of one member: (units, inputs)
     if encoder is None or len(encoder.feature_names) != first:

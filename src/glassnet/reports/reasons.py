@@ -1,6 +1,6 @@
-"""Reasons: what the network relies on, and what spoke for its mistakes, as parts of a report.
+"""Show what the network relies on, and what moved its worst predictions.
 
-All of it is computed on the test rows, on few enough of them that a report takes seconds.
+All is computed on test rows, on few enough of them that a report takes seconds.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ from glassnet.models.model import Model
 from glassnet.reports.facts import ReportContent
 from glassnet.reports.mistakes import figure
 
-FEWEST_ROWS = 10
-MOST_ROWS = 1000
-MOST_COLUMNS = 1000
-WORK = 4e10  # multiplications for the importance of columns: one to three seconds on two cores
-SHOWN = 20
-MOVERS = 3
-MAPPED = 200
-MOST_CLASSES = 12
+MIN_ROWS = 10
+MAX_ROWS = 1000
+MAX_COLUMNS = 1000
+MAX_WORK = 4e10  # multiplications for the importance of columns: one to three seconds on two cores
+SHOWN_COLUMNS = 20
+SHOWN_MOVERS = 3
+MAPPED_PICTURES = 200
+MAX_CLASSES = 12
 
 
-def relied_on(source: ReportContent) -> str:
-    """Return how much each column matters, or for pictures which pixels, and each class's typical one."""
-    evaluation = source.evaluation
-    if evaluation.X is None or len(evaluation.y_true) < FEWEST_ROWS:
+def reliance_section(content: ReportContent) -> str:
+    """Return the importance of columns; for pictures, of pixels, and a typical picture of each class."""
+    evaluation = content.evaluation
+    if evaluation.X is None or len(evaluation.y_true) < MIN_ROWS:
         return ""
-    if len(source.model.in_shape) > 1:
-        return _pixels(source) + _prototypes(source)
-    return _importance(source)
+    if len(content.model.in_shape) > 1:
+        return _pixels(content) + _prototypes(content)
+    return _importance(content)
 
 
-# ------------------------------------------------------------------------------------- of columns
+# ---------------------------------------------------------------------------------------- columns
 
 
-def _importance(source: ReportContent) -> str:
-    model, evaluation = source.model, source.evaluation
+def _importance(content: ReportContent) -> str:
+    model, evaluation = content.model, content.evaluation
     columns = _width(evaluation)
-    if columns > MOST_COLUMNS:
+    if columns > MAX_COLUMNS:
         return paragraph(
-            f"Shuffling each of {counted(columns, 'column')} would take long, and a report should not:"
-            " <code>glassnet explain MODEL DATA</code> does it."
+            f"A report does not shuffle each of {counted(columns, 'column')}, which takes long. To do so:"
+            " <code>glassnet explain MODEL DATA</code>."
         )
     repeats = 5 if columns <= 100 else 2
     parameters = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(model.params))
-    rows = int(np.clip(WORK / (parameters * columns * repeats), 100, MOST_ROWS))
+    rows = int(np.clip(MAX_WORK / (parameters * columns * repeats), 100, MAX_ROWS))
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # of scores that are not defined, which are left out
-            found = permutation_importance(
+            warnings.simplefilter("ignore")  # undefined scores, which are left out
+            importance = permutation_importance(
                 model, evaluation.X, evaluation.y_true, repeats=repeats, max_rows=rows
             )
-    except (ConfigurationError, DataError):  # it uses no column
+    except (ConfigurationError, DataError):  # the model uses no column
         return ""
-    return _ranked(found) if np.isfinite(found.falls).all() else ""
+    return _ranked(importance) if np.isfinite(importance.falls).all() else ""
 
 
 def _width(evaluation: Evaluation) -> int:
@@ -74,136 +74,139 @@ def _width(evaluation: Evaluation) -> int:
     return len(as_table(X).names) if is_table(X) else int(np.shape(X)[1])
 
 
-def _ranked(found: Importance) -> str:
-    order = np.argsort(-found.mean, kind="stable")
-    most = max(float(found.mean.max()), 1e-12)
+def _ranked(importance: Importance) -> str:
+    order = np.argsort(-importance.mean, kind="stable")
+    largest = max(float(importance.mean.max()), 1e-12)
     rows: list[list[str | Cell]] = []
-    for j in order[:SHOWN]:
-        mean, deviation = float(found.mean[j]), float(found.deviation[j])
-        share = f"{min(max(mean / most, 0.0), 1.0) * 100:.1f}%"
+    for j in order[:SHOWN_COLUMNS]:
+        mean, deviation = float(importance.mean[j]), float(importance.deviation[j])
+        share = f"{min(max(mean / largest, 0.0), 1.0) * 100:.1f}%"
         shown = Cell(f'<div class="bar"><i style="width:{share}"></i></div>', ' class="bars"')
-        rows.append([name(found.columns[j]), f"{number(mean)} ± {deviation:.2g}", shown])
+        rows.append([name(importance.columns[j]), f"{number(mean)} ± {deviation:.2g}", shown])
     left = len(order) - len(rows)
-    noise = int((found.mean <= 2 * found.deviation).sum())
-    said = (
-        f"By how much {found.scoring} ({number(found.score)} on {counted(found.rows, 'test row')}) falls"
-        " where the values of one column are shuffled among the rows, so that it tells nothing."
+    noise = int((importance.mean <= 2 * importance.deviation).sum())
+    measured = f"{importance.scoring} ({number(importance.score)} on {counted(importance.rows, 'test row')})"
+    text = (
+        f"How much {measured} drops when the values of one column are shuffled among the rows, so that the"
+        " column says nothing about its row."
     )
     note = (
-        "Columns that tell the same stand in for each other: little falls for each of them alone."
+        "Columns with the same information stand in for each other: shuffling one of them alone costs"
+        " little."
     )
     if noise:
-        note += f" The fall of {counted(noise, 'column')} is within two deviations of nothing."
+        note += f" The drop of {counted(noise, 'column')} is within two standard deviations of 0."
     if left:
-        note += f" {counted(left, 'column')} of less importance not shown."
-    head = ["Column", "Fall", "Beside the largest"]
-    repeats = counted(found.falls.shape[1], "shuffle")
-    caption = f"Importance of columns, the largest first: mean ± deviation of {repeats}"
-    return paragraph(said) + table(caption, head, rows, numeric=(1,), kind="barred", note=note)
+        note += f" {counted(left, 'less important column')} not shown."
+    head = ["Column", "Drop", "Relative to the largest"]
+    repeats = counted(importance.falls.shape[1], "shuffle")
+    caption = f"Importance of columns, largest first: mean ± standard deviation over {repeats}"
+    return paragraph(text) + table(caption, head, rows, numeric=(1,), kind="barred", note=note)
 
 
-# ------------------------------------------------------------------------------------- of pictures
+# --------------------------------------------------------------------------------------- pictures
 
 
-def _pixels(source: ReportContent) -> str:
-    X = np.asarray(source.evaluation.X)
-    rows = X[np.unique(np.linspace(0, len(X) - 1, MAPPED).astype(int))]
-    found = _attributed(source.model, rows)
-    if found is None:
+def _pixels(content: ReportContent) -> str:
+    X = np.asarray(content.evaluation.X)
+    rows = X[np.unique(np.linspace(0, len(X) - 1, MAPPED_PICTURES).astype(int))]
+    attribution = _attributed(content.model, rows)
+    if attribution is None:
         return ""
-    said = (
-        f"Over {counted(len(rows), 'test picture')}: how far each pixel moves the answer, up or down, away"
-        f" from a black picture's (integrated gradients, mean size; unit: {escape(found.unit)})."
+    text = (
+        f"How far each pixel moves the prediction up or down, relative to a black picture: the mean size of"
+        f" the integrated gradients over {counted(len(rows), 'test picture')} (unit:"
+        f" {escape(attribution.unit)})."
     )
     pictures = [
-        figure(thumbnail(rows.mean(axis=0), X, "The mean picture"), "The mean of these pictures"),
+        figure(thumbnail(rows.mean(axis=0), X, "Mean picture"), "The mean of these pictures"),
         figure(
-            pixel_map(found.overall(), "Map: how far each pixel moves the answer"),
-            "What moves the answers: the lighter the more",
+            pixel_map(attribution.overall(), "Map of how far each pixel moves the prediction"),
+            "Lighter pixels move the prediction more",
         ),
     ]
-    return paragraph(said) + bullets(pictures, "gallery")
+    return paragraph(text) + bullets(pictures, "gallery")
 
 
-def _prototypes(source: ReportContent) -> str:
-    """Return the most typical picture of each class, and which of its pixels speak for the class."""
-    evaluation = source.evaluation
+def _prototypes(content: ReportContent) -> str:
+    """Return the most typical picture of each class, and which of its pixels support the class."""
+    evaluation = content.evaluation
     classes = evaluation.classes
     if evaluation.task != "classification" or classes is None:
         return ""
-    found = prototypes(source.model, evaluation.X, evaluation.y_true, count=1)
-    chosen = found.rows[:MOST_CLASSES]
+    typical = prototypes(content.model, evaluation.X, evaluation.y_true, count=1)
+    chosen = typical.rows[:MAX_CLASSES]
     X = np.asarray(evaluation.X)
     labels = evaluation.y_true[chosen]
-    reasons = _attributed(source.model, X[chosen], labels)
+    reasons = _attributed(content.model, X[chosen], labels)
     items = []
-    for i, (place, label) in enumerate(zip(chosen, labels, strict=True)):
-        pair = thumbnail(X[place], X, f"Test picture {place} of class {label}")
+    for i, (row, label) in enumerate(zip(chosen, labels, strict=True)):
+        pair = thumbnail(X[row], X, f"Test picture {row} of class {label}")
         if reasons is not None:
-            pair += pixel_map(reasons.values[i], f"Map: which pixels speak for class {label}")
+            pair += pixel_map(reasons.values[i], f"Map of the pixels that support class {label}")
         items.append(figure(f'<div class="pair">{pair}</div>', name(label)))
-    left = len(found.rows) - len(chosen)
+    left = len(typical.rows) - len(chosen)
     more = f" {counted(left, 'further class')} not shown." if left else ""
-    said = (
-        "Of each class the test picture that lies nearest to the middle of its class in the last hidden"
-        f" layer, beside it what speaks for the class: light pixels for it, dark pixels against it.{more}"
+    text = (
+        "For each class, the test picture nearest to the mean of its class in the last hidden layer. The map"
+        f" beside it shows which pixels support the class: light pixels do, dark pixels oppose it.{more}"
     )
     heading = "<h3>Typical pictures</h3>\n"
-    return heading + paragraph(said) + bullets(items, "gallery pairs")
+    return heading + paragraph(text) + bullets(items, "gallery pairs")
 
 
-# -------------------------------------------------------------------------------------- of mistakes
+# -------------------------------------------------------------------------------- worst predictions
 
 
-def spoke_for(source: ReportContent, places: NDArray[np.intp]) -> list[str] | None:
-    """Return for some test rows, as HTML each, what spoke for the prediction against the truth.
+def movers_of(content: ReportContent, chosen: NDArray[np.intp]) -> list[str] | None:
+    """Return for each chosen test row, as HTML, what moved the prediction away from the truth.
 
-    Where the prediction is right: against the class next to it. None: that cannot be explained.
+    Where the prediction is right: away from the second most probable class. None: it cannot be explained.
     """
-    model, evaluation = source.model, source.evaluation
+    model, evaluation = content.model, content.evaluation
     if evaluation.X is None:
         return None
     X = evaluation.X
-    rows = as_table(X).rows(places) if is_table(X) else np.asarray(_dense(X)[places])
+    rows = as_table(X).rows(chosen) if is_table(X) else np.asarray(_dense(X)[chosen])
     target = against = None
     if evaluation.task == "classification":
-        target, against = evaluation.y_pred[places], _others(evaluation, places)
+        target, against = evaluation.y_pred[chosen], _rivals(evaluation, chosen)
         if against is None:
             return None
-    elif evaluation.task == "labels" or len(source.targets) > 1:
+    elif evaluation.task == "labels" or len(content.targets) > 1:
         return None
-    found = _attributed(model, rows, target, against)
-    if found is None:
+    attribution = _attributed(model, rows, target, against)
+    if attribution is None:
         return None
-    if not found.columns:
-        alt = "Map: pixels that spoke for the prediction"
-        return [pixel_map(values, f"{alt}, row {i}") for i, values in enumerate(found.values)]
-    return [_movers(found, i) for i in range(len(found))]
+    if not attribution.columns:
+        alt = "Map of the pixels that support the prediction"
+        return [pixel_map(values, f"{alt}, row {i}") for i, values in enumerate(attribution.values)]
+    return [_movers(attribution, i) for i in range(len(attribution))]
 
 
 def _dense(X: object) -> NDArray[np.generic]:
     return np.asarray(dense(X))
 
 
-def _others(evaluation: Evaluation, places: NDArray[np.intp]) -> NDArray[np.generic] | None:
-    """Return for each row the true class, or the second most probable one where the truth is predicted."""
+def _rivals(evaluation: Evaluation, chosen: NDArray[np.intp]) -> NDArray[np.generic] | None:
+    """Return for each row the true class; where it was predicted, the second most probable class."""
     classes, proba = evaluation.classes, evaluation.proba
     if classes is None or proba is None or len(classes) < 2:
         return None
-    second = classes[np.argsort(-proba[places], axis=1, kind="stable")[:, 1]]
-    true, predicted = evaluation.y_true[places], evaluation.y_pred[places]
+    second = classes[np.argsort(-proba[chosen], axis=1, kind="stable")[:, 1]]
+    true, predicted = evaluation.y_true[chosen], evaluation.y_pred[chosen]
     return np.where(true == predicted, second, true)
 
 
-def _movers(found: Attribution, i: int) -> str:
-    """Return the columns that moved one row's answer most: "age 31 (+1.2)"."""
-    order = np.argsort(-np.abs(found.values[i]), kind="stable")[:MOVERS]
-    told = []
+def _movers(attribution: Attribution, i: int) -> str:
+    """Return the columns that moved the prediction of a row most, such as "age 31 (+1.2)"."""
+    order = np.argsort(-np.abs(attribution.values[i]), kind="stable")[:SHOWN_MOVERS]
+    lines = []
     for j in order:
-        value, sign = float(found.values[i, j]), "+" if found.values[i, j] > 0 else ""
-        cell = escape(as_text(found.cells[i][found.columns[j]]), 30)
-        told.append(f"{name(found.columns[j])} {cell} ({sign}{number(value)})")
-    return "<br>".join(told)
+        column, value = attribution.columns[j], float(attribution.values[i, j])
+        cell, sign = escape(as_text(attribution.cells[i][column]), 30), "+" if value > 0 else ""
+        lines.append(f"{name(column)} {cell} ({sign}{number(value)})")
+    return "<br>".join(lines)
 
 
 def _attributed(
@@ -212,7 +215,7 @@ def _attributed(
     target: NDArray[np.generic] | None = None,
     against: NDArray[np.generic] | None = None,
 ) -> Attribution | None:
-    """Return what moved the answers; None where the network has no gradient down to its inputs."""
+    """Return what moved the predictions; None if the network has no gradient with respect to its inputs."""
     try:
         with np.errstate(all="ignore"):
             return attribute(model, rows, target, against=against)

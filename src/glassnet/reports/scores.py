@@ -1,4 +1,4 @@
-"""The result: a report's verdict, and the scores of the model beside those of the baselines."""
+"""Show the verdict of a report, and the scores of the network and the baselines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from glassnet.reports.facts import ReportContent
 
 
 class Score(NamedTuple):
-    """How a score is called, written and explained."""
+    """How to name, write and explain a score."""
 
     title: str
     write: Callable[[float], str]
@@ -31,14 +31,16 @@ class Score(NamedTuple):
 
 
 SCORES = {
-    "accuracy": Score("Accuracy", percent, "share of the rows predicted right"),
+    "accuracy": Score("Accuracy", percent, "share of rows predicted correctly"),
     "balanced_accuracy": Score("Balanced accuracy", percent, "mean of the classes' recalls"),
-    "subset_accuracy": Score("Subset accuracy", percent, "share of the rows with all labels right"),
+    "subset_accuracy": Score("Subset accuracy", percent, "share of rows with all labels correct"),
     "macro_f1": Score("Macro F1", number, "mean over classes of the F1 of precision and recall"),
     "log_loss": Score(
-        "Log-loss", number, "mean of −ln of the truth's probability; lower is better, 0 is best"
+        "Log-loss", number, "mean of −ln(probability of the true class); lower is better, 0 is best"
     ),
-    "r2": Score("R²", number, "share of the variance explained; 0 is the mean's, 1 is best"),
+    "r2": Score(
+        "R²", number, "share of the variance explained; 0 is as good as the mean, 1 is best"
+    ),
     "rmse": Score("RMSE", number, "root of the mean squared error; lower is better"),
     "mae": Score("MAE", number, "mean absolute error; lower is better"),
 }
@@ -52,9 +54,9 @@ MODELS = {
 SHARES = ("accuracy", "subset_accuracy")
 
 
-def result(source: ReportContent) -> str:
-    """Return the verdict, the headline score of each model as a card, and all scores."""
-    evaluation = source.evaluation
+def result_section(content: ReportContent) -> str:
+    """Return the verdict, a card with the main score of each model, and a table of all scores."""
+    evaluation = content.evaluation
     if not evaluation.scores:
         return ""
     models = {"network": evaluation.scores, **evaluation.baselines}
@@ -66,38 +68,40 @@ def result(source: ReportContent) -> str:
         paragraph(escape(verdict_of(evaluation), 1000), "verdict")
         + f'<dl class="cards">{cards}</dl>\n'
         + _score_table(
-            _caption(source), {key: models[key] for key in order}, list(evaluation.scores)
+            _caption(content), {key: models[key] for key in order}, list(evaluation.scores)
         )
-        + ("" if source.trained else _at_training(source))
-        + _doubts(source.facts.suspicions)
+        + ("" if content.trained else _at_training(content))
+        + _doubts(content.facts.suspicions)
     )
 
 
-def _caption(source: ReportContent) -> str:
-    if source.trained:
+def _caption(content: ReportContent) -> str:
+    if content.trained:
         return "Scores on the test rows, which no model has seen"
-    rows = counted(len(source.evaluation.y_true), "row")
-    return f"Scores on {rows} of {name(source.facts.title)}"
+    rows = counted(len(content.evaluation.y_true), "row")
+    return f"Scores on {rows} of {name(content.facts.title)}"
 
 
-def _at_training(source: ReportContent) -> str:
-    """Return the scores that the model's file tells of its test after training, if it does."""
-    info, names = source.model.info, list(source.evaluation.scores)
+def _at_training(content: ReportContent) -> str:
+    """Return the test scores after training that the model file holds, if any."""
+    info, names = content.model.info, list(content.evaluation.scores)
     stored = info.get("baselines")
-    told = {"network": info.get("scores"), **(stored if isinstance(stored, dict) else {})}
-    models = {str(key): _finite(scores) for key, scores in told.items()}  # a file may say anything
+    stored = {"network": info.get("scores"), **(stored if isinstance(stored, dict) else {})}
+    models = {
+        str(key): _finite(scores) for key, scores in stored.items()
+    }  # a file may hold anything
     models = {key: scores for key, scores in models.items() if scores.keys() & set(names)}
-    said = (
-        "This is worth something only if the model was not trained on these rows: on its own rows a network"
-        " scores better than on new ones."
+    warning = (
+        "These scores mean something only if the model was not trained on these rows: a network scores"
+        " better on rows that it was trained on than on new ones."
     )
-    if info.get("data") == source.facts.title:
-        said = (
-            f"The model was trained on data of the same name, {name(source.facts.title)}: if these are the"
-            " same rows, the scores say little about new ones."
+    if info.get("data") == content.facts.title:
+        warning = (
+            f"The model was trained on data of the same name, {name(content.facts.title)}. If these are the"
+            " same rows, the scores say little about new rows."
         )
-    caption = "Scores on its own test rows when the model was trained, as its file tells"
-    return paragraph(said, "note") + (_score_table(caption, models, names) if models else "")
+    caption = "Scores on the test rows when the model was trained, from the model file"
+    return paragraph(warning, "note") + (_score_table(caption, models, names) if models else "")
 
 
 def _finite(scores: object) -> dict[str, float]:
@@ -111,7 +115,7 @@ def _finite(scores: object) -> dict[str, float]:
 
 
 def _doubts(suspicions: tuple[Suspicion, ...]) -> str:
-    """Return a pointer to what may make the score mean little."""
+    """Return a warning about what may make the score meaningless."""
     if not suspicions:
         return ""
     kinds = ", ".join(dict.fromkeys(escape(s.kind) for s in suspicions))
@@ -141,15 +145,17 @@ def _card(key: str, scores: dict[str, float], headline: str, rows: int) -> str:
 
 
 def interval(share: float, rows: int) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a share of so many rows (Wilson, 1927).
+    """Return the 95 % confidence interval of a share of rows (Wilson, 1927).
 
     >>> [round(end, 3) for end in interval(0.8, 100)]
     [0.711, 0.867]
     """
     z = 1.96
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * (share * (1 - share) / rows + z * z / (4 * rows * rows)) ** 0.5
-    return max(0.0, middle - half), min(1.0, middle + half)
+    center = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half_width = (
+        z / (1 + z * z / rows) * (share * (1 - share) / rows + z * z / (4 * rows * rows)) ** 0.5
+    )
+    return max(0.0, center - half_width), min(1.0, center + half_width)
 
 
 def _score_table(caption: str, models: dict[str, dict[str, float]], names: list[str]) -> str:
