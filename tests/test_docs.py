@@ -117,6 +117,24 @@ def test_every_decision_stands_in_the_index_with_its_title():
         assert page.name == "index.md" or f"- [{title}]({page.name})" in index
 
 
+def test_every_test_that_trust_names_exists():
+    text = (ROOT / "docs" / "trust.md").read_text("utf-8")
+    sources = {path: path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py")}
+    defined = set(re.findall(r"^ *def (test_\w+)", "\n".join(sources.values()), re.M))
+    named = set(re.findall(r"`(test_\w+)`", text))
+    assert len(named) > 100
+    assert not named - defined
+    for path in re.findall(r"(?:tests/)?[\w/]*test_\w+\.py", text):
+        assert ROOT / path in sources, path
+
+
+def test_the_cells_of_trust_are_short():
+    text = (ROOT / "docs" / "trust.md").read_text("utf-8")
+    for row in re.findall(r"^\|(.*)\|$", text, re.M):
+        for cell in row.split("|"):
+            assert len(cell.split()) <= 40, cell
+
+
 def broken_links(site):
     """Return each link of a built site that leads to no page, or to no place on its page."""
     texts = {page: page.read_text("utf-8") for page in site.rglob("*.html")}
