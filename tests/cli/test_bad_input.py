@@ -28,7 +28,7 @@ from typer.testing import CliRunner, Result
 
 import glassnet as gn
 from glassnet import cli
-from glassnet.data.dialects import MOST_COLUMNS
+from glassnet.data.dialects import MAX_COLUMNS
 from glassnet.data.read import read
 from glassnet.errors import DataError, GlassnetError, GlassnetWarning
 from helpers import blobs
@@ -338,7 +338,7 @@ TEXTS: dict[str, tuple[bytes, str]] = {  # the file, and what is said; "" where 
     "a first line of 10 MB": (b"a" * 10**7 + b",b\n1,2\n", "never closed"),
     "10 MB in one line": (b"1," * 5_000_000, "columns"),
     "one cell of 10 MB": (b"x" * 10**7, "never closed"),
-    "100 000 columns": (WIDE.encode(), f"100000 columns, and text is read up to {MOST_COLUMNS}"),
+    "100 000 columns": (WIDE.encode(), f"100000 columns, but text may have at most {MAX_COLUMNS}"),
     "encodings mixed": (table().encode() + "1,2,nö\n".encode("latin-1") + "1,2,nö\n".encode(), ""),
     "UTF-8 and UTF-16 mixed": (table().encode() + table().encode("utf-16"), "neither text"),
     "line ends mixed": ((table() + "1,2,yes\r\n1,2,no\r").encode(), ""),

@@ -1,4 +1,4 @@
-"""Columns: one-dimensional values of any origin in one of the three normal forms of `tables`."""
+"""Bring one-dimensional values of any origin into one of the three normal forms of `tables`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _NESTED: frozenset[type] = frozenset({list, tuple, dict, set, frozenset, np.ndar
 def column_of(values: Any, *, name: str | None = None) -> Column:
     """Return one-dimensional values (list, array, Series) as a column in its normal form.
 
-    Numbers become float64, dates datetime64[us], everything else text; a mixture of kinds becomes
-    text. `name` is used in messages only. Raises `DataError` if the values are not
+    Numbers become float64, dates become datetime64[us], and everything else, also a mixture of kinds,
+    becomes text. `name` is used in messages only. Raises `DataError` if the values are not
     one-dimensional, or are lists, records, raw bytes or complex numbers.
 
     >>> column_of([1, None, 2.5])
@@ -54,13 +54,13 @@ def column_of(values: Any, *, name: str | None = None) -> Column:
 
 
 def missing_in(column: Column) -> NDArray[np.bool_]:
-    """Return for each value of a column in normal form whether it is missing.
+    """Return whether each value of a column in normal form is missing.
 
     >>> missing_in(column_of([1, None]))
     array([False,  True])
     """
     if column.dtype.kind == "O":
-        return np.asarray(column == None, dtype=bool)  # noqa: E711 - value by value
+        return np.asarray(column == None, dtype=bool)  # noqa: E711 - compares value by value
     return np.isnat(column) if column.dtype.kind == "M" else np.isnan(column)
 
 
@@ -70,13 +70,13 @@ def missing_in(column: Column) -> NDArray[np.bool_]:
 def _is_series(values: object) -> bool:
     if isinstance(values, np.ndarray | list | tuple):
         return False
-    import narwhals as nw  # lazily: it is needed for data frames only
+    import narwhals as nw  # lazily: only data frames need it
 
     return isinstance(values, nw.Series) or bool(nw.dependencies.is_into_series(values))
 
 
 def _from_series(values: Any, name: str | None) -> Column:
-    import narwhals as nw  # lazily: it is needed for data frames only
+    import narwhals as nw  # lazily: only data frames need it
 
     series = nw.from_native(values, series_only=True)
     dtype = series.dtype
@@ -91,7 +91,9 @@ def _from_series(values: Any, name: str | None) -> Column:
     if dtype == nw.Date:
         return np.array(series.cast(nw.Datetime("us")).to_numpy(), dtype="datetime64[us]")
     items = series.to_list()
-    untyped = str(getattr(series.to_native(), "dtype", "")) == "object"  # pandas: anything at all
+    untyped = (
+        str(getattr(series.to_native(), "dtype", "")) == "object"
+    )  # pandas: values of any type
     if dtype in (nw.Categorical, nw.Enum, nw.String, nw.Boolean) and not untyped:
         return _text(items, [_is_missing(item) for item in items])
     return _from_objects(_array_of(items, name), name)
@@ -101,7 +103,7 @@ def _from_series(values: Any, name: str | None) -> Column:
 
 
 def _array_of(values: Any, name: str | None) -> Column:
-    """Return values as an array: by its own dtype if it has one, of objects if not."""
+    """Return values as an array with their own dtype, or of objects if they have none."""
     if hasattr(values, "__array__"):
         return np.asarray(values)
     try:
@@ -113,12 +115,12 @@ def _array_of(values: Any, name: str | None) -> Column:
 def _from_durations(values: Column, name: str | None) -> Column:
     try:
         return np.asarray(values / np.timedelta64(1, "s"), dtype=np.float64)
-    except TypeError:  # a unit of months or years, or none, has no length in seconds
+    except TypeError:  # months, years and no unit have no fixed length in seconds
         raise _unsupported(f"of type {values.dtype}", name) from None
 
 
 def _from_objects(values: Column, name: str | None) -> Column:
-    """Return an array of objects in the one kind that all its values have, else as text."""
+    """Return an array of objects in the kind that all its values share, or else as text."""
     types = set(map(type, values))
     if types & _NESTED:
         nested = min(kind.__name__ for kind in types & _NESTED)
@@ -172,14 +174,14 @@ def _is_missing(value: object) -> bool:
         return True
     if isinstance(value, str):
         return False
-    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own, without importing pandas
+    if type(value).__name__ in ("NAType", "NaTType"):  # those of pandas, without importing it
         return True
     if isinstance(value, float | np.floating | np.datetime64 | np.timedelta64):
         return bool(value != value)
     return isinstance(value, decimal.Decimal) and value.is_nan()
 
 
-_FAMILIES: tuple[tuple[str, tuple[type, ...]], ...] = (  # the first that fits counts
+_FAMILIES: tuple[tuple[str, tuple[type, ...]], ...] = (  # the first that fits is taken
     ("boolean", (bool, np.bool_)),
     ("date", (datetime.date, np.datetime64)),
     ("number", (datetime.timedelta, datetime.time, np.timedelta64)),
@@ -218,11 +220,11 @@ def _string(value: object) -> str:
 # ------------------------------------------------------------------------------------- messages
 
 
-def _unsupported(what: str, name: str | None) -> DataError:
-    who = "The values are" if name is None else f"Column '{name}' is"
+def _unsupported(description: str, name: str | None) -> DataError:
+    subject = "The values are" if name is None else f"Column '{name}' is"
     return DataError(
-        f"{who} {what}, but an argument must be a date, a string or a number: leave the column out or "
-        "turn it into columns of one plain value a row."
+        f"{subject} {description}, but an argument must be a date, a string or a number: leave the "
+        "column out, or turn it into columns with one plain value per row."
     )
 
 

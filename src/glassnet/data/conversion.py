@@ -1,4 +1,4 @@
-"""Columns that come in another kind than in training, brought back to it where that is possible."""
+"""Convert a column to the kind that it had in training."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from glassnet.errors import DataError
 
 
 def converted(column: Column, wanted: Kind, name: str, levels: tuple[str, ...] = ()) -> Column:
-    """Return a column of any kind as one of the kind wanted.
+    """Return a column of any kind as a column of the wanted kind.
 
-    Text becomes a number or a date where it is written so, a number the one of the `levels` that is
-    written so; a column that is all missing stays so. Raises `DataError` naming column, row and
-    value.
+    Text is parsed as numbers or dates. A number becomes the level of `levels` that spells it, or else
+    its own text. A column whose values are all missing becomes an empty one. Raises `DataError` with
+    the column, row and value that cannot be converted.
 
     >>> converted(np.array(["3", None], object), "number", "age")
     array([ 3., nan])
@@ -29,13 +29,13 @@ def converted(column: Column, wanted: Kind, name: str, levels: tuple[str, ...] =
     if seen == wanted:
         return column
     missing = missing_in(column)
-    if missing.all():  # an empty column has no kind of its own
+    if missing.all():  # such a column has no kind
         return np.full(len(column), *_EMPTY[wanted])
     convert = _CONVERSIONS.get((seen, wanted))
     if convert is None:
         raise DataError(
             f"Column {name!r} holds {seen} values, but held {wanted} values in training: give it "
-            "in the same form."
+            "in the form that it had there."
         )
     return convert(column, missing, name, levels)
 
@@ -51,8 +51,8 @@ _BOOLEANS = {"True": 1.0, "False": 0.0}
 
 
 def _number(text: str) -> float:
-    """Return the number that a text is (True is 1, False 0); raises ValueError."""
-    if "_" in text:  # float() takes 1_000
+    """Return the number that a text spells (True is 1, False is 0); raises ValueError."""
+    if "_" in text:  # float() would accept 1_000
         raise ValueError(text)
     return float(_BOOLEANS.get(text, text))
 
@@ -82,7 +82,7 @@ def _parsed(
         except (ValueError, OverflowError):
             raise DataError(
                 f"Column {name!r} held {kind} values in training, but {column[row]!r} in row {row} "
-                f"(the first row is 0) is no {kind}. Correct it, or leave it empty for missing."
+                f"(the first row is 0) is not a {kind}. Correct it, or leave the cell empty."
             ) from None
     return out
 
@@ -90,18 +90,18 @@ def _parsed(
 def _numbers_as_texts(
     column: Column, missing: Column, name: str, levels: tuple[str, ...]
 ) -> Column:
-    """Return each number as the level that is written so: 3.0 is "3", or "3.0", or "003"."""
-    written: dict[float, str] = {}
+    """Return each number as the level that spells it: 3.0 as "3", "3.0" or "003"."""
+    spelling: dict[float, str] = {}
     for level in levels:
         try:
-            written.setdefault(_number(level), level)
+            spelling.setdefault(_number(level), level)
         except ValueError:
             continue
     out = np.full(len(column), None, object)
     for row in np.flatnonzero(~missing):
         value = float(column[row])
         text = str(int(value)) if math.isfinite(value) and value.is_integer() else repr(value)
-        out[row] = text if text in levels else written.get(value, text)
+        out[row] = text if text in levels else spelling.get(value, text)
     return out
 
 

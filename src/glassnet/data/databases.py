@@ -1,8 +1,8 @@
-"""DuckDB, SQLite, Parquet and JSON as Tables; columns keep the types that they have there.
+"""Read DuckDB, SQLite, Parquet and JSON as Tables; columns keep their types.
 
-SQL is never built from names or paths: paths are bound, columns are renamed by position to
-c0, c1, ..., and the name of a table is quoted. No extension is installed or loaded. A database is
-opened read-only, and a person's own query can reach neither files nor settings.
+SQL is never built from names or paths: paths are bound, columns are selected by position and renamed
+c0, c1, ..., and table names are quoted. No extension is installed or loaded. A database is opened
+read-only, and a query that a person gives can reach neither files nor settings.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SAFE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 _NUMBER, _TEXT, _DATE = "CAST({c} AS DOUBLE)", "CAST({c} AS VARCHAR)", "CAST({c} AS TIMESTAMP)"
-# what DuckDB calls a type, and the SQL that brings it to a normal form
+# DuckDB's name of a type, and the SQL that converts it to a normal form
 _FORMS: dict[str, str] = {
     **dict.fromkeys(
         ("tinyint", "smallint", "integer", "bigint", "hugeint", "utinyint", "usmallint", "uinteger",
@@ -41,12 +41,12 @@ _FORMS: dict[str, str] = {
     "interval": "epoch({c})",
 }  # fmt: skip
 _JSON_OPTIONS = ", sample_size=-1, maximum_object_size=1000000000, compression='uncompressed'"
-MOST_NOTES = 20  # on one kind of thing
+MAX_NOTES = 20  # of one kind
 _JSON_TEXT = "{c} ->> '$'"
 
 
 def connect(folder: Path) -> DuckDBPyConnection:
-    """Return a database in memory that installs nothing and spills to `folder`."""
+    """Return a database in memory that installs nothing and uses `folder` when memory runs short."""
     import duckdb  # lazily: it takes longer to import than the whole command line
 
     connection = duckdb.connect(config=dict(_SAFE, temp_directory=str(folder)))
@@ -55,11 +55,13 @@ def connect(folder: Path) -> DuckDBPyConnection:
 
 
 def normal_form(values: Column) -> Column:
-    """Return a column as DuckDB hands it over (doubles, text, timestamps) in its normal form."""
+    """Return a column that DuckDB returned (doubles, text, timestamps) in its normal form."""
     if values.dtype.kind != "O":
         return column_of(values)
     missing = np.ma.getmaskarray(values)
-    known: dict[Any, Any] = {}  # equal texts become one object: memory by categories, not rows
+    known: dict[
+        Any, Any
+    ] = {}  # equal texts share one object, so memory grows with categories, not rows
     column = np.empty(len(values), dtype=object)
     column[:] = [known.setdefault(value, value) for value in np.ma.getdata(values)]
     column[missing] = None
@@ -69,9 +71,9 @@ def normal_form(values: Column) -> Column:
 def read_columnar(
     paths: Sequence[Path], kind: Literal["parquet", "json"]
 ) -> tuple[Table, list[str]]:
-    """Return the table in Parquet or JSON files (united by column name) and notes.
+    """Return the table in Parquet or JSON files, united by column name, and notes.
 
-    JSON is an array of records, or one record a line. Raises `DataError` for damaged files.
+    JSON is an array of records, or one record per line. Raises `DataError` for damaged files.
     """
     import duckdb  # lazily: it takes longer to import than the whole command line
 
@@ -85,7 +87,7 @@ def read_columnar(
             if kind == "json" and relation.columns == ["json"]:
                 raise DataError(
                     f"'{paths[0]}' holds no records: give an array such as "
-                    '[{"age": 31, "city": "Ulm"}], or one such record a line.'
+                    '[{"age": 31, "city": "Ulm"}], or one such record per line.'
                 )
             return _from_relation(relation)
         except duckdb.Error as error:
@@ -109,8 +111,8 @@ def read_database(
         with unpacked_path(path) as plain:
             return reader(plain, path, table, query)
     except (duckdb.Error, sqlite3.Error, sqlite3.Warning) as error:
-        what = f"the query on '{path}'" if query is not None else f"'{path}'"
-        raise DataError(f"{what[:1].upper()}{what[1:]} failed: {first_line(str(error))}.") from None
+        attempt = f"Reading '{path}'" if query is None else f"The query on '{path}'"
+        raise DataError(f"{attempt} failed: {first_line(str(error))}.") from None
 
 
 def _read_duckdb(
@@ -129,11 +131,11 @@ def _read_duckdb(
             if relation is None:
                 raise DataError("The query must be one statement that returns rows: give a SELECT.")
             return _from_relation(relation)
-        found = connection.execute(
+        tables = connection.execute(
             "SELECT table_schema, table_name FROM information_schema.tables"
             " WHERE table_catalog = current_database() ORDER BY ALL"
         ).fetchall()
-        names = {f"{s}.{n}" if s != "main" else n: f"{_quoted(s)}.{_quoted(n)}" for s, n in found}
+        names = {f"{s}.{n}" if s != "main" else n: f"{_quoted(s)}.{_quoted(n)}" for s, n in tables}
         chosen = _choose(path, table, list(names))
         return _from_relation(connection.sql(f"SELECT * FROM {names[chosen]}"))
 
@@ -142,16 +144,16 @@ def _read_sqlite(
     plain: Path, path: Path, table: str | None, query: str | None
 ) -> tuple[Table, list[str]]:
     """Read the unpacked file `plain`; messages name `path`."""
-    # the standard library reads SQLite everywhere; DuckDB would need an extension
+    # with the standard library, because DuckDB would need an extension
     connection = sqlite3.connect(f"file:{quote(str(plain))}?mode=ro", uri=True)
     try:
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         if query is None:
-            found = connection.execute(
+            tables = connection.execute(
                 "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"
                 " AND name NOT LIKE 'sqlite_%' ORDER BY name"
             ).fetchall()
-            chosen = _choose(path, table, [name for (name,) in found])
+            chosen = _choose(path, table, [name for (name,) in tables])
             query = f"SELECT * FROM {_quoted(chosen)}"
         connection.set_authorizer(_only_read)
         cursor = connection.execute(query)
@@ -177,27 +179,29 @@ def _from_relation(relation: DuckDBPyRelation) -> tuple[Table, list[str]]:
     for j, (name, kind) in enumerate(zip(names, relation.types, strict=True)):
         form = _JSON_TEXT if str(kind) == "JSON" else _FORMS.get(kind.id)
         if form is None:
-            notes.append(f"Column '{name}' was left out: its type {kind} is not one plain value.")
+            notes.append(
+                f"Column '{name}' was left out, because its type {kind} is not a plain value."
+            )
         else:
-            forms[name] = f"{form.format(c=f'#{j + 1}')} AS c{j}"  # by place, whatever the names
+            forms[name] = f"{form.format(c=f'#{j + 1}')} AS c{j}"  # by position, whatever its name
     if not forms:
         raise DataError("No column holds numbers, text or dates: there is nothing to learn from.")
     chosen = relation.project(", ".join(forms.values()))
-    values = chosen.fetchnumpy()  # emptied below column by column, so that no copy outlives its use
+    values = chosen.fetchnumpy()  # emptied column by column below, to free memory early
     keys = list(values)
     columns = {n: normal_form(values.pop(key)) for n, key in zip(forms, keys, strict=True)}
     return Table(columns), notes
 
 
 def unique_names(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return names without spaces at the ends, none empty, none twice, and a note on changes.
+    """Return names stripped, filled in where empty, and made unique, and notes on the changes.
 
     >>> unique_names(["a", "", "a"])[0]
     ('a', 'column2', 'a_2')
     """
     taken = {name.strip() for name in names}
     unique: dict[str, None] = {}  # an ordered set
-    counts: dict[str, int] = {}  # where the search for a free number goes on
+    counts: dict[str, int] = {}  # the last number tried for each name
     notes = []
     for j, name in enumerate(names):
         text = name.strip() or f"column{j + 1}"
@@ -208,13 +212,13 @@ def unique_names(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
         if new != text:
             notes.append(f"A second column called '{text}' was renamed '{new}'.")
         unique[new] = None
-    if len(notes) > MOST_NOTES:
-        notes[MOST_NOTES:] = [f"{len(notes) - MOST_NOTES} more columns were renamed."]
+    if len(notes) > MAX_NOTES:
+        notes[MAX_NOTES:] = [f"{len(notes) - MAX_NOTES} more columns were renamed."]
     return tuple(unique), notes
 
 
 def first_line(message: str) -> str:
-    """Return the first line of an engine's message, less its class name and full stop."""
+    """Return the first line of a database's message, without its class name and full stop."""
     text = re.sub(r"^[A-Z]\w*( \w+)? Error: ", "", message.strip()).splitlines() or ["unknown"]
     return text[0].rstrip(" .!")[:300]
 

@@ -1,4 +1,4 @@
-"""The record of a data set: inputs, target and what its reader decided."""
+"""Hold the inputs and target of a data set, with notes on what its reader decided."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-r"""Delimited text (CSV, TSV, ...) as a Table: how the file is written, then what its columns are.
+r"""Read delimited text (CSV, TSV, ...) as a Table.
 
-1. The bytes become UTF-8; the delimiter and the header line are found from the first lines.
-2. DuckDB parses the file with this dialect stated, every cell as text, so that nothing is guessed
-   from a sample and a line of the wrong length is an error.
-3. A column has the first type that ALL its cells have: number, true/false, date, time; else text.
+1. The bytes become UTF-8, and the first lines show the delimiter and whether there is a header line.
+2. DuckDB parses the file in this dialect with every cell as text. Thus no type is guessed from a
+   sample, and a line of the wrong length is an error.
+3. A column gets the first type that ALL its cells have: number, true/false, time, date; else text.
 
-A comma or point is a decimal or a thousands mark by what the whole file shows: "7,1" can only be
-decimal, "1,234,567" only thousands, and what fits both follows the rest of the file.
+The whole file decides whether commas are decimal or thousands marks: "7,1" can only be decimal and
+"1,234,567" only thousands, and what could be both is read like the rest of the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from glassnet.data.databases import connect, first_line, normal_form
 from glassnet.data.dialects import (
     COMMA,
-    LONGEST_LINE,
+    MAX_LINE,
     MISSING_MARKS,
     POINT,
     SPACES,
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _CHUNK = 1 << 22
-_WIDTH = 64  # columns in one table: the time to plan a query grows with the square of its columns
+_WIDTH = 64  # columns per table: the time to plan a query grows with the square of its columns
 _DAY_FIRST = ("%d.%m.%Y", "%d/%m/%Y", "%d-%m-%Y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y")
 _CLOCKS = ("", " %H:%M", " %H:%M:%S")
 
-# one count for each way in which the cells of a column may be written
+# one count for each way of writing the cells of a column
 _COUNTS: dict[str, str] = {
     "cells": "count({c})",
     "point": f"count(*) FILTER (regexp_full_match({{c}}, '{POINT}'))",
@@ -65,10 +65,10 @@ class NotTextError(Exception):
 
 
 def read_delimited(paths: Sequence[Path], wanted: Sequence[str]) -> tuple[Table, list[str]]:
-    """Return the table in these files (united by column name) and notes on how they were read.
+    """Return the table in these files, united by column name, and notes on how they were read.
 
-    `wanted` are names that a header line would contain (the targets). Raises `DataError`, with
-    the number of the line, for text that is no table, and `NotTextError` for other bytes.
+    `wanted` are names that a header line would contain, such as the targets. Raises `DataError` with
+    the number of the line for text that is not a table, and `NotTextError` for other bytes.
     """
     notes: list[str] = []
     with TemporaryDirectory(prefix="glassnet-") as name, connect(Path(name)) as connection:
@@ -78,17 +78,19 @@ def read_delimited(paths: Sequence[Path], wanted: Sequence[str]) -> tuple[Table,
         ]
         names = list(dict.fromkeys(name for part in parts for name in part.names))
         if len({part.names for part in parts}) > 1:
-            notes.append("The files do not have the same columns; what a file lacks is missing.")
-        # it turns each list of missing marks into a join, whose planning takes longer than the work
+            notes.append(
+                "The files do not have the same columns; a column that a file lacks is missing there."
+            )
+        # this optimizer turns each list of missing marks into a join, which takes longer to plan than to run
         connection.execute("SET disabled_optimizers = 'in_clause'")
-        places = [
+        cells = [
             {name: f"b{j // _WIDTH}[{j % _WIDTH + 1}]" for j, name in enumerate(part.names)}
             for part in parts
         ]
         counts = [
             count
             for first in range(0, len(names), _WIDTH)
-            for count in _cut(connection, places, names[first : first + _WIDTH], first)
+            for count in _cut(connection, cells, names[first : first + _WIDTH], first)
         ]
         if connection.execute("SELECT count(*) FROM cells0").fetchall()[0][0] == 0:
             raise DataError(
@@ -104,8 +106,8 @@ def _cut(
     names: Sequence[str],
     first: int,
 ) -> list[dict[str, int]]:
-    """Make the table `cells<first>` of some columns of all files, and return the counts of each column."""
-    selects = (_select(part, where, names, first) for part, where in enumerate(parts))
+    """Make the table `cells<first>` of these columns of all files; return the counts of each column."""
+    selects = (_select(part, cells, names, first) for part, cells in enumerate(parts))
     connection.execute(f"CREATE TEMP TABLE cells{first} AS {' UNION ALL '.join(selects)}")
     return _count(connection, len(names), first)
 
@@ -118,12 +120,12 @@ def _load(
     wanted: Sequence[str],
     notes: list[str],
 ) -> Dialect:
-    """Parse one file into the table `part<n>` of text, whose column b0 is the list of the first cells."""
+    """Parse one file into the table `part<n>`, whose columns b0, b1, ... are lists of `_WIDTH` cells."""
     import duckdb  # lazily: it takes longer to import than the whole command line
 
     plain, encoding = _as_utf8(path, folder)
-    dialect, said = sniff(sample(plain), str(path), wanted)
-    notes += said
+    dialect, dialect_notes = sniff(sample(plain), str(path), wanted)
+    notes += dialect_notes
     if encoding != "utf-8":
         notes.append(f"'{path.name}' was read as {encoding}.")
     columns = [f"c{j}" for j in range(len(dialect.names))]
@@ -135,7 +137,7 @@ def _load(
         connection.execute(
             f"CREATE TEMP TABLE part{part} AS SELECT {', '.join(blocks)}"
             " FROM read_csv(?, auto_detect=false, delim=?, quote='\"', escape='\"', header=?, columns=?,"
-            f" strict_mode=true, nullstr='', compression='none', max_line_size={LONGEST_LINE})",
+            f" strict_mode=true, nullstr='', compression='none', max_line_size={MAX_LINE})",
             [str(plain), dialect.delimiter, dialect.header, dict.fromkeys(columns, "VARCHAR")],
         )
     except duckdb.Error as error:
@@ -143,24 +145,24 @@ def _load(
     return dialect
 
 
-def _select(part: int, where: Mapping[str, str], names: Sequence[str], first: int) -> str:
-    """Return the cells of one file in the columns of all files, trimmed, missing marks as NULL."""
+def _select(part: int, cells: Mapping[str, str], names: Sequence[str], first: int) -> str:
+    """Return the SQL for one file's cells in the columns of all files, trimmed, with NULL for missing."""
     marks = ", ".join(f"'{mark}'" for mark in MISSING_MARKS)
-    cells = (
-        f"CASE WHEN trim({where[name]}, '{SPACES}') NOT IN ({marks})"
-        f" THEN trim({where[name]}, '{SPACES}') END AS c{k}"
-        if name in where
+    columns = (
+        f"CASE WHEN trim({cells[name]}, '{SPACES}') NOT IN ({marks})"
+        f" THEN trim({cells[name]}, '{SPACES}') END AS c{k}"
+        if name in cells
         else f"NULL::VARCHAR AS c{k}"
         for k, name in enumerate(names, first)
     )
-    return f"SELECT {', '.join(cells)} FROM part{part}"
+    return f"SELECT {', '.join(columns)} FROM part{part}"
 
 
 # ------------------------------------------------------------------------------- text and dialect
 
 
 def _as_utf8(path: Path, folder: Path) -> tuple[Path, str]:
-    """Return a file that DuckDB reads as it is, a copy where need be, and the encoding found."""
+    """Return a path that DuckDB can read, if necessary of a copy in `folder`, and the encoding."""
     with open_unpacked(path) as file:
         start = file.read(4096)
     encoding = next((name for bom, name in _BOMS if start.startswith(bom)), None)
@@ -190,10 +192,10 @@ _BOMS = (
 
 
 def _newlines(path: Path, encoding: str) -> set[str] | None:
-    """Return the kinds of line end in the file, or None if it is not in this encoding."""
+    """Return the kinds of line ends in the file, or None if it is not in this encoding."""
     try:
         with open_unpacked(path) as file:
-            # newline=None translates, and remembers what it saw
+            # newline=None translates line ends and records which kinds it saw
             text = io.TextIOWrapper(file, encoding=encoding, newline=None)
             while chunk := text.read(_CHUNK):
                 if "\0" in chunk:
@@ -220,16 +222,16 @@ def _copy(path: Path, folder: Path, encoding: str) -> Path:
 
 def _count(connection: DuckDBPyConnection, width: int, first: int) -> list[dict[str, int]]:
     """Return the counts of `_COUNTS` for every column of `cells<first>`."""
-    # in one column below the other, since planning a query takes longer than its work for a column each
+    # all columns stacked into one, because planning a query with a column each takes longer than running it
     cells = ", ".join(f"c{j}" for j in range(first, first + width))
     counted = ", ".join(count.format(c="cell") for count in _COUNTS.values())
     rows = connection.execute(
-        f"SELECT place, {counted} FROM (SELECT unnest(range({width})) AS place, unnest([{cells}]) AS cell"
-        f" FROM cells{first}) GROUP BY place"
+        f"SELECT number, {counted} FROM (SELECT unnest(range({width})) AS number, unnest([{cells}]) AS cell"
+        f" FROM cells{first}) GROUP BY number"
     ).fetchall()
-    found = {place: dict(zip(_COUNTS, values, strict=True)) for place, *values in rows}
-    nothing = dict.fromkeys(_COUNTS, 0)  # without rows there is no place
-    return [found.get(place, nothing) for place in range(width)]
+    counts = {number: dict(zip(_COUNTS, values, strict=True)) for number, *values in rows}
+    zeros = dict.fromkeys(_COUNTS, 0)  # a table without rows has no groups
+    return [counts.get(number, zeros) for number in range(width)]
 
 
 def _columns(
@@ -252,14 +254,14 @@ def _columns(
             selected.append(f"{sql} AS c{j}")
         values = connection.execute(f"SELECT {', '.join(selected)} FROM cells{first}").fetchnumpy()
         columns |= {names[int(key[1:])]: normal_form(values.pop(key)) for key in list(values)}
-    notes += _said_of(names, kinds, counts)
+    notes += _notes_on(names, kinds, counts)
     return columns
 
 
-def _said_of(
+def _notes_on(
     names: Sequence[str], kinds: Sequence[str], counts: Sequence[dict[str, int]]
 ) -> list[str]:
-    """Return notes on commas in numbers, and on columns that are nearly numbers."""
+    """Return notes on commas in numbers and on columns that are almost all numbers."""
     notes = []
     marked: dict[str, list[str]] = {"decimal comma": [], "decimal point": []}
     for name, kind, count in zip(names, kinds, counts, strict=True):
@@ -271,20 +273,20 @@ def _said_of(
                 f"Column '{name}' is text, because {count['cells'] - numbers} of its "
                 f"{count['cells']} cells are not numbers."
             )
-    for mark, those in zip(("decimal", "thousands"), marked.values(), strict=True):
-        if those:
-            notes.append(f"Commas were read as {mark} marks in: {', '.join(those[:20])}.")
+    for mark, columns in zip(("decimal", "thousands"), marked.values(), strict=True):
+        if columns:
+            notes.append(f"Commas were read as {mark} marks in: {', '.join(columns[:20])}.")
     return notes
 
 
 def _decimal_comma(counts: Iterable[dict[str, int]], delimiter: str) -> bool:
-    """Return whether the comma is the file's decimal mark, by the columns that show it."""
+    """Return whether the comma is the decimal mark, judged by the columns that leave no doubt."""
     full = [count for count in counts if count["cells"]]
     only_comma = any(n["comma"] == n["cells"] > n["point"] for n in full)
     only_point = any(n["point"] == n["cells"] > n["comma"] for n in full)
     if only_comma != only_point:
         return only_comma
-    # people delimit by ";" because their commas are decimal
+    # a file is delimited by ";" when its commas are decimal
     return delimiter == ";" and not any(n["points"] for n in full if n["point"] == n["cells"])
 
 
@@ -304,7 +306,7 @@ def _type_of(count: dict[str, int], decimal_comma: bool) -> str:
     """Return the first type that all cells of a column have."""
     cells = count["cells"]
     point, comma = count["point"] == cells, count["comma"] == cells
-    number = count["codes"] == 0  # "007" is a name made of digits
+    number = count["codes"] == 0  # "007" is a code, not a number
     rules = (
         ("missing", cells == 0),
         ("decimal comma", number and comma and (decimal_comma or not point)),
@@ -326,7 +328,7 @@ def _date(
     delimiter: str,
     notes: list[str],
 ) -> str:
-    """Return the SQL for dates with the year last; day or month first by which parses all cells."""
+    """Return the SQL for dates that end with the year, in the order that parses all cells."""
     fitting = []
     for order, formats in {"day": _DAY_FIRST, "month": _MONTH_FIRST}.items():
         texts = ", ".join(f"'{day}{clock}'" for day in formats for clock in _CLOCKS)
@@ -335,11 +337,12 @@ def _date(
             fitting.append((order, parsed))
     if not fitting:
         return c
-    # a comma between cells suggests the American order, a semicolon the European one
+    # files delimited by commas are mostly American, those delimited by semicolons European
     order, parsed = fitting[-1] if delimiter == "," else fitting[0]
     if len(fitting) > 1:
         notes.append(
-            f"Column '{name}' fits two orders of dates; it was read with the {order} first."
+            f"The dates in column '{name}' may start with the day or the month; they were read with "
+            f"the {order} first."
         )
     return parsed
 
@@ -354,8 +357,9 @@ def _parse_error(path: Path, message: str) -> str:
     if line and widths:
         return (
             f"Line {line[1]} of '{path}' has {widths[2]} cells where the first line has "
-            f"{widths[1]}, so that cells cannot be told to columns: correct or delete the line."
+            f"{widths[1]}, so that it is unclear which cell belongs to which column: correct or "
+            "delete the line."
         )
     if "unterminated quote" in message:
-        return f"A quote that opens in {where} is never closed: close or delete it."
+        return f"A quote that opens in {where} is never closed: close it or delete it."
     return f"Delimited text cannot be read from {where}: {first_line(message)}."

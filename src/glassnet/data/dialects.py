@@ -1,4 +1,4 @@
-"""Dialects: how a delimited text is written (delimiter, header line), found from its first lines."""
+"""Find the dialect of delimited text, which is its delimiter and header line, from its first lines."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ MISSING_MARKS = (
     "Null", "None",
 )  # fmt: skip
 SPACES = " \t\u00a0"
-_SAMPLE = (
-    1 << 18
-)  # bytes from which delimiter and header are found, or two lines if they are longer
-LONGEST_LINE = 100_000_000  # bytes
+# bytes that show the delimiter and the header; more if two lines are longer
+_SAMPLE = 1 << 18
 _SAMPLE_ROWS = 200
-MOST_COLUMNS = 20_000  # of text: for so many it takes some ten seconds to see what each column is
-# "1,234.5" and "1.234,5"; RE2 in DuckDB and Python's re agree on these
+MAX_LINE = 100_000_000  # bytes
+MAX_COLUMNS = 20_000  # of text: finding the types of so many takes about ten seconds
+# "1,234.5" and "1.234,5"; RE2 in DuckDB and Python's re agree on these patterns
 _EXPONENT = r"([eE][+-]?\d+)?"
 POINT = rf"[+-]?((\d+|[1-9]\d?\d?(,\d\d\d)+)(\.\d*)?|\.\d+){_EXPONENT}|(?i:[+-]?inf(inity)?)"
 COMMA = rf"[+-]?((\d+|[1-9]\d?\d?(\.\d\d\d)+)(,\d*)?|,\d+){_EXPONENT}|(?i:[+-]?inf(inity)?)"
@@ -32,7 +31,7 @@ COMMA = rf"[+-]?((\d+|[1-9]\d?\d?(\.\d\d\d)+)(,\d*)?|,\d+){_EXPONENT}|(?i:[+-]?i
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a delimited file is written; a file of one column has a delimiter it does not contain."""
+    """How a delimited file is written; for a single column the delimiter is one that does not occur."""
 
     delimiter: str
     header: bool
@@ -40,43 +39,43 @@ class Dialect:
 
 
 def sample(path: Path) -> str:
-    """Return the first lines of a file in UTF-8, at least two whole ones where there are so many."""
+    """Return the first lines of a file in UTF-8, at least two complete lines if it has them."""
     data, size = b"", _SAMPLE
     with path.open("rb") as file:
         while data.count(b"\n") < 2 and (more := file.read(size)):
             data += more
-            size = min(2 * size, LONGEST_LINE)
+            size = min(2 * size, MAX_LINE)
         cut = bool(file.read(1))
     text = codecs.getincrementaldecoder("utf-8")().decode(data)
-    # the last line may be cut short, but a sample without a line end is all there is
+    # the last line may be cut short and is left out, unless it is the only one
     return text[: text.rfind("\n") + 1] or text if cut else text
 
 
 def sniff(text: str, name: str, wanted: Sequence[str] = ()) -> tuple[Dialect, list[str]]:
-    r"""Return the dialect of delimited text and notes; raises `DataError` if there are no lines.
+    r"""Return the dialect of delimited text, and notes; raises `DataError` for blank text.
 
     >>> sniff("a;b\n1,5;x\n", "x.csv")[0]
     Dialect(delimiter=';', header=True, names=('a', 'b'))
     """
-    found = {delimiter: _parse(text, delimiter) for delimiter in (",", ";", "\t", "|")}
-    fits = {delimiter: _fit(rows) for delimiter, rows in found.items()}
-    delimiter = max(fits, key=lambda d: fits[d])  # the earliest of equals
+    parsed = {delimiter: _parse(text, delimiter) for delimiter in (",", ";", "\t", "|")}
+    fits = {delimiter: _fit(rows) for delimiter, rows in parsed.items()}
+    delimiter = max(fits, key=lambda d: fits[d])  # the first of equals
     if fits[delimiter] == (0.0, 0):
-        delimiter = "\x1f"  # one column: whatever its cells contain is no delimiter
-        found[delimiter] = _parse(text, delimiter)
-    rows = found[delimiter]
+        delimiter = "\x1f"  # one column: nothing in its cells is a delimiter
+        parsed[delimiter] = _parse(text, delimiter)
+    rows = parsed[delimiter]
     if not rows and text.strip():
         raise DataError(
-            f"The first line of '{name}' holds a cell of more than {csv.field_size_limit()} characters, as a"
-            " quote that is never closed makes one: correct it."
+            f"The first line of '{name}' has a cell of more than {csv.field_size_limit()} characters."
+            " Probably a quote is never closed: close it or delete it."
         )
     if not any(cell.strip() for row in rows for cell in row):
-        raise DataError(f"'{name}' has no text but spaces: there is nothing to learn from.")
+        raise DataError(f"'{name}' holds nothing but spaces: there is nothing to learn from.")
     first = [cell.strip(SPACES) for cell in rows[0]]
-    if len(first) > MOST_COLUMNS:
+    if len(first) > MAX_COLUMNS:
         raise DataError(
-            f"'{name}' has {len(first)} columns, and text is read up to {MOST_COLUMNS}: save the numbers with"
-            " numpy.savez(file, X=X, y=y)."
+            f"'{name}' has {len(first)} columns, but text may have at most {MAX_COLUMNS}: save the numbers"
+            " with numpy.savez(file, X=X, y=y)."
         )
     if _has_header(first, rows[1:], wanted):
         names, notes = unique_names(first)
@@ -95,13 +94,13 @@ def _parse(sample: str, delimiter: str) -> list[list[str]]:
                 rows.append(row)
             if len(rows) > _SAMPLE_ROWS:
                 break
-    except csv.Error:  # a cell of more than 128 KB, as in text with a stray quote
+    except csv.Error:  # a cell of more than 128 KB, which a stray quote can make
         pass
     return rows
 
 
 def _fit(rows: list[list[str]]) -> tuple[float, int]:
-    """Return the share of rows as wide as the first, and its width; (0, 0) for one cell."""
+    """Return the share of rows as wide as the first, and its width; (0, 0) for a single cell."""
     if not rows or len(rows[0]) < 2:
         return 0.0, 0
     width = len(rows[0])
@@ -110,7 +109,7 @@ def _fit(rows: list[list[str]]) -> tuple[float, int]:
 
 
 def _has_header(first: Sequence[str], body: Sequence[Sequence[str]], wanted: Sequence[str]) -> bool:
-    """Return whether the first line names columns: text above numbers, or the reverse, says so."""
+    """Return whether the first line is a header: it has text above numbers, or numbers above text."""
     if set(wanted) & set(first):
         return True
     above, repeated, numbers = False, False, False

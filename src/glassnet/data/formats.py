@@ -1,4 +1,4 @@
-"""The table of input formats: how each is recognised, and which function reads it.
+"""List in one table how each input format is recognised and which function reads it.
 
 To add a format, write a function from a `Request` to a `Dataset` and add a row to `FORMATS`. The
 error messages and the help of the command list the formats from this table.

@@ -29,16 +29,16 @@ def is_idx_folder(folder: Path) -> bool:
 
 
 def is_idx_name(name: str) -> bool:
-    """Return whether a file name is one of the usual four, such as train-images-idx3-ubyte.gz."""
+    """Return whether a file has a usual name of IDX, such as train-images-idx3-ubyte.gz."""
     return re.search(r"(images|labels)[-_.]idx\d", name.lower()) is not None
 
 
 def read_idx_files(path: Path) -> LabelledPictures:
-    """Return pictures and labels from a folder of IDX files, or from one images file.
+    """Return pictures and labels from a folder of IDX files, or from one file of images.
 
-    The labels are found beside the images (`images` becomes `labels` in the name, `idx3` `idx1`,
-    with or without `.gz`); in a folder the files with `t10k` or `test` in their names are the
-    test set. Raises `DataError` for a wrong magic number or a file that is too short or too long.
+    The labels are in the file whose name has `labels` for `images` and `idx1` for `idx3`, with or
+    without `.gz`. In a folder, the files with `t10k` or `test` in their names are the test set.
+    Raises `DataError` for a wrong magic number, or a file that is too short or too long.
     """
     if path.is_dir():
         images = [
@@ -48,8 +48,8 @@ def read_idx_files(path: Path) -> LabelledPictures:
         trains = [p for p in images if p not in tests] or tests
         if len({_stem(p) for p in trains}) != 1:
             raise DataError(
-                f"'{path}' must hold one images file for training, but holds {len(trains)}: give "
-                "the path of the one that is meant."
+                f"'{path}' must hold one file of images for training, but holds {len(trains)}: give "
+                "the path of the file to use."
             )
         train, test = trains[0], (tests[0] if tests and trains != tests else None)
     else:
@@ -58,8 +58,9 @@ def read_idx_files(path: Path) -> LabelledPictures:
     rest = None if test is None else _images_and_labels(test)
     if rest is not None and rest[0].shape[1:] != X.shape[1:]:
         raise DataError(
-            f"The pictures in '{train.name}' have shape {X.shape[1:]} but those in "
-            f"'{rest and test and test.name}' {rest[0].shape[1:]}: a network needs one shape."
+            f"The pictures in '{train.name}' have shape {X.shape[1:]}, but those in "
+            f"'{rest and test and test.name}' have shape {rest[0].shape[1:]}: a network needs one "
+            "shape, so make them equal."
         )
     return LabelledPictures(X, y, rest, ())
 
@@ -67,7 +68,7 @@ def read_idx_files(path: Path) -> LabelledPictures:
 def _images_and_labels(path: Path) -> tuple[NDArray[Any], Column | None]:
     images = read_idx(path)
     if images.ndim < 2:
-        raise DataError(f"'{path}' holds labels, not pictures: give the images file beside it.")
+        raise DataError(f"'{path}' holds labels, not pictures: give the file of images beside it.")
     if images.ndim == 2:
         images = images.astype(np.float64)
     beside = _stem(path).replace("images", "labels").replace(f"idx{images.ndim}", "idx1")
@@ -88,19 +89,19 @@ def _stem(path: Path) -> str:
 
 
 def read_idx(path: Path) -> NDArray[Any]:
-    """Return the array in one IDX file, packed by gzip or not; raises `DataError`."""
+    """Return the array in one IDX file, which may be gzipped; raises `DataError`."""
     with open_unpacked(path) as file:
         head = file.read(4)
         if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _DTYPES or head[3] == 0:
             raise DataError(
-                f"'{path}' is not an IDX file: it begins with {head.hex(' ') or 'nothing'} where "
+                f"'{path}' is not an IDX file: it begins with {head.hex(' ') or 'nothing'}, where "
                 "00 00, a type (08 to 0e) and the number of dimensions are expected."
             )
         sizes = file.read(4 * head[3])
         shape = [int(n) for n in np.frombuffer(sizes[: len(sizes) // 4 * 4], dtype=">u4")]
         dtype = np.dtype(_DTYPES[head[2]])
         expected = math.prod(shape) * dtype.itemsize
-        # never more memory than the file can fill: the sizes may be damaged
+        # read block by block, because damaged sizes may claim more memory than the file can fill
         body = bytearray()
         while len(body) <= expected and (block := file.read(1 << 24)):
             body += block

@@ -40,7 +40,7 @@ _TRAIN, _TEST = ("train", "training"), ("test", "testing", "t10k")
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Pictures (n, h, w) or (n, h, w, 3), their labels (None if unknown), a test set or None."""
+    """Pictures (n, h, w) or (n, h, w, 3), their labels or None, a test set or None, and notes."""
 
     X: NDArray[Any]
     y: Column | None
@@ -72,17 +72,17 @@ def picture_dataset(pictures: LabelledPictures, path: Path, target: str | None) 
 
 
 def is_picture_folder(folder: Path) -> bool:
-    """Return whether there are pictures in the folder or in the folders below it."""
+    """Return whether the folder or a folder below it contains pictures."""
     return any(_is_picture(name) for _, _, names in os.walk(folder) for name in names)
 
 
 def read_picture_folder(folder: Path) -> LabelledPictures:
-    """Return the pictures of a folder, the names of the subfolders as their classes.
+    """Return the pictures of a folder; the names of its subfolders are their classes.
 
-    Subfolders `train` and `test` hold such folders themselves. All pictures are resized to the
-    commonest size (of the training set); they are gray, (n, h, w), if all of them are, and else
-    colour, (n, h, w, 3). Pictures directly in the folder, without subfolders, have no class.
-    Raises `DataError` naming the picture that cannot be read.
+    Subfolders `train` and `test` may hold such folders themselves. All pictures are resized to the
+    commonest size of the training set. They become gray, (n, h, w), if all of them are gray, and
+    colour, (n, h, w, 3), otherwise. Pictures in a folder without subfolders have no class. Raises
+    `DataError` with the picture that cannot be read.
     """
     inside = {entry.name.lower(): entry for entry in list_folder(folder) if entry.is_dir()}
     train = next((inside[name] for name in _TRAIN if name in inside), None)
@@ -93,11 +93,13 @@ def read_picture_folder(folder: Path) -> LabelledPictures:
     else:
         others = sorted({entry.name for entry in inside.values()} - {train.name, *_name(test)})
         if others:
-            notes.append(f"Beside '{train.name}' these folders were left out: {', '.join(others)}.")
+            notes.append(f"The folders beside '{train.name}' were left out: {', '.join(others)}.")
     paths, y = _labelled(train, notes)
     test_paths, test_y = ([], None) if test is None else _labelled(test, notes)
     if test is not None and (y is None) != (test_y is None):
-        raise DataError(f"Of '{train}' and '{test}' only one has a subfolder for each class.")
+        raise DataError(
+            f"Of '{train}' and '{test}' only one has subfolders: give both one subfolder per class."
+        )
     X = _load([*paths, *test_paths], len(paths), notes)
     rest = (X[len(paths) :], test_y) if test_paths else None
     return LabelledPictures(X[: len(paths)], y, rest, tuple(notes))
@@ -108,7 +110,7 @@ def _name(folder: Path | None) -> set[str]:
 
 
 def _labelled(folder: Path, notes: list[str]) -> tuple[list[Path], Column | None]:
-    """Return the paths of the pictures in a folder and the subfolder each is in."""
+    """Return the paths of the pictures in a folder, and the name of each one's subfolder."""
     entries = list_folder(folder)
     classes = [entry for entry in entries if entry.is_dir()]
     loose = [entry for entry in entries if entry.is_file() and _is_picture(entry.name)]
@@ -116,22 +118,22 @@ def _labelled(folder: Path, notes: list[str]) -> tuple[list[Path], Column | None
         if not loose:
             raise DataError(f"The folder '{folder}' has no pictures in it.")
         return loose, None
-    found = {entry.name: _pictures_below(entry) for entry in classes}
-    empty = [name for name, pictures in found.items() if not pictures]
+    pictures = {entry.name: _pictures_below(entry) for entry in classes}
+    empty = [name for name, paths in pictures.items() if not paths]
     if empty:
         notes.append(f"Folders without pictures were left out: {', '.join(empty[:20])}.")
     if loose:
         notes.append(f"{len(loose)} pictures in '{folder}' itself have no class and were left out.")
-    paths = [path for pictures in found.values() for path in pictures]
-    if not paths:
-        raise DataError(f"The folders in '{folder}' have no pictures in them.")
-    return paths, column_of([name for name, pictures in found.items() for _ in pictures])
+    if not any(pictures.values()):
+        raise DataError(f"The subfolders of '{folder}' have no pictures in them.")
+    labels = [name for name, paths in pictures.items() for _ in paths]
+    return [path for paths in pictures.values() for path in paths], column_of(labels)
 
 
 def _pictures_below(folder: Path) -> list[Path]:
     return sorted(
-        Path(where, name)
-        for where, _, names in os.walk(folder)
+        Path(parent, name)
+        for parent, _, names in os.walk(folder)
         for name in names
         if _is_picture(name)
     )
@@ -142,8 +144,8 @@ def _is_picture(name: str) -> bool:
 
 
 def _load(paths: Sequence[Path], training: int, notes: list[str]) -> Pictures:
-    """Return all pictures in the commonest size among the first `training` ones."""
-    sizes = [_size(path) for path in paths]  # from the headers: nothing is decoded twice
+    """Return all pictures in the commonest size of the first `training` ones."""
+    sizes = [_size(path) for path in paths]  # read from the headers, without decoding
     counts = Counter(sizes[:training])
     size = max(counts, key=lambda s: (counts[s], s))
     resized = sum(s != size for s in sizes)
@@ -164,7 +166,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _decode(path: Path, size: tuple[int, int]) -> Pictures:
-    """Return one picture, upright, on white where it is transparent; (h, w) if it is gray."""
+    """Return one picture, upright, transparent parts white; (h, w) if it is gray, else (h, w, 3)."""
     from PIL import Image, ImageOps  # lazily: needed for pictures only
 
     with _guarded(path), Image.open(path) as image:
@@ -182,7 +184,7 @@ def _decode(path: Path, size: tuple[int, int]) -> Pictures:
 
 
 def _eight_bit(image: Image) -> Image:
-    """Return a picture of deep grays (16 bits, which Pillow would clip) in 8 bits."""
+    """Return a picture in 8 bits per channel; Pillow would clip the 16 bits of deep grays."""
     from PIL import Image  # lazily: needed for pictures only
 
     if not image.mode.startswith(("I", "F")):
@@ -192,8 +194,8 @@ def _eight_bit(image: Image) -> Image:
     return Image.fromarray((pixels.clip(0, top) * (255 / top)).round().astype(np.uint8))
 
 
-class _guarded:  # noqa: N801 - reads as a word in a with statement
-    """Turn whatever Pillow raises or warns about one picture into a `DataError` that names it."""
+class _guarded:  # noqa: N801 - reads like a function in a with statement
+    """Turn any error of Pillow into a `DataError` that names the picture, and silence its warnings."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -207,6 +209,6 @@ class _guarded:  # noqa: N801 - reads as a word in a with statement
         self.warnings.__exit__(kind, error, trace)
         if isinstance(error, Exception):
             raise DataError(
-                f"The picture '{self.path}' cannot be read, as it is damaged, too large or of "
-                "another format than its name says: delete or replace it."
+                f"The picture '{self.path}' cannot be read: it is damaged, too large, or in another "
+                "format than its name says. Delete or replace it."
             ) from None

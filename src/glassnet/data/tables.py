@@ -1,6 +1,6 @@
-"""Tables: whatever a person brings (array, data frame, dictionary) as named columns of NumPy.
+"""Hold what a person brings (array, data frame, dictionary) as named NumPy columns.
 
-Three kinds of column, each with one normal form and one mark for "missing":
+A column has one of three kinds, each with one normal form and one mark for missing values:
 
 | kind     | normal form                              | missing |
 |----------|------------------------------------------|---------|
@@ -8,9 +8,9 @@ Three kinds of column, each with one normal form and one mark for "missing":
 | category | object array of `str`                    | None    |
 | date     | datetime64[us] array                     | NaT     |
 
-Booleans are categories ("False", "True"), as are data frames' categorical columns.
-Decimals are numbers; durations and times of day are numbers of seconds; dates with a time zone
-are moved to UTC. Untyped values (a list, an array of objects) that are all missing are numbers.
+Booleans ("False", "True") and the categorical columns of data frames are categories. Decimals are
+numbers; durations and times of day are numbers of seconds; dates with a time zone are converted to
+UTC. Untyped values (a list, an array of objects) that are all missing are numbers.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ Selection: TypeAlias = slice | NDArray[np.bool_] | NDArray[np.integer[Any]]
 class Table:
     """Named columns of equal length, each a NumPy array in the normal form of its kind.
 
-    `columns` maps names to arrays that already are in normal form; `as_table` makes them so.
-    Raises `DataError` if the lengths differ or an array is of another form.
+    `columns` maps names to arrays that are already in normal form; `as_table` converts other values.
+    Raises `DataError` if the lengths differ or an array is not in normal form.
 
     >>> people = as_table({"age": [31, None], "city": ["Ulm", "Bonn"]})
     >>> people
@@ -66,14 +66,14 @@ class Table:
         for name, column in self.columns.items():
             if column.ndim != 1 or column.dtype.kind not in KIND_OF_DTYPE:
                 raise DataError(
-                    f"Column '{name}' is an array of {column.dtype} with shape {column.shape}, not "
-                    "in a table's normal form: build the table with as_table({...})."
+                    f"Column '{name}' is an array of {column.dtype} with shape {column.shape}, which "
+                    "is not a normal form of tables: build the table with as_table({...})."
                 )
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) > 1:
             seen = _first(f"{name}: {count}" for name, count in lengths.items())
             raise DataError(
-                f"The columns have different lengths ({seen}), so that rows cannot be told: give "
+                f"The columns have different lengths ({seen}), so that they do not make rows: give "
                 "every column the same number of values."
             )
 
@@ -95,14 +95,14 @@ class Table:
         return iter(self.columns)
 
     def __eq__(self, other: object) -> bool:
-        """Return whether names, order, kinds and values are equal; missing equals missing."""
+        """Return whether names, order, kinds and values are equal; missing values count as equal."""
         if not isinstance(other, Table):
             return NotImplemented
         return self.names == other.names and all(
             self.kind(name) == other.kind(name) and _same(self[name], other[name]) for name in self
         )
 
-    __hash__ = None  # type: ignore[assignment]  # arrays can change
+    __hash__ = None  # type: ignore[assignment]  # arrays are mutable
 
     def __repr__(self) -> str:
         kinds = _first(f"{name}: {self.kind(name)}" for name in self)
@@ -118,21 +118,21 @@ class Table:
         return KIND_OF_DTYPE[self[name].dtype.kind]
 
     def rows(self, selection: Selection) -> Table:
-        """Return the table of the rows that a slice, a boolean mask or row numbers choose."""
+        """Return a table of the rows that a slice, a boolean mask or row numbers select."""
         return Table({name: column[selection] for name, column in self.columns.items()})
 
     def without(self, *names: str) -> Table:
-        """Return the table less these columns; raises `DataError` for an unknown name."""
+        """Return the table without these columns; raises `DataError` for an unknown name."""
         for name in names:
             self[name]
         return Table({name: self[name] for name in self if name not in names})
 
     def only(self, names: Iterable[str]) -> Table:
-        """Return the table of these columns in this order; raises `DataError` for unknown ones."""
+        """Return a table of these columns in this order; raises `DataError` for an unknown name."""
         return Table({name: self[name] for name in names})
 
     def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return for each row whether the value of this column is missing.
+        """Return whether the value of this column is missing in each row.
 
         >>> as_table({"city": ["Ulm", None]}).missing("city")
         array([False,  True])
@@ -173,7 +173,7 @@ def rows_at(X: Any, selection: Selection) -> Any:
 
 
 def no_such_column(name: str, names: Iterable[str]) -> str:
-    """Return the sentence for a column that is not there: nearest name, then what there is.
+    """Return the message for a missing column, with the nearest name and all names.
 
     >>> no_such_column("agee", ["age", "city"])
     "There is no column 'agee'. Did you mean 'age'? The columns are: age, city."
@@ -185,7 +185,7 @@ def no_such_column(name: str, names: Iterable[str]) -> str:
 
 
 def is_table(X: object) -> bool:
-    """Return whether `as_table` can make named columns of X.
+    """Return whether `as_table` can turn X into named columns.
 
     True for a Table, a mapping of columns, data frames (pandas, polars, pyarrow and others that
     narwhals knows), structured arrays and two-dimensional arrays of objects or text. False for
@@ -204,7 +204,7 @@ def is_table(X: object) -> bool:
 
 
 def as_table(X: Any) -> Table:
-    """Return whatever `is_table` accepts as a Table: every column in its normal form.
+    """Return anything that `is_table` accepts as a Table with every column in its normal form.
 
     Names that are not text become text (0 -> "0"); the columns of an array without names are
     called "0", "1", ... Raises `DataError` if two columns have the same name, if lengths differ,
@@ -235,7 +235,7 @@ def as_table(X: Any) -> Table:
 
 
 def _is_frame(X: object) -> bool:
-    import narwhals as nw  # lazily: it is needed for data frames only
+    import narwhals as nw  # lazily: only data frames need it
 
     return (
         isinstance(X, nw.DataFrame | nw.LazyFrame)
@@ -245,12 +245,12 @@ def _is_frame(X: object) -> bool:
 
 
 def _frame_columns(X: Any) -> list[tuple[object, Any]]:
-    import narwhals as nw  # lazily: it is needed for data frames only
+    import narwhals as nw  # lazily: only data frames need it
 
     native = nw.to_native(X, pass_through=True)
     if hasattr(native, "collect"):
         native = native.collect()
-    # narwhals refuses repeated names with a message of its own, so they are read from the frame
+    # the names are read from the frame, because narwhals refuses repeated names with another message
     names = list(native.column_names if hasattr(native, "column_names") else native.columns)
     _unique_names(names)
     frame = nw.from_native(native, eager_only=True)
@@ -262,41 +262,45 @@ def _unique_names(names: Iterable[object]) -> list[str]:
     repeated = [f"'{name}'" for name, count in Counter(texts).items() if count > 1]
     if repeated:
         raise DataError(
-            f"More than one column is called {_first(repeated)}, so that a name does not say which "
+            f"More than one column is called {_first(repeated)}, so that the name does not say which "
             "column is meant: rename all but one of them."
         )
     return texts
 
 
-def _first(items: Iterable[str], most: int = 20) -> str:
+def _first(items: Iterable[str], limit: int = 20) -> str:
     items = list(items)
-    more = f", ... ({len(items) - most} more)" if len(items) > most else ""
-    return ", ".join(items[:most]) + more
+    more = f", ... ({len(items) - limit} more)" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + more
 
 
 def _same(a: Column, b: Column) -> bool:
     return np.array_equal(a, b, equal_nan=a.dtype.kind != "O")
 
 
-FRAMES = ("pandas", "polars", "pyarrow")  # what makes data frames, the first that is installed
+FRAMES = (
+    "pandas",
+    "polars",
+    "pyarrow",
+)  # libraries for data frames; the first installed one is used
 
 
 def frame_of(columns: Mapping[str, Any], backend: str | None = None) -> Any:
-    """Return columns of equal length as a data frame of a library by name, or of the first that is installed.
+    """Return columns of equal length as a data frame of one library, by default the first installed one.
 
     Raises
     ------
-    ConfigurationError: the library is not installed, or none is.
+    ConfigurationError: the library is not installed, or none of them is.
     """
     if backend is not None:
         resolve("library for data frames", backend, dict.fromkeys(FRAMES))
     wanted = FRAMES if backend is None else (backend,)
-    there: list[Any] = [name for name in wanted if importlib.util.find_spec(name) is not None]
-    if not there:
+    installed: list[Any] = [name for name in wanted if importlib.util.find_spec(name) is not None]
+    if not installed:
         raise ConfigurationError(
-            f"{' or '.join(wanted)} is not installed, and a data frame needs it: pip install {wanted[0]},"
-            " or use to_dict(), which gives plain values."
+            f"A data frame needs {' or '.join(wanted)}, which is not installed: pip install {wanted[0]},"
+            " or use to_dict(), which returns plain values."
         )
-    import narwhals as nw  # lazily: it is needed for data frames only
+    import narwhals as nw  # lazily: only data frames need it
 
-    return nw.to_native(nw.from_dict(dict(columns), backend=there[0]))
+    return nw.to_native(nw.from_dict(dict(columns), backend=installed[0]))

@@ -1,9 +1,8 @@
-"""Statistics of one column in which each row has a weight.
+"""Compute statistics of one column in which each row has a weight.
 
-A row of weight 3 counts as three equal rows, and a row of weight 0 as none, exactly: with whole
-weights every result is the same to the last bit as with repeated rows. That is so because
-everything is computed from the distribution (the distinct values, and the weight of each), and the
-distribution is the same for both.
+A row of weight 3 counts as three equal rows and a row of weight 0 as none. With whole weights every
+result equals the result of repeated rows to the last bit, because everything is computed from the
+distribution (the distinct values and the weight of each), which is the same in both cases.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 def check_weight(weight: ArrayLike | None, rows: int) -> Floats | None:
     """Return the weights as float64 (rows,), or None when there are none.
 
-    Raises `DataError` unless there is one finite weight of at least 0 for each row, and one above
-    0.
+    Raises `DataError` unless each row has one finite weight of at least 0, and some weight is above 0.
 
     >>> check_weight([1, 2], rows=2)
     array([1., 2.])
@@ -49,13 +47,13 @@ def check_weight(weight: ArrayLike | None, rows: int) -> Floats | None:
         )
     if rows and not values.any():
         raise DataError(
-            "All sample weights are zero, so that no row counts: give some row a weight above 0."
+            "All sample weights are zero, so that no row counts: give at least one row a weight above 0."
         )
     return values
 
 
 def counted_rows(weight: Floats | None) -> NDArray[np.intp] | None:
-    """Return the rows of a weight above 0, or None when that is all of them.
+    """Return the rows with a weight above 0, or None if all rows have one.
 
     >>> counted_rows(np.array([1.0, 0.0, 2.0]))
     array([0, 2])
@@ -78,21 +76,21 @@ def distribution(
     total: NDArray[Any]
     scaled = weight
     if weight is not None and weight.max(initial=0.0) > HUGE:
-        scaled = weight / HUGE  # a power of two: no digit changes, and sums stay finite
+        scaled = weight / HUGE  # a power of two changes no digit, and sums stay finite
     if values.dtype == np.uint8:  # pictures: counting is ten times quicker than sorting
         distinct, total = np.arange(256), np.bincount(values, weights=scaled, minlength=256)
     elif scaled is None:
         distinct, total = np.unique(values, return_counts=True)
     else:
-        distinct, place = np.unique(values, return_inverse=True)
-        total = np.bincount(place, weights=scaled, minlength=len(distinct))
-    there = total > 0
-    # + 0.0: one zero, not two
-    return distinct[there].astype(np.float64) + 0.0, total[there].astype(np.float64)
+        distinct, index = np.unique(values, return_inverse=True)
+        total = np.bincount(index, weights=scaled, minlength=len(distinct))
+    present = total > 0
+    # + 0.0 turns -0.0 into 0.0
+    return distinct[present].astype(np.float64) + 0.0, total[present].astype(np.float64)
 
 
 def quantiles(values: Floats, weight: Floats, *levels: float) -> tuple[float, ...]:
-    """Return for each level q the smallest v with F(v) ≥ q (F: weighted distribution function).
+    """Return for each level q the smallest v with F(v) ≥ q, F being the weighted distribution function.
 
     `values` and `weight` come from `distribution`.
 
@@ -100,12 +98,12 @@ def quantiles(values: Floats, weight: Floats, *levels: float) -> tuple[float, ..
     (1.0, 2.0, 3.0)
     """
     cumulative = np.cumsum(weight)
-    places = np.searchsorted(cumulative, np.array(levels) * cumulative[-1])
-    return tuple(float(value) for value in values[places])
+    indices = np.searchsorted(cumulative, np.array(levels) * cumulative[-1])
+    return tuple(float(value) for value in values[indices])
 
 
 def difference(high: float, low: float) -> float:
-    """Return high - low, at most the largest float64 (1e308 and -1e308 are further apart).
+    """Return high - low, limited to the largest float64 (1e308 - -1e308 would overflow).
 
     >>> difference(1.0, -1.0), difference(1e308, -1e308) == LARGEST
     (2.0, True)
@@ -123,7 +121,7 @@ def mean_and_deviation(values: Floats, weight: Floats) -> tuple[float, float]:
     (2.0, 1.0)
     """
     share = weight / weight.sum()
-    half = values / 2  # differences of halves stay finite
+    half = values / 2  # so that differences stay finite
     centre = float(np.clip((share * half).sum(), half[0], half[-1]))
     apart = half - centre
     size = float(np.abs(apart).max())

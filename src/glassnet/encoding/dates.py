@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from glassnet.data.weighted_statistics import Floats, check_weight, counted_rows
 from glassnet.encoding.encoders import NumericEncoder, Scaling
-from glassnet.storage.fields import Fields, damaged
+from glassnet.storage.fields import Fields, refuse_field
 
 DAY = 86_400_000_000
 """Microseconds of a day."""
@@ -105,7 +105,7 @@ class DateEncoder:
         fields = Fields.of(spec, "date", ("name", "days", "parts"))
         name, days = fields.text("name"), NumericEncoder.from_spec(fields.values["days"])
         if days.names != (f"{name}: days",):
-            damaged("date.days.names", repr(f"{name}: days"), days.names)
+            refuse_field("date.days.names", repr(f"{name}: days"), days.names)
         return cls(name, days, fields.texts("parts", PARTS))
 
 

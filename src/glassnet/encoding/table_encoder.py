@@ -21,7 +21,7 @@ from glassnet.encoding.encoders import CategoryEncoder, NumericEncoder, Scaling,
 from glassnet.encoding.target_kinds import sniff_task
 from glassnet.encoding.targets import ClassEncoder, LabelsEncoder, TargetScaler
 from glassnet.errors import DataError, did_you_mean
-from glassnet.storage.fields import Fields, damaged
+from glassnet.storage.fields import Fields, refuse_field
 
 __all__ = [
     "CategoryEncoder",
@@ -247,7 +247,7 @@ class TableEncoder:
         for (name, kind), part in zip(expected, fields.items("others", len(expected)), strict=True):
             encoder = _ENCODERS[kind].from_spec(part)
             if encoder.name != name:
-                damaged("columns.others", f"the encoder of {name!r}", encoder.name)
+                refuse_field("columns.others", f"the encoder of {name!r}", encoder.name)
             others.append(encoder)
         if numeric.names != tuple(n for n, k in used.items() if k == "number"):
             fields.refuse("numeric", "the encoder of all numeric columns")

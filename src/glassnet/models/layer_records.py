@@ -17,7 +17,7 @@ from glassnet.nn.initializers import INITIALIZERS, Initializer
 from glassnet.nn.layers import Layer
 from glassnet.nn.losses import LOSSES, Loss
 from glassnet.nn.network import LAYER_TYPES, Network
-from glassnet.storage.fields import Fields, damaged, is_finite_number, is_integer
+from glassnet.storage.fields import Fields, is_finite_number, is_integer, refuse_field
 from glassnet.storage.tensorfile import refuse
 
 MAX_DEPTH = 64  # of networks inside networks
@@ -85,7 +85,7 @@ def object_of(record: Any, types: Mapping[str, type[Any]], role: str) -> Any:
     values = {}
     for name, field_type in field_types.items():
         if not field_type.accepts(record[name]):
-            damaged(f"{role}.{name}", field_type.description, record[name])
+            refuse_field(f"{role}.{name}", field_type.description, record[name])
         values[name] = field_type.convert(record[name])
     return cls(**values)
 

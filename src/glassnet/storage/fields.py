@@ -60,12 +60,12 @@ class Fields:
     def of(cls, spec: object, where: str, names: Collection[str]) -> Fields:
         """Return the fields of a record that must have exactly these names."""
         if not isinstance(spec, dict) or set(spec) != set(names):
-            damaged(where, f"a record of {', '.join(sorted(names))}", spec)
+            refuse_field(where, f"a record of {', '.join(sorted(names))}", spec)
         return cls(spec, where)
 
     def refuse(self, name: str, wanted: str) -> NoReturn:
         """Raise `ModelFormatError`, because a field is not what it should be."""
-        damaged(f"{self.where}.{name}", wanted, self.values[name])
+        refuse_field(f"{self.where}.{name}", wanted, self.values[name])
 
     def flag(self, name: str) -> bool:
         """Return a field that is true or false."""
@@ -121,7 +121,7 @@ class Fields:
         return tuple(value)
 
 
-def damaged(where: str, wanted: str, seen: object) -> NoReturn:
+def refuse_field(where: str, wanted: str, seen: object) -> NoReturn:
     """Raise `ModelFormatError`: the field `where` holds something other than what was wanted."""
     shown = repr(seen)
     if len(shown) > 80:
