@@ -213,8 +213,8 @@ def _train_together(
         if len(members) == 1:
             state = first.state
         else:
-            plan = replace(plan, stacked=True, own_rows=_have_separate_rows(members))
-            if plan.own_rows:
+            plan = replace(plan, stacked=True, separate_rows=_have_separate_rows(members))
+            if plan.separate_rows:
                 data, validation = stack([(member.data, member.validation) for member in members])
             state = stack([member.state for member in members])
         ended = fit(

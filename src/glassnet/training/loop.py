@@ -117,7 +117,7 @@ class Event(NamedTuple):
 Callback = Callable[[Event], Any]
 
 
-class Fitted(NamedTuple):
+class FitResult(NamedTuple):
     """How a run ended: its last state, and for each network its history, its status and its trouble.
 
     A status is one of `STATUS`, "interrupted", or the `ending` of the callback that stopped the run.
@@ -151,7 +151,7 @@ def fit(
     chunk: int | None = None,
     on_divergence: Any = "raise",
     checkpoints: Part | None = None,
-) -> Fitted:
+) -> FitResult:
     """Train until `epochs` epochs are finished in all, or the run ends by itself.
 
     histories, optimizers, penalties: one for each network.
@@ -165,7 +165,7 @@ def fit(
         check_count("chunk", chunk)
     if chunk is None and any(not getattr(callback, "coarse", False) for callback in callbacks):
         chunk = 1
-    n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
+    n_rows = data.x.shape[1] if plan.separate_rows else data.x.shape[0]
     total_steps = float(max(epochs, 1) * batch_count(n_rows, plan.batch_size))
     trainer = Trainer(
         plan=plan,
@@ -204,7 +204,7 @@ def fit(
     names = STATUS | {RUNNING: ending}
     codes = np.atleast_1d(np.asarray(snapshot.state.status)).tolist()
     statuses = tuple(names[code] for code in codes)
-    return Fitted(snapshot.state, snapshot.histories, statuses, snapshot.troubles)
+    return FitResult(snapshot.state, snapshot.histories, statuses, snapshot.troubles)
 
 
 def controls_of(stopping: EarlyStopping, penalties: Sequence[Penalty]) -> tuple[Controls, ...]:

@@ -18,9 +18,8 @@ import numpy as np
 
 from glassnet._types import Params, Shape
 
-MAX_PACKED = (
-    32_768  # parameters: 128 KiB in float32, of which a few copies fit the second-level cache
-)
+# parameters: 128 KiB in float32, of which a few copies fit into the second-level cache
+MAX_PACKED = 32_768
 
 
 class Packed(NamedTuple):

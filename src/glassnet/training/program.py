@@ -81,13 +81,13 @@ def _run_epochs(
     params = jax.tree.map(lambda p: p[0], state.params) if plan.stacked else state.params
     n_networks = state.epoch.size if plan.stacked else 1
     layout = Layout.of(params, n_networks, allowed=not is_foreign(optimizer))
-    n_rows = data.x.shape[1] if plan.own_rows else data.x.shape[0]
+    n_rows = data.x.shape[1] if plan.separate_rows else data.x.shape[0]
     order = state.order[0] if plan.stacked else state.order
     pack: Any = partial(_repacked, params=layout.pack, within=layout.pack_within)
     unpack: Any = partial(_repacked, params=layout.unpack, within=layout.unpack_within)
     epoch: Any = partial(run_epoch, plan=plan, layout=layout)
     if plan.stacked:
-        rows = 0 if plan.own_rows else None
+        rows = 0 if plan.separate_rows else None
         epoch = jax.vmap(epoch, in_axes=(0, None, 0, rows, rows, 0))
         pack, unpack = jax.vmap(pack), jax.vmap(unpack)
 

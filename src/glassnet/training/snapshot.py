@@ -176,7 +176,7 @@ def _trouble(trainer: Trainer, after: Snapshot, epoch_start: TrainState, k: int)
     """Return how network k diverged; `epoch_start` is the state at the start of the epoch in which it did."""
     plan, data = trainer.plan, trainer.data
     failed, start = _single(after.state, plan, k), _single(epoch_start, plan, k)
-    if plan.own_rows:
+    if plan.separate_rows:
         data = jax.tree.map(lambda rows: rows[k], data)
     epoch, step = int(failed.epoch), int(failed.step)
     batches = epoch_batches(failed.order, jnp.int32(epoch - 1), len(data.x), plan.batch_size)

@@ -42,15 +42,13 @@ class TrainState(NamedTuple):
     optimizer_state: Any
     step: Array  # steps taken
     epoch: Array  # epochs finished
-    average: (
-        Any  # the mean (params, layer_state) over the steps, with an `Averaged` optimizer; else ()
-    )
+    average: Any  # with an `Averaged` optimizer the mean (params, layer_state) so far, else ()
     best: Best | None  # None: the last parameters are the result
     stale: Array  # epochs since the best
     key: Key  # of dropout and other random layers
     order: Key  # of the order of rows; the same for all networks that train together
     status: Array  # RUNNING, CONVERGED, STOPPED_EARLY or DIVERGED
-    rows: Array  # the history of the last CAPACITY epochs, one row an epoch, one column each of plan.columns
+    rows: Array  # the history of the last CAPACITY epochs: a row an epoch, a column for each of plan.columns
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Plan:
     validated: bool = False
     calibrated: bool = False  # the validation loss is measured at the best temperature
     stacked: bool = False  # many networks in one program; state, optimizer and controls are stacked
-    own_rows: bool = False  # each of these networks has its own rows
+    separate_rows: bool = False  # each of these networks has its own rows
 
     @property
     def columns(self) -> tuple[str, ...]:
