@@ -1,4 +1,4 @@
-"""Exported models: JAX, NumPy, ONNX Runtime and ONNX's reference evaluator answer every kind of row alike."""
+"""Compare exported models in JAX, NumPy, ONNX Runtime and ONNX's reference evaluator on all kinds of rows."""
 
 from __future__ import annotations
 
@@ -67,15 +67,15 @@ def model_of(network: Network, in_shape: tuple[int, ...], seed: int = 0, **given
     def drawn(tree: Any) -> Any:
         if not isinstance(tree, dict):
             return tuple(drawn(branch) for branch in tree)
-        found = {}
+        actual = {}
         for name, array in tree.items():
             shape = (members, *array.shape) if members > 1 else array.shape
             scale = 1 / np.sqrt(array.shape[-1]) if name == "W" else 1
             noise = (
                 rng.uniform(0.2, 2, shape) if name == "variance" else rng.normal(0, scale, shape)
             )
-            found[name] = (array + 0 * noise if name == "rate" else noise).astype(dtype)
-        return found
+            actual[name] = (array + 0 * noise if name == "rate" else noise).astype(dtype)
+        return actual
 
     with precision(dtype):
         params, state, _ = network.init(gn.keys.key(0), in_shape)
@@ -99,38 +99,38 @@ class Exported:
         _, self.inputs, self.outputs = graph_of(model, **given)
 
     def onnx(self, X: Any) -> list[list[np.ndarray]]:
-        """Return what both of ONNX's runtimes answer."""
+        """Return the predictions of both ONNX runtimes."""
         fed = onnx_inputs(self.model, X, self.inputs)
         with np.errstate(all="ignore"):  # NumPy's warnings in the reference evaluator
             return [self.runtime.run(None, fed), self.reference.run(None, fed)]
 
     def agrees(self, X: Any, tolerance: float | None = None) -> None:
-        """Fail unless all of them answer alike, to all rows and to the first alone."""
+        """Fail unless all predict the same, for all rows and for the first row alone."""
         model, limit = self.model, tolerance or TOLERANCE[self.model.dtype]
         classes = model.loss.task != "regression"
         label = model.predict(X)
-        wanted = model.predict_proba(X) if classes else model.outputs(X)
+        expected = model.predict_proba(X) if classes else model.outputs(X)
         for count in (len(X), 1):
-            self.answers(X[:count], label[:count], wanted[:count], limit)
+            self.answers(X[:count], label[:count], expected[:count], limit)
 
-    def answers(self, X: Any, label: np.ndarray, wanted: np.ndarray, limit: float) -> None:
-        """Fail unless NumPy and ONNX answer so."""
+    def answers(self, X: Any, label: np.ndarray, expected: np.ndarray, limit: float) -> None:
+        """Fail unless NumPy and ONNX predict these labels and numbers."""
         if self.model.loss.task == "regression":
             scale = getattr(self.model.target_encoder, "scale", 1.0)
-            close(self.numpy.outputs(X), wanted, limit)
+            close(self.numpy.outputs(X), expected, limit)
             close(self.numpy.predict(X), label, limit, scale)
             for (values,) in self.onnx(X):
                 close(values.reshape(label.shape), label, limit, scale)
             return
-        sure = certain(label, wanted, limit, self.model.loss.task)
+        sure = certain(label, expected, limit, self.model.loss.task)
         assert self.numpy.predict(X).dtype.kind == label.dtype.kind
-        for found, p in [(self.numpy.predict(X), self.numpy.predict_proba(X)), *self.onnx(X)]:
-            close(p, wanted, limit)
-            assert (found == label)[sure].all()
+        for actual, p in [(self.numpy.predict(X), self.numpy.predict_proba(X)), *self.onnx(X)]:
+            close(p, expected, limit)
+            assert (actual == label)[sure].all()
 
 
 def certain(label: np.ndarray, p: np.ndarray, limit: float, task: str) -> Any:
-    """Return where rounding cannot change the label."""
+    """Return in which rows rounding cannot change the label."""
     if task == "labels":
         sure = np.abs(p - 0.5) > 2 * limit
         return sure[:, -1] if label.ndim == 1 else sure
@@ -138,12 +138,12 @@ def certain(label: np.ndarray, p: np.ndarray, limit: float, task: str) -> Any:
     return top[:, -1] - top[:, -2] > 2 * limit
 
 
-def close(found: np.ndarray, wanted: np.ndarray, limit: float, scale: Any = 1.0) -> None:
-    """Fail unless numbers agree to `limit`, relative to each, or to the size that all have."""
-    assert found.shape == wanted.shape
-    assert found.dtype == wanted.dtype
-    size = np.abs(wanted / scale)
-    worst = (np.abs(found - wanted) / scale / np.maximum(1, size)).max(initial=0)
+def close(actual: np.ndarray, expected: np.ndarray, limit: float, scale: Any = 1.0) -> None:
+    """Fail unless numbers agree to `limit`, relative to numbers above 1 and absolutely below."""
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    size = np.abs(expected / scale)
+    worst = (np.abs(actual - expected) / scale / np.maximum(1, size)).max(initial=0)
     assert worst <= limit, worst
 
 
@@ -240,7 +240,8 @@ def test_four_runtimes_agree_on_generated_architectures(dtype: str, tmp_path: Pa
 
 
 def test_every_layer_and_loss_is_written() -> None:
-    assert {*WRITERS, "Network"} == {*numpy_predict.LAYERS, "Network"} == set(LAYER_TYPES)
+    assert {*WRITERS, Network} == set(LAYER_TYPES.values())
+    assert {*numpy_predict.LAYERS, "Network"} == set(LAYER_TYPES)
     assert set(OUTPUTS) == {*LOSS_TYPES.values(), CustomLoss}
     tasks = {name: loss.task for name, loss in LOSS_TYPES.items() if loss.task != "regression"}
     assert tasks == numpy_predict.TASKS
@@ -248,7 +249,7 @@ def test_every_layer_and_loss_is_written() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_activation_far_out_and_near_zero(dtype: str, tmp_path: Path) -> None:
-    """One layer for all: each output is one activation of the one input."""
+    """A network of all activations in a row, then every activation alone."""
     z = np.concatenate(
         [[0.0, 1e4, -1e4, 88.0, -88.0, 700.0], np.linspace(-30, 30, 601), [1e-9, -1e-9]]
     )
@@ -260,11 +261,11 @@ def test_every_activation_far_out_and_near_zero(dtype: str, tmp_path: Path) -> N
     for name, activation in ACTIVATIONS.items():
         one = model_of(Network([activation]), (1,), dtype=dtype)
         alone = Exported(one, tmp_path)
-        wanted = np.asarray(forward_of(one, z[:, None].astype(dtype)))
-        for (found,) in alone.onnx(z[:, None].astype(dtype)):
-            close(found, wanted, TOLERANCE[dtype])
-            assert np.isfinite(found).all(), name
-        close(alone.numpy.outputs(z[:, None].astype(dtype)), wanted, TOLERANCE[dtype])
+        expected = np.asarray(forward_of(one, z[:, None].astype(dtype)))
+        for (actual,) in alone.onnx(z[:, None].astype(dtype)):
+            close(actual, expected, TOLERANCE[dtype])
+            assert np.isfinite(actual).all(), name
+        close(alone.numpy.outputs(z[:, None].astype(dtype)), expected, TOLERANCE[dtype])
 
 
 def forward_of(model: Model, x: np.ndarray) -> Any:
@@ -324,7 +325,7 @@ def unfamiliar(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def features_model(encoder: TableEncoder, dtype: str) -> Model:
-    """Return a model whose answer is its features."""
+    """Return a model whose outputs are its features."""
     return model_of(Network([Identity()]), (encoder.n_features,), encoder=encoder, dtype=dtype)
 
 
@@ -349,10 +350,10 @@ def test_features_are_the_encoders_own(how: dict[str, Any], dtype: str, tmp_path
     if not encoder.numeric.clip:  # nothing holds such numbers back there
         rows.loc[4, ["label", "Add_3"]] = 1e30, -1e30
     for X in (as_table(rows), sample(encoder, 50)):
-        wanted = encoder.transform(X, dtype)
-        close(forms.numpy.outputs(X if isinstance(X, dict) else X.columns), wanted, EXACT[dtype])
-        for (found,) in forms.onnx(X):
-            close(found, wanted, EXACT[dtype])
+        expected = encoder.transform(X, dtype)
+        close(forms.numpy.outputs(X if isinstance(X, dict) else X.columns), expected, EXACT[dtype])
+        for (actual,) in forms.onnx(X):
+            close(actual, expected, EXACT[dtype])
 
 
 def test_every_day_of_four_centuries_and_every_hour(tmp_path: Path) -> None:
@@ -367,11 +368,11 @@ def test_every_day_of_four_centuries_and_every_hour(tmp_path: Path) -> None:
     )
     encoder = TableEncoder.fit(as_table({"t": times}))
     assert len(encoder.feature_names) == 8  # days, missing, and three circles
-    wanted = encoder.transform({"t": times}, "float64")
+    expected = encoder.transform({"t": times}, "float64")
     forms = Exported(features_model(encoder, "float64"), tmp_path)
-    for (found,) in forms.onnx({"t": times}):
-        close(found, wanted, 1e-14)
-    close(forms.numpy.outputs({"t": times}), wanted, 1e-15)
+    for (actual,) in forms.onnx({"t": times}):
+        close(actual, expected, 1e-14)
+    close(forms.numpy.outputs({"t": times}), expected, 1e-15)
 
 
 def test_numbers_of_an_array(tmp_path: Path) -> None:
@@ -381,8 +382,8 @@ def test_numbers_of_an_array(tmp_path: Path) -> None:
     encoder = TableEncoder.fit(X)
     forms = Exported(features_model(encoder, "float64"), tmp_path)
     rows = np.concatenate([X, np.full((1, 4), np.nan), [[1e308, -1e308, 1e308, 5.0]]])
-    for (found,) in forms.onnx(rows):
-        close(found, encoder.transform(rows, "float64"), 1e-14)
+    for (actual,) in forms.onnx(rows):
+        close(actual, encoder.transform(rows, "float64"), 1e-14)
     close(forms.numpy.outputs(rows), encoder.transform(rows, "float64"), 1e-15)
     with pytest.raises(ValueError, match="'x2' is infinite"):
         forms.numpy.predict([[0, 0, np.inf, 0]])
@@ -394,9 +395,9 @@ def test_an_empty_text_is_missing_unless_training_had_it(tmp_path: Path) -> None
         encoder = TableEncoder.fit(as_table({"c": column}))
         forms = Exported(features_model(encoder, "float32"), tmp_path)
         texts = np.array([[""], ["a"], ["unseen"]], object)
-        wanted = np.array(["" if "" in levels else None, "a", "unseen"], object)
-        found = forms.runtime.run(None, {"c": texts})[0]
-        close(found, encoder.transform({"c": wanted}), 1e-7)
+        expected = np.array(["" if "" in levels else None, "a", "unseen"], object)
+        actual = forms.runtime.run(None, {"c": texts})[0]
+        close(actual, encoder.transform({"c": expected}), 1e-7)
 
 
 @pytest.fixture(scope="module")
@@ -419,7 +420,7 @@ def test_a_trained_classifier_of_a_table(trained: Any, tmp_path: Path) -> None:
         in text["columns"]
     )
     assert "steady" not in text["columns"]
-    # the file needs no more than its own words: rows as a person would write them
+    # rows made by hand, from the file's own description
     fed = {name: frame[[name]].to_numpy(np.float64) for name in ("label", "count", "Add_3")}
     words = frame[["city", "sex", "zip"]].fillna("").astype(object)
     fed |= {name: words[[name]].to_numpy() for name in words}
@@ -435,7 +436,7 @@ def test_numpy_takes_what_the_model_takes(trained: Any, tmp_path: Path) -> None:
     save(classifier.model_, tmp_path / "m")
     predictor = numpy_predict.load(tmp_path / "m")
     frame = unfamiliar(frame)
-    wanted = classifier.predict_proba(frame)
+    expected = classifier.predict_proba(frame)
     texts = frame.astype({"label": str, "when": str}).replace({"nan": None, "NaT": None})
     local = frame.assign(when=frame.when.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"))
     whole = frame.assign(zip=frame.zip.astype(float), flag=frame.flag.astype("boolean"))
@@ -443,8 +444,8 @@ def test_numpy_takes_what_the_model_takes(trained: Any, tmp_path: Path) -> None:
     shuffled = frame[frame.columns[::-1]].assign(more=1)
     forms = [frame, pl.from_pandas(frame), pl.from_pandas(frame).to_arrow(), frame.to_dict("list")]
     for X in [*forms, texts, local, whole, shuffled]:
-        close(predictor.predict_proba(X), wanted, 1e-6)
-        close(classifier.model_.predict_proba(X), wanted, 1e-6)
+        close(predictor.predict_proba(X), expected, 1e-6)
+        close(classifier.model_.predict_proba(X), expected, 1e-6)
     records = np.array([(1.0, "Ulm")], [("label", "f8"), ("city", "U3")])
     for wrong, message in [
         (frame.drop(columns="sex"), "lacks the column 'sex'"),
@@ -510,14 +511,14 @@ def test_the_file_holds_to_the_standard(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Sine(Layer):
-    """A layer of a person's own."""
+    """A layer of one's own."""
 
     def forward(self, params: Any, state: Any, x: Any, **context: Any) -> Any:
         return jnp.sin(x), state, None
 
 
 class CubedError(MeanSquaredError):
-    """A loss of a person's own, whose outputs are others than the logits."""
+    """A loss of one's own, whose outputs are not the logits."""
 
     def output(self, logits: Any) -> Any:
         return logits**3
@@ -535,7 +536,7 @@ REFUSED = {
         r"loss of your own \(CubedError\)",
     ),
     "own loss in NumPy": (model_of(Network([Sine()]), (2,)), "m.py", r"layer of your own \(Sine\)"),
-    "ending": (SMALL, "m.onx", "end with .onnx.*Did you mean '.onnx'"),
+    "ending": (SMALL, "m.onx", "must end with .onnx.*Did you mean '.onnx'"),
     "no model": (Network([Dense(1)]), "m.onnx", "this is Network"),
 }
 
@@ -569,8 +570,8 @@ def test_a_custom_loss_on_values_is_exported(tmp_path: Path) -> None:
     model = model_of(Network([Dense(1)]), (2,), loss=CustomLoss(lambda z, y: ((z - y) ** 2)[:, 0]))
     export(model, tmp_path / "m.onnx")
     X = np.ones((3, 2), np.float32)
-    found = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"X": X})[0]
-    close(found, model.outputs(X), 1e-6)
+    actual = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"X": X})[0]
+    close(actual, model.outputs(X), 1e-6)
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "skl2onnx"])
@@ -581,6 +582,10 @@ def test_a_missing_package_is_named(package: str, tmp_path: Path, monkeypatch: A
     export(SMALL, tmp_path / "m.py")
 
 
+def dense_without_bias(layer, arrays, x):
+    return x @ arrays["W"].T
+
+
 @pytest.mark.parametrize("ending", [".onnx", ".py"])
 def test_a_file_that_disagrees_is_not_written(
     ending: str, tmp_path: Path, monkeypatch: Any
@@ -588,16 +593,13 @@ def test_a_file_that_disagrees_is_not_written(
     path = tmp_path / f"m{ending}"
     path.write_text("before")
 
-    def wrong(g: Any, layer: Any, own: Any, x: str, shape: Any) -> str:
-        return g.add("Mul", onnx_layers._dense(g, layer, own, x, shape), 1.001)
+    def wrong(g: Any, layer: Any, arrays: Any, x: str, shape: Any) -> str:
+        return g.add("Mul", onnx_layers._dense(g, layer, arrays, x, shape), 1.001)
 
-    monkeypatch.setitem(WRITERS, "Dense", wrong)
-    dense = numpy_predict.LAYERS["Dense"]
-    monkeypatch.setitem(
-        numpy_predict.LAYERS, "Dense", lambda layer, own, x: dense(layer, own, x) * 1.001
-    )
+    monkeypatch.setitem(WRITERS, Dense, wrong)
+    monkeypatch.setitem(numpy_predict.LAYERS, "Dense", dense_without_bias)
     with pytest.raises(
-        ConfigurationError, match=r"was not written: .* answers otherwise than the model"
+        ConfigurationError, match=r"was not written: .* predictions differ from the model's"
     ):
         export(SMALL, path)
     assert path.read_text() == "before"
@@ -609,8 +611,8 @@ def test_what_rounding_explains_is_no_disagreement(tmp_path: Path, monkeypatch: 
     deep = model_of(Network([Dense(64), "tanh", Dense(64), "tanh", Dense(3)]), (5,))
     export(deep, tmp_path / "m.onnx")
     X = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
-    (found,) = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"X": X})
-    assert 1e-9 < np.abs(found - deep.outputs(X)).max() < 1e-5
+    (actual,) = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"X": X})
+    assert 1e-9 < np.abs(actual - deep.outputs(X)).max() < 1e-5
 
 
 def test_damaged_files_are_no_models(tmp_path: Path) -> None:
@@ -656,9 +658,9 @@ print(load("m").predict([[0.5, 1.5]]).tolist())
 print([name for name in sys.modules if name.split(".")[0] in ("jax", "sklearn", "scipy", "safetensors")])
 print([name for name in sys.modules if name.split(".")[0] == "glassnet"])
 """
-    found = python("-c", code, folder=tmp_path).splitlines()
-    wanted = SMALL.predict(np.array([[0.5, 1.5]])).tolist()
-    assert found == [str(wanted), "[]", "['glassnet', 'glassnet.numpy_predict']"]
+    actual = python("-c", code, folder=tmp_path).splitlines()
+    expected = SMALL.predict(np.array([[0.5, 1.5]])).tolist()
+    assert actual == [str(expected), "[]", "['glassnet', 'glassnet.numpy_predict']"]
 
 
 def test_the_command_writes_one_file_of_numpy(trained: Any, tmp_path: Path) -> None:
@@ -693,7 +695,7 @@ print(predict(row)[0], predict_proba(row)[0, 0], [name for name in sys.modules i
         cli.app, ["export", str(tmp_path / "m.glassnet"), "-o", str(tmp_path / "m.txt")]
     )
     assert wrong.exit_code == 2
-    assert "end with .onnx" in wrong.stderr
+    assert "must end with .onnx" in wrong.stderr
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:skl2onnx", "ignore::FutureWarning:skl2onnx")
@@ -718,8 +720,8 @@ def test_a_pipeline_converts_whole(zipmap: Any) -> None:
         label, *rest = session.run(None, fed)
         assert (label == pipeline.predict(frame)).all()
         rows = [[*row.values()] for row in rest[0]] if zipmap is True else rest[0]
-        found = np.stack(rest, axis=1) if zipmap == "columns" else np.array(rows)
-        np.testing.assert_allclose(found, pipeline.predict_proba(frame), atol=1e-5)
+        actual = np.stack(rest, axis=1) if zipmap == "columns" else np.array(rows)
+        np.testing.assert_allclose(actual, pipeline.predict_proba(frame), atol=1e-5)
     if zipmap is False:
         with pytest.raises(ConfigurationError, match="target_opset is 17"):
             to_onnx(pipeline, initial_types=types, target_opset=17)

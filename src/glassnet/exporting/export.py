@@ -1,9 +1,9 @@
-"""Export: a model as a file that runs without glassnet, preprocessing inside, checked before it is written.
+"""Write a model, preprocessing included, as a file that runs without glassnet.
 
-    churn.onnx    an ONNX model: rows in as they are, label and probabilities (or values) out
-    churn.py      one Python file that needs NumPy alone, the model inside: `from churn import predict`
+    churn.onnx    an ONNX model: unprepared rows in, label and probabilities (or values) out
+    churn.py      one Python file that holds the model and needs NumPy alone: `from churn import predict`
 
-Both are run on made rows beside the model itself; a file that answers otherwise is not written.
+Before a file is written, its predictions for generated rows are compared with those of the model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import base64
 import inspect
 import json
 import os
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -32,21 +33,25 @@ from glassnet.models.model import Model
 from glassnet.models.model_file import packed
 from glassnet.nn.layers import Rescale
 from glassnet.nn.losses import BinaryCrossEntropy, CrossEntropy, CustomLoss, Loss
+from glassnet.nn.network import Network, each_layer
 from glassnet.storage.atomic import write_atomically
 
-ROWS = 64  # made rows that an exported file is checked on
+ROWS = 64  # generated rows on which an exported file is checked
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
-NOISE = 10  # times the model's own rounding, which a sharp network makes larger than the tolerance
-LARGEST = 2_000_000_000  # bytes of arrays: what one message of ONNX's format holds
+NOISE = (
+    10  # times the model's own rounding error, which may exceed the tolerance in a steep network
+)
+LARGEST = 2_000_000_000  # bytes of arrays in one ONNX file, a limit of its format
 INPUT_TYPES = ("float32", "float64", "uint8")
 
 
 def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None = None) -> None:
     """Write a model, or a fitted estimator, as a file that runs without glassnet: .onnx or .py.
 
-    An ONNX model has one input "X" (rows, ...), or for a table one input (rows, 1) a column, by its name, as
-    `onnx_columns` tells; its outputs are "label" (rows,) and "probabilities" (rows, classes), or "variable"
-    (rows, targets), the values in their own unit. A stroke is put behind a name that a column has already.
+    An ONNX model has one input "X" (rows, ...), or for a table one input (rows, 1) for each column, with the
+    column's name; see `onnx_columns`. Its outputs are "label" (rows,) and "probabilities" (rows, classes), or
+    "variable" (rows, targets), in the unit of the target. An output named like a column gets an underscore
+    at its end.
 
     Parameters
     ----------
@@ -57,8 +62,8 @@ def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None =
 
     Raises
     ------
-    ConfigurationError: another ending; a layer or loss of your own; onnx and onnxruntime are not there; or
-        the file would answer otherwise than the model.
+    ConfigurationError: another ending; a layer or loss of your own; a package is not installed; or the file
+        would predict something else than the model.
     DataError: the folder does not exist or cannot be written.
 
     >>> import glassnet as gn, tempfile
@@ -76,8 +81,8 @@ def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None =
     endings = {".onnx": _onnx_bytes, ".py": _python_bytes}
     if path.suffix not in endings:
         raise ConfigurationError(
-            f"The file is named {path.name}: let its name end with .onnx, or with .py for one file that needs"
-            f" NumPy alone.{did_you_mean(path.suffix, endings)}"
+            f"The file is named {path.name}, but its name must end with .onnx, or with .py for one file that"
+            f" needs NumPy alone.{did_you_mean(path.suffix, endings)}"
         )
     write_atomically(path, endings[path.suffix](model, input_type))
 
@@ -88,11 +93,11 @@ def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None =
 def _python_bytes(model: Model, input_type: str | None) -> bytes:
     """Return the source of `numpy_predict` with the model at its end."""
     data = packed(model)
-    found = numpy_predict.loads(data)
-    rows = _made_rows(model, input_type or _input_type(model))
-    _compare(model, rows, found.outputs(rows), "The NumPy file")
+    source = inspect.getsource(numpy_predict) + "".join(_added_rows(model.network))
+    predictor = numpy_predict.loads(data)
+    rows = _generated_rows(model, input_type or _input_type(model))
+    _compare(model, rows, predictor.outputs(rows), "The NumPy file")
     text = base64.encodebytes(data).decode()
-    source = inspect.getsource(numpy_predict)
     end = f'''
 
 import base64
@@ -104,11 +109,39 @@ predict, predict_proba = MODEL.predict, MODEL.predict_proba
     return (source + end).encode()
 
 
+def _added_rows(network: Network) -> Iterator[str]:
+    """Yield the source of those rows of `numpy_predict.LAYERS` that are defined in other files.
+
+    Raises
+    ------
+    ConfigurationError: a layer has no row, or its function is a lambda or uses names of its own file.
+    """
+    names = sorted({type(layer).__name__ for _, layer, _ in each_layer(network)})
+    for name in names:
+        if name not in numpy_predict.LAYERS:
+            raise ConfigurationError(
+                f"The layer {name} cannot go into a NumPy file: it has no row in numpy_predict.LAYERS."
+            )
+        function = numpy_predict.LAYERS[name]
+        if function.__module__ == numpy_predict.__name__:
+            continue
+        used = inspect.getclosurevars(function)
+        missing = {*used.nonlocals, *used.globals, *used.unbound} - set(vars(numpy_predict))
+        if missing or function.__name__ == "<lambda>":
+            problem = f"uses {', '.join(sorted(missing))}" if missing else "is a lambda"
+            raise ConfigurationError(
+                f"The layer {name} cannot go into a NumPy file: its function in numpy_predict.LAYERS"
+                f" {problem}. Write it with def, and use only its arguments, np and math."
+            )
+        source = textwrap.dedent(inspect.getsource(function))
+        yield f"\n\n{source}\n\nLAYERS[{name!r}] = {function.__name__}\n"
+
+
 # --- the file of ONNX ----------------------------------------------------------------------------------
 
 
 def _onnx_bytes(model: Model, input_type: str | None) -> bytes:
-    """Return an ONNX model, checked by ONNX's own checker and by running it."""
+    """Return an ONNX model that ONNX's checker accepts and that predicts what the model predicts."""
     onnx, runtime = _packages()
     graph, inputs, outputs = graph_of(model, input_type)
     size = sum(array.nbytes for array in graph.constants.values())
@@ -121,7 +154,7 @@ def _onnx_bytes(model: Model, input_type: str | None) -> bytes:
     onnx.checker.check_model(proto, full_check=True)
     data: bytes = proto.SerializeToString(deterministic=True)
     session = runtime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    rows = _made_rows(model, inputs[0].dtype)
+    rows = _generated_rows(model, inputs[0].dtype)
     answers = session.run([value.name for value in outputs], onnx_inputs(model, rows, inputs))
     _compare(model, rows, _as_outputs(model, answers[-1]), "The ONNX file")
     return data
@@ -142,7 +175,7 @@ def _packages() -> tuple[Any, Any]:
 
 
 def graph_of(model: Model, input_type: str | None = None) -> tuple[Graph, list[Value], list[Value]]:
-    """Return a model as a graph, its inputs and its outputs; raises `ConfigurationError` as `export` does."""
+    """Return a model's graph, inputs and outputs; raises `ConfigurationError` as `export` does."""
     if model.encoder is not None:
         inputs = column_inputs(model.encoder)
     else:
@@ -154,19 +187,18 @@ def graph_of(model: Model, input_type: str | None = None) -> tuple[Graph, list[V
     graph = Graph(model.dtype, [value.name for value in inputs])
     whole = model.encoder is None or model.encoder.kind == "array"
     sources = {"": "X"} if whole else {value.name: value.name for value in inputs}
-    found = write_model(graph, model, sources)
     outputs = []
-    for value, made in found:
+    for value, source in write_model(graph, model, sources):
         name = graph.free(value.name)
-        graph.add("Identity", made, output=name)
+        graph.add("Identity", source, output=name)
         outputs.append(value._replace(name=name))
     return graph, inputs, outputs
 
 
 def write_model(g: Graph, model: Model, sources: dict[str, str]) -> list[tuple[Value, str]]:
-    """Write all from a person's rows to the answer; return each output with the name of what it is made from.
+    """Write the graph from the rows to the predictions; return each output with the name of its value.
 
-    sources: the names of the columns by their own names, or of the whole array by "".
+    sources: the graph's values by the names of the columns; of a whole array by "".
     """
     x = sources[""] if model.encoder is None else write_features(g, model.encoder, sources)
     shape = model.in_shape
@@ -180,13 +212,11 @@ def write_model(g: Graph, model: Model, sources: dict[str, str]) -> list[tuple[V
     write = OUTPUTS.get(type(model.loss))
     if write is None:
         raise ConfigurationError(
-            f"A loss of your own ({type(model.loss).__name__}) cannot be exported, since it says what the"
-            " outputs mean: use one of glassnet's, or gn.CustomLoss for values."
+            f"A loss of your own ({type(model.loss).__name__}) cannot be exported, since only its code knows"
+            " what the outputs mean: use one of glassnet's losses, or gn.CustomLoss for values."
         )
-    answer = g.add("ReduceMean", write(g, z), np.array([0]), keepdims=0)
-    return (
-        _values(g, model, answer) if model.loss.task == "regression" else _labels(g, model, answer)
-    )
+    mean = g.add("ReduceMean", write(g, z), np.array([0]), keepdims=0)
+    return _values(g, model, mean) if model.loss.task == "regression" else _labels(g, model, mean)
 
 
 OUTPUTS: dict[type[Loss], Callable[[Graph, str], str]] = {
@@ -194,17 +224,17 @@ OUTPUTS: dict[type[Loss], Callable[[Graph, str], str]] = {
     CrossEntropy: lambda g, z: g.add("Softmax", z, axis=2),
     BinaryCrossEntropy: lambda g, z: g.add("Sigmoid", z),
 }
-"""What a loss makes of the logits; a new loss whose outputs are more than values is a new row."""
+"""How each loss turns logits into outputs; a new loss is a new row."""
 
 
 def _with_members(model: Model) -> dict[str, Any]:
-    """Return the arrays of one network as those of many are: with the members first."""
+    """Return the arrays of a single network with a first axis of one member."""
     trees = {"params": model.params, "layer_state": model.layer_state}
     return {name: jax.tree.map(lambda a: np.asarray(a)[None], tree) for name, tree in trees.items()}
 
 
 def _values(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
-    """Write values in the target's own unit, which is float64."""
+    """Write values in the unit of the target, as float64."""
     if not isinstance(model.target_encoder, TargetScaler):
         return [(Value("variable", model.dtype, (_outputs(model),)), answer)]
     answer = g.add("Mul", g.cast(answer, np.float64), np.array(model.target_encoder.scale))
@@ -213,7 +243,7 @@ def _values(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
 
 
 def _labels(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
-    """Write label and probabilities of classes, or of several labels."""
+    """Write the label and the probabilities, of classes or of several labels."""
     count = _outputs(model)
     if model.loss.task == "classification":
         codes = g.add("ArgMax", answer, axis=1, keepdims=0)
@@ -235,7 +265,7 @@ def _labels(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
 
 
 def _exported(classes: np.ndarray) -> np.ndarray:
-    """Return classes in one of the few types that runtimes know."""
+    """Return classes in one of the few types that ONNX runtimes support."""
     kind = classes.dtype.kind
     if kind in "iu" and classes.dtype != np.uint64:
         return classes.astype(np.int64)
@@ -246,21 +276,18 @@ def _exported(classes: np.ndarray) -> np.ndarray:
 
 def _outputs(model: Model) -> int:
     """Return the number of the network's outputs."""
-    shape = model.in_shape
-    for layer in model.network.blank():
-        _, _, shape = layer.init(np.zeros(2, np.uint32), shape)
-    return shape[0]
+    return model.network.shapes(model.in_shape).out[0]
 
 
 def _input_type(model: Model) -> str:
-    """Return the type of arrays that a model without preprocessing takes: bytes seem to be pictures' own."""
+    """Return the type of the arrays that a model without preprocessing takes: of most pictures, bytes."""
     first = model.network.layers[0]
     pictures = len(model.in_shape) > 1 and isinstance(first, Rescale) and first.scale != 0
     return "uint8" if pictures and -first.shift / first.scale > 1 else model.dtype  # type: ignore[attr-defined]
 
 
 def _proto(onnx: Any, model: Model, graph: Graph, inputs: list[Value], outputs: list[Value]) -> Any:
-    """Return the graph as ONNX's own message, with what a person wants to know later beside it."""
+    """Return the graph as an ONNX message, with facts about the model as its metadata."""
     helper = onnx.helper
 
     def value_info(value: Value) -> Any:
@@ -285,7 +312,7 @@ def _proto(onnx: Any, model: Model, graph: Graph, inputs: list[Value], outputs: 
 
 
 def _facts(model: Model, inputs: list[Value]) -> dict[str, Any]:
-    """Return what is written beside the graph, as plain values."""
+    """Return facts about the model as plain values."""
     encoder, classes = model.encoder, model.classes
     kinds = {} if encoder is None else dict(zip(encoder.names, encoder.kinds, strict=True))
     missing = {"number": "NaN", "category": '""', "date": "the smallest int64"}
@@ -305,7 +332,7 @@ def _facts(model: Model, inputs: list[Value]) -> dict[str, Any]:
 
 
 def onnx_inputs(model: Model, X: Any, inputs: list[Value]) -> dict[str, np.ndarray]:
-    """Return a person's rows as the inputs of the model's graph."""
+    """Return rows as the inputs of the model's graph."""
     if model.encoder is not None:
         return feeds(model.encoder, X)
     return {"X": np.asarray(X).astype(inputs[0].dtype)}
@@ -314,8 +341,8 @@ def onnx_inputs(model: Model, X: Any, inputs: list[Value]) -> dict[str, np.ndarr
 # --- the check -----------------------------------------------------------------------------------------
 
 
-def _made_rows(model: Model, input_type: str) -> Any:
-    """Return rows such as the model could be given."""
+def _generated_rows(model: Model, input_type: str) -> Any:
+    """Return random rows of the form that the model takes."""
     if model.encoder is not None:
         return sample(model.encoder, ROWS)
     rng, shape = np.random.default_rng(0), (ROWS, *model.in_shape)
@@ -325,7 +352,7 @@ def _made_rows(model: Model, input_type: str) -> Any:
 
 
 def _as_outputs(model: Model, answer: np.ndarray) -> np.ndarray:
-    """Return what a file answers as `Model.outputs`: values before they get their own unit, one output."""
+    """Return a file's predictions in the form of `Model.outputs`."""
     if isinstance(model.target_encoder, TargetScaler):
         return np.asarray(
             (answer - np.array(model.target_encoder.center)) / np.array(model.target_encoder.scale)
@@ -333,12 +360,12 @@ def _as_outputs(model: Model, answer: np.ndarray) -> np.ndarray:
     return answer[:, -_outputs(model) :]
 
 
-def _compare(model: Model, rows: Any, answer: np.ndarray, what: str) -> None:
-    """Raise unless the answer is the model's own, up to rounding."""
-    wanted = model.outputs(rows)
-    size = 1 + np.abs(wanted)
+def _compare(model: Model, rows: Any, outputs: np.ndarray, file: str) -> None:
+    """Raise unless the outputs are the model's own, up to rounding."""
+    expected = model.outputs(rows)
+    size = 1 + np.abs(expected)
     limit = TOLERANCE[model.dtype]
-    if (np.abs(answer - wanted) <= limit * size).all():
+    if (np.abs(outputs - expected) <= limit * size).all():
         return
     exact = replace(
         model,
@@ -346,12 +373,12 @@ def _compare(model: Model, rows: Any, answer: np.ndarray, what: str) -> None:
         params=_as_float64(model.params),
         layer_state=_as_float64(model.layer_state),
     ).outputs(rows)
-    off, noise = np.abs(answer - exact) / size, np.abs(wanted - exact) / size
-    if not off.max() <= NOISE * max(noise.max(), limit):
+    error, noise = np.abs(outputs - exact) / size, np.abs(expected - exact) / size
+    if not error.max() <= NOISE * max(noise.max(), limit):
         raise ConfigurationError(
-            f"{what} was not written: on made rows it answers otherwise than the model, by up to"
-            f" {off.max():.1e} where rounding explains {noise.max():.1e}. This is a bug of glassnet or of the"
-            " runtime that is installed: please report it with the model file."
+            f"{file} was not written: on generated rows its predictions differ from the model's by up to"
+            f" {error.max():.1e}, where rounding explains {noise.max():.1e}. This is a bug of glassnet or of"
+            " the installed runtime: please report it with the model file."
         )
 
 

@@ -1,12 +1,12 @@
-"""Columns as ONNX operators: the encoders' arithmetic inside the graph, and a person's rows as its inputs.
+"""Write the encoding of columns as ONNX operators, and turn rows into the graph's inputs.
 
-A table enters with one input a column, (rows, 1), by the column's own name:
+A table has one input (rows, 1) for each column, named like the column:
 
     number     float64, NaN for missing          category   text, "" for missing
     date       int64, microseconds since 1970-01-01, the smallest int64 for missing (NumPy's NaT)
 
-An array of numbers enters as one input "X", (rows, columns), float64. ONNX knows no missing text: where ""
-was a level of its own in training, it stays that level, and none can be missing.
+An array of numbers has one input "X", (rows, columns), float64. ONNX has no missing texts: where "" was a
+level in training it remains that level, and no text of that column can be missing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def column_inputs(encoder: TableEncoder) -> list[Value]:
     if not used or "" in used:
         problem = "its column without a name" if used else "none of its columns"
         raise ConfigurationError(
-            f"This model cannot be exported to ONNX: it uses {problem}, and an input of ONNX needs a name."
+            f"This model cannot be exported to ONNX: it uses {problem}, but every input of ONNX needs a name."
             " Train it on named columns of more than one value."
         )
     kinds = zip(encoder.names, encoder.kinds, strict=True)
@@ -47,7 +47,7 @@ def column_inputs(encoder: TableEncoder) -> list[Value]:
 
 
 def feeds(encoder: TableEncoder, X: Any) -> dict[str, np.ndarray]:
-    """Return a person's rows as the graph's inputs.
+    """Return rows as the graph's inputs.
 
     >>> encoder = TableEncoder.fit({"age": [20, 40], "sex": ["f", "m"]})
     >>> feeds(encoder, {"age": [30], "sex": [None]})
@@ -56,19 +56,19 @@ def feeds(encoder: TableEncoder, X: Any) -> dict[str, np.ndarray]:
     used = encoder.used_columns(X)
     if encoder.kind == "array":
         return {"X": np.stack([used[name] for name in encoder.names], axis=1)}
-    found = {}
+    inputs = {}
     for name in used:
         column = used[name]
         if column.dtype.kind == "O":
             column = np.array(["" if text is None else text for text in column], object)
         elif column.dtype.kind == "M":
             column = column.astype(np.int64)
-        found[name] = column[:, None]
-    return found
+        inputs[name] = column[:, None]
+    return inputs
 
 
 def write_features(g: Graph, encoder: TableEncoder, sources: Mapping[str, str]) -> str:
-    """Write the encoding of columns, by name, or of a matrix of numbers, by ""; return (rows, features)."""
+    """Write the encoding of columns, by name, or of a matrix, by ""; return (rows, features)."""
     parts = []
     if encoder.numeric.names:
         parts += _numbers(g, encoder.numeric, _matrix(g, encoder, sources))
@@ -76,8 +76,8 @@ def write_features(g: Graph, encoder: TableEncoder, sources: Mapping[str, str]) 
         source = sources.get(part.name)
         if source is None:
             raise ConfigurationError(
-                f"The column {part.name!r} holds no numbers, and must be an input of its own: give each"
-                " column of the table one, by its name."
+                f"The column {part.name!r} does not hold numbers, so it needs an input of its own: give every"
+                " column of the table an input with its name."
             )
         if isinstance(part, DateEncoder):
             parts += _date(g, part, source)
@@ -91,14 +91,17 @@ def _matrix(g: Graph, encoder: TableEncoder, sources: Mapping[str, str]) -> str:
     names = encoder.numeric.names
     if "" in sources:
         X = g.cast(sources[""], np.float64)
-        places = np.array([encoder.names.index(name) for name in names])
-        return X if names == encoder.names else g.add("Gather", X, places, axis=1)
+        indices = np.array([encoder.names.index(name) for name in names])
+        return X if names == encoder.names else g.add("Gather", X, indices, axis=1)
     columns = [g.cast(sources[name], np.float64) for name in names]
     return columns[0] if len(columns) == 1 else g.add("Concat", *columns, axis=1)
 
 
 def _numbers(g: Graph, encoder: NumericEncoder, X: str) -> list[str]:
-    """Write z = (x - centre) / scale, in halves, clipped, and the indicators; all in float64, then cast."""
+    """Write z = (x - center) / scale, clipped, and the indicators of missing values, computed in float64.
+
+    x, center and scale are halved, so that their differences do not overflow.
+    """
     center, scale = np.array(encoder.center), np.array(encoder.scale)
     missing = g.add("IsNaN", X)
     z = g.add("Mul", g.add("Where", missing, center, X), np.float64(0.5))
@@ -108,48 +111,48 @@ def _numbers(g: Graph, encoder: NumericEncoder, X: str) -> list[str]:
         third = g.add("Div", z, np.float64(3))
         root = g.add("Sqrt", g.add("Add", g.add("Mul", third, third), np.float64(1)))
         z = g.add("Div", z, root)
-    found = [g.cast(z, g.dtype)]
+    features = [g.cast(z, g.dtype)]
     indicated = np.flatnonzero(encoder.missing)
     if len(indicated):
-        found.append(g.add("Gather", g.cast(missing, g.dtype), indicated, axis=1))
-    return found
+        features.append(g.add("Gather", g.cast(missing, g.dtype), indicated, axis=1))
+    return features
 
 
 def _category(g: Graph, encoder: CategoryEncoder, text: str) -> str:
-    """Write the number of a text's place, and a table of what stands at each place."""
+    """Write the index of a text's level, and a lookup of the features of that level."""
     gap = [] if "" in encoder.levels else [("", None)]
     texts, column = zip(*[*((level, level) for level in encoder.levels), *gap], strict=True)
-    # what the encoder itself makes of each level, of missing, and of a text that no one has seen
+    # the encoder's own features of each level, of a missing text, and of an unseen text
     rows = encoder.transform(np.array([*column, "\0unseen"], object), g.dtype)
-    place = g.add(
+    index = g.add(
         "LabelEncoder", text, domain="ai.onnx.ml", keys_strings=list(texts),
         values_int64s=list(range(len(texts))), default_int64=len(texts),
     )  # fmt: skip
-    return g.add("Gather", rows, g.reshape(place, -1), axis=0)
+    return g.add("Gather", rows, g.reshape(index, -1), axis=0)
 
 
 def _date(g: Graph, encoder: DateEncoder, time: str) -> list[str]:
-    """Write a date's days, and its places on the circles of year, week and day."""
-    gone = g.add("Equal", time, np.int64(NO_DATE))
-    time = g.add("Where", gone, np.int64(0), time)
+    """Write a date in days, and as sine and cosine of its share of the year, the week and the day."""
+    missing = g.add("Equal", time, np.int64(NO_DATE))
+    time = g.add("Where", missing, np.int64(0), time)
     days = g.add("Div", g.cast(time, np.float64), np.float64(DAY))
-    parts = _numbers(g, encoder.days, g.add("Where", gone, np.float64(np.nan), days))
+    parts = _numbers(g, encoder.days, g.add("Where", missing, np.float64(np.nan), days))
     for part in encoder.parts:
         angle = g.add("Mul", SHARES[part](g, time), np.float64(2 * np.pi))
         # cos(a) = sin(a + π/2): older runtimes have no Cos in float64
-        for turned in (angle, g.add("Add", angle, np.float64(np.pi / 2))):
-            place = g.add("Where", gone, np.float64(0), g.add("Sin", turned))
-            parts.append(g.cast(place, g.dtype))
+        for phase in (angle, g.add("Add", angle, np.float64(np.pi / 2))):
+            wave = g.add("Where", missing, np.float64(0), g.add("Sin", phase))
+            parts.append(g.cast(wave, g.dtype))
     return parts
 
 
 def _floor(g: Graph, x: str, by: int) -> str:
-    """Return ⌊x / by⌋ of whole numbers: ONNX's Div cuts towards 0."""
+    """Return ⌊x / by⌋ of whole numbers; ONNX's Div rounds towards 0."""
     return g.add("Div", g.add("Sub", x, g.add("Mod", x, by)), by)
 
 
 def _month(g: Graph, time: str) -> str:
-    """Return the share of the year's months, from days: years begin in March, and 400 of them are an era.
+    """Return the share of the year's months that has passed; years begin in March, and 400 are an era.
 
     Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2013.
     """
@@ -174,12 +177,12 @@ def _hour(g: Graph, time: str) -> str:
 
 
 SHARES = {"month": _month, "weekday": _weekday, "hour": _hour}
-"""The parts of a date, those of `dates.PARTS`; a new one is a new row."""
+"""The parts of a date, as in `dates.PARTS`; a new part is a new row."""
 assert set(SHARES) == set(PARTS)
 
 
 def sample(encoder: TableEncoder, rows: int = 64) -> Any:
-    """Return made rows of every kind: near and far numbers, each level, unseen and missing values."""
+    """Return random rows with usual and extreme numbers, all levels, unseen levels and missing values."""
     rng = np.random.default_rng(0)
 
     def numbers(part: NumericEncoder) -> np.ndarray:

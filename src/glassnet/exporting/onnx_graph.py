@@ -1,4 +1,4 @@
-"""An ONNX graph in plain records, to which the writers of layers and columns add; onnx is not needed here."""
+"""Build an ONNX graph from plain records, without the package onnx."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 ELEMENTS = {"float32": 1, "uint8": 2, "int64": 7, "str": 8, "bool": 9, "float64": 11, "uint64": 13}
-"""ONNX's numbers for the types of elements (TensorProto.DataType), which Cast takes."""
+"""ONNX's numbers of the element types (TensorProto.DataType), as Cast takes them."""
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 8
-"""Those of ONNX 1.13 (2022): of new runtimes every one reads them, and double kernels are most complete."""
+"""The versions of ONNX 1.13 (2022): every newer runtime reads them, most with float64 kernels."""
 
 
 class Node(NamedTuple):
-    """One operator of the graph, its inputs and its output by name."""
+    """One operator of the graph, with its inputs and output by name."""
 
     op: str
     inputs: tuple[str, ...]
@@ -25,7 +25,7 @@ class Node(NamedTuple):
 
 
 class Value(NamedTuple):
-    """An input or an output of the graph; the first size of its shape, the rows, is free."""
+    """An input or output of the graph; shape: of one row."""
 
     name: str
     dtype: str
@@ -33,11 +33,11 @@ class Value(NamedTuple):
 
 
 class Graph:
-    """Nodes and constants, each with a name of its own.
+    """Nodes and constants, each with a unique name.
 
-    dtype: "float32" or "float64", in which the network computes; Python's floats become constants of it,
-    Python's whole numbers int64.
-    taken: names that stand for something else already.
+    dtype: "float32" or "float64", in which the network computes. A Python float becomes a constant of this
+    type, a Python int one of int64.
+    taken: names that are already in use.
 
     >>> graph = Graph("float32")
     >>> graph.add("Add", graph.add("Mul", "x", 2.0), 1.0)
@@ -53,7 +53,7 @@ class Graph:
         self.taken = set(taken)
 
     def free(self, name: str) -> str:
-        """Return the name, with a stroke behind it where it was taken; it is taken now."""
+        """Return the name, followed by underscores if it was taken, and reserve it."""
         while name in self.taken:
             name += "_"
         self.taken.add(name)
@@ -64,7 +64,7 @@ class Graph:
 
     def constant(self, value: Any) -> str:
         """Return the name of a constant: a number, or an array as it is."""
-        if type(value) is float:  # a float64 of NumPy stays one
+        if type(value) is float:  # not np.float64, which stays float64
             value = np.asarray(value, self.dtype)
         name = self._numbered("constant")
         self.constants[name] = np.asarray(value, order="C")
@@ -80,9 +80,9 @@ class Graph:
         return name
 
     def cast(self, x: str, dtype: DTypeLike) -> str:
-        """Return a value as numbers of another type."""
+        """Return a value converted to another type."""
         return self.add("Cast", x, to=ELEMENTS[np.dtype(dtype).name])
 
     def reshape(self, x: str, *shape: int) -> str:
-        """Return a value in another shape; 0 stands for the size that is there."""
+        """Return a value in another shape; 0 keeps the size of an axis."""
         return self.add("Reshape", x, np.array(shape, np.int64))

@@ -1,12 +1,12 @@
-"""Layers as ONNX operators: one function and one row of `WRITERS` a layer.
+"""Write layers as ONNX operators. A layer is one function and one row of `WRITERS`.
 
-    write(graph, layer, own, x, shape) -> name of the layer's output
+    write(graph, layer, arrays, x, shape) -> name of the layer's output
 
-x has shape (members, rows, ...): many networks stand side by side, and each operator serves them all.
-`own` has the layer's arrays, params and state, members first; `shape` is that of one row as it leaves.
+x has shape (members, rows, ...): every operator serves all members at once. `arrays` are the layer's
+parameters and state by name, their first axis the members. `shape` is the shape of the output for one row.
 
-Operators are chosen so that float64 runs too and nothing overflows: ONNX Runtime has no Erf in float64, and
-the plain formula of Softplus, which ONNX gives as its definition, is infinite from 90 on in float32.
+The operators are chosen so that float64 works and nothing overflows: ONNX Runtime has no Erf in float64, and
+the formula by which ONNX defines Softplus is infinite from 90 on in float32.
 """
 
 from __future__ import annotations
@@ -18,11 +18,25 @@ from typing import Any
 
 import numpy as np
 
-from glassnet import keys
 from glassnet._types import Params, Shape, State
 from glassnet.errors import ConfigurationError
 from glassnet.exporting.onnx_graph import Graph
-from glassnet.nn.network import LAYER_TYPES, Network
+from glassnet.nn.activations import (
+    GELU,
+    SELU,
+    Identity,
+    LeakyReLU,
+    Mish,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+from glassnet.nn.augmentation import RandomShift
+from glassnet.nn.embeddings import Embedding, Periodic, Scale
+from glassnet.nn.layers import BatchNorm, Dense, Dropout, Flatten, Layer, Rescale
+from glassnet.nn.network import Network
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -30,101 +44,109 @@ Arrays = Mapping[str, np.ndarray]
 def write_network(
     g: Graph, network: Network, params: Params, state: State, x: str, shape: Shape
 ) -> str:
-    """Write layer after layer; raises `ConfigurationError` for one that a person wrote."""
-    for layer, blank, p, s in zip(network, network.blank(), params, state, strict=True):
-        name = type(layer).__name__
-        if LAYER_TYPES.get(name) is not type(layer):
-            raise ConfigurationError(
-                f"A layer of your own ({name}) cannot be exported: ONNX has no code for it. Build the network"
-                f" from glassnet's layers ({', '.join(LAYER_TYPES)})."
-            )
-        _, _, out_shape = blank.init(keys.key(0), shape)
+    """Write a network layer by layer; shape: of one row as it enters.
+
+    Raises
+    ------
+    ConfigurationError: a layer has no row of `WRITERS`.
+    """
+    for layer, layer_params, layer_state in zip(network, params, state, strict=True):
+        out_shape = layer.shapes(shape).out
         if isinstance(layer, Network):
-            x = write_network(g, layer, p, s, x, shape)
+            x = write_network(g, layer, layer_params, layer_state, x, shape)
+        elif type(layer) in WRITERS:
+            write = WRITERS[type(layer)]
+            x = write(g, layer, {**layer_params, **layer_state}, x, out_shape)
         else:
-            x = WRITERS[name](g, layer, {**p, **s}, x, out_shape)
+            raise ConfigurationError(
+                f"A layer of your own ({type(layer).__name__}) cannot be exported: ONNX has no code for it."
+                " Build the network from glassnet's layers"
+                f" ({', '.join(known.__name__ for known in WRITERS)})."
+            )
         shape = out_shape
     return x
 
 
-def _rows(array: np.ndarray) -> np.ndarray:
-    """Return an array of each member with an axis for the rows."""
+def by_member(array: np.ndarray) -> np.ndarray:
+    """Return an array whose first axis is the members with an axis of one row behind it."""
     return array[:, None]
 
 
-def _dense(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
-    z = g.add("MatMul", x, own["W"].transpose(0, 2, 1))
-    return g.add("Add", z, _rows(own["b"])) if layer.bias else z
+def _dense(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
+    z = g.add("MatMul", x, arrays["W"].transpose(0, 2, 1))
+    return g.add("Add", z, by_member(arrays["b"])) if layer.bias else z
 
 
-def _batch_norm(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
-    """The mean is taken off first: folded into the shift, a large one would cost digits."""
-    scale = own["gamma"].astype(np.float64) / np.sqrt(
-        own["variance"].astype(np.float64) + layer.eps
+def _batch_norm(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
+    """The mean is subtracted first: as a part of the shift, a large mean would cost digits."""
+    scale = arrays["gamma"].astype(np.float64) / np.sqrt(
+        arrays["variance"].astype(np.float64) + layer.eps
     )
-    x_hat = g.add("Mul", g.add("Sub", x, _rows(own["mean"])), _rows(scale.astype(g.dtype)))
-    return g.add("Add", x_hat, _rows(own["beta"]))
+    x_hat = g.add(
+        "Mul", g.add("Sub", x, by_member(arrays["mean"])), by_member(scale.astype(g.dtype))
+    )
+    return g.add("Add", x_hat, by_member(arrays["beta"]))
 
 
-def _flatten(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+def _flatten(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
     return g.reshape(x, 0, 0, math.prod(shape))
 
 
-def _rescale(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+def _rescale(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
     return g.add("Add", g.add("Mul", x, float(layer.scale)), float(layer.shift))
 
 
-def _scale(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
-    return g.add("Mul", x, _rows(own["s"]))
+def _scale(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
+    return g.add("Mul", x, by_member(arrays["s"]))
 
 
 def _sliced(g: Graph, x: str, first: int, last: int) -> str:
-    """Return the inputs from `first` on, before `last`."""
+    """Return the inputs from index `first` up to but not including `last`."""
     ends = (np.array([first]), np.array([last]), np.array([2]))
     return g.add("Slice", x, *ends)
 
 
-def _periodic(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
+def _periodic(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
     columns = g.add("Transpose", _sliced(g, x, 0, layer.columns), perm=[0, 2, 1])
     columns = g.add("Unsqueeze", columns, np.array([3]))  # members, columns, rows, 1
-    turns = g.add("Mul", columns, own["f"][:, :, None])
-    turns = g.add("Add", turns, own["phase"][:, :, None])
-    # cos(2π t) = sin(2π (1/4 - |t - round(t)|)): whole turns are taken off exactly
+    turns = g.add("Mul", columns, arrays["f"][:, :, None])
+    turns = g.add("Add", turns, arrays["phase"][:, :, None])
+    # cos(2π t) = sin(2π (1/4 - |t - round(t)|)) loses no digits to whole turns
     away = g.add("Abs", g.add("Sub", turns, g.add("Round", turns)))
     waves = g.add("Sin", g.add("Mul", g.add("Sub", 0.25, away), 2 * math.pi))
-    mixed = g.add("MatMul", waves, own["W"].transpose(0, 1, 3, 2))
-    mixed = g.add("Add", mixed, own["b"][:, :, None])
+    mixed = g.add("MatMul", waves, arrays["W"].transpose(0, 1, 3, 2))
+    mixed = g.add("Add", mixed, arrays["b"][:, :, None])
     beside = g.reshape(
         g.add("Transpose", mixed, perm=[0, 2, 1, 3]), 0, 0, layer.columns * layer.outputs
     )
     return g.add("Concat", x, beside, axis=2)
 
 
-def _embedding(g: Graph, layer: Any, own: Arrays, x: str, shape: Shape) -> str:
-    most = np.array(layer.places)
-    count, total = len(most), int(most.sum())
+def _embedding(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
+    sizes = np.array(layer.places)
+    count, total = len(sizes), int(sizes.sum())
     plain = shape[0] - count * layer.size
     codes = g.add("Max", _sliced(g, x, plain, plain + count), 0.0)
-    codes = g.cast(g.add("Min", codes, (most - 1).astype(g.dtype)), np.int64)
-    # all tables of all members stand one below the other
-    member = np.arange(len(own["E"]))[:, None, None] * total
-    codes = g.add("Add", codes, member + np.cumsum(most) - most)
-    found = g.add("Gather", own["E"].reshape(-1, layer.size), codes, axis=0)
-    found = g.reshape(found, 0, 0, count * layer.size)
-    return g.add("Concat", _sliced(g, x, 0, plain), found, axis=2) if plain else found
+    codes = g.cast(g.add("Min", codes, (sizes - 1).astype(g.dtype)), np.int64)
+    # the tables of all members are stacked into one, in which each code has an offset
+    member = np.arange(len(arrays["E"]))[:, None, None] * total
+    codes = g.add("Add", codes, member + np.cumsum(sizes) - sizes)
+    embedded = g.add("Gather", arrays["E"].reshape(-1, layer.size), codes, axis=0)
+    embedded = g.reshape(embedded, 0, 0, count * layer.size)
+    return g.add("Concat", _sliced(g, x, 0, plain), embedded, axis=2) if plain else embedded
 
 
 # --- activations: a from z -----------------------------------------------------------------------------
 
 
-def _leaky_relu(g: Graph, layer: Any, own: Arrays, z: str, shape: Shape) -> str:
+def _leaky_relu(g: Graph, layer: Any, arrays: Arrays, z: str, shape: Shape) -> str:
     return g.add("Where", g.add("Greater", z, 0.0), z, g.add("Mul", z, float(layer.slope)))
 
 
 def _softplus(g: Graph, z: str) -> str:
     """max(z, 0) + ln(1 + e), e = exp(-|z|).
 
-    ln(1 + e) = e ln(u) / (u - 1), u = 1 + e, which Kahan found to be exact for small e too.
+    ln(1 + e) = e ln(u) / (u - 1), u = 1 + e: Kahan's formula, exact for small e too.
     """
     e = g.add("Exp", g.add("Neg", g.add("Abs", z)))
     u = g.add("Add", e, 1.0)
@@ -133,9 +155,7 @@ def _softplus(g: Graph, z: str) -> str:
 
 
 def _silu(g: Graph, z: str) -> str:
-    if (
-        g.dtype == "float64"
-    ):  # older runtimes fuse z σ(z) into an operator that they have in float32 alone
+    if g.dtype == "float64":  # older runtimes fuse z σ(z) into an operator that knows float32 only
         return g.add("Div", z, g.add("Add", g.add("Exp", g.add("Neg", z)), 1.0))
     return g.add("Mul", z, g.add("Sigmoid", z))
 
@@ -145,7 +165,7 @@ def _mish(g: Graph, z: str) -> str:
 
 
 def _selu(g: Graph, z: str) -> str:
-    """With exp(z) - 1 = tanh(z/2) (exp(z) + 1), which loses no digit near 0."""
+    """exp(z) - 1 is computed as tanh(z/2) (exp(z) + 1), which loses no digits near 0."""
     low = g.add("Min", z, 0.0)
     less = g.add("Mul", g.add("Tanh", g.add("Mul", low, 0.5)), g.add("Add", g.add("Exp", low), 1.0))
     alpha, factor = 1.6732632423543772, 1.0507009873554805
@@ -182,8 +202,8 @@ def _normal_probability(g: Graph, z: str) -> str:
 
 @cache
 def _erfc_series() -> tuple[float, ...]:
-    """Return P's coefficients; erfcx(a) = exp(a²) erfc(a) is scipy's, exact where both would be lost."""
-    from scipy.special import erfcx  # lazily: for this activation in float64 alone
+    """Return P's coefficients, from scipy's erfcx(a) = exp(a²) erfc(a), which does not underflow."""
+    from scipy.special import erfcx  # lazily: only this activation in float64 needs it
 
     def wanted(u: Any) -> Any:
         t = (u + 1) / 2
@@ -193,28 +213,28 @@ def _erfc_series() -> tuple[float, ...]:
 
 
 def _activation(write: Callable[[Graph, str], str]) -> Callable[..., str]:
-    """Return the writer of an activation that has no settings."""
-    return lambda g, layer, own, z, shape: write(g, z)
+    """Return the writer of an activation without settings."""
+    return lambda g, layer, arrays, z, shape: write(g, z)
 
 
-WRITERS: dict[str, Callable[[Graph, Any, Arrays, str, Shape], str]] = {
-    "Dense": _dense,
-    "BatchNorm": _batch_norm,
-    "Dropout": _activation(lambda g, z: z),
-    "Flatten": _flatten,
-    "Rescale": _rescale,
-    "RandomShift": _activation(lambda g, z: z),
-    "Scale": _scale,
-    "Periodic": _periodic,
-    "Embedding": _embedding,
-    "Identity": _activation(lambda g, z: z),
-    "Sigmoid": _activation(lambda g, z: g.add("Sigmoid", z)),
-    "Tanh": _activation(lambda g, z: g.add("Tanh", z)),
-    "ReLU": _activation(lambda g, z: g.add("Max", z, 0.0)),
-    "LeakyReLU": _leaky_relu,
-    "Softplus": _activation(_softplus),
-    "SiLU": _activation(_silu),
-    "GELU": _activation(_gelu),
-    "SELU": _activation(_selu),
-    "Mish": _activation(_mish),
+WRITERS: dict[type[Layer], Callable[[Graph, Any, Arrays, str, Shape], str]] = {
+    Dense: _dense,
+    BatchNorm: _batch_norm,
+    Dropout: _activation(lambda g, z: z),
+    Flatten: _flatten,
+    Rescale: _rescale,
+    RandomShift: _activation(lambda g, z: z),
+    Scale: _scale,
+    Periodic: _periodic,
+    Embedding: _embedding,
+    Identity: _activation(lambda g, z: z),
+    Sigmoid: _activation(lambda g, z: g.add("Sigmoid", z)),
+    Tanh: _activation(lambda g, z: g.add("Tanh", z)),
+    ReLU: _activation(lambda g, z: g.add("Max", z, 0.0)),
+    LeakyReLU: _leaky_relu,
+    Softplus: _activation(_softplus),
+    SiLU: _activation(_silu),
+    GELU: _activation(_gelu),
+    SELU: _activation(_selu),
+    Mish: _activation(_mish),
 }
