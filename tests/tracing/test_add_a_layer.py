@@ -171,7 +171,7 @@ def test_it_is_exported_to_onnx_and_to_numpy(run, registered, tmp_path):
     predictor = numpy_predict.load(tmp_path / "m.glassnet")
     np.testing.assert_allclose(predictor.predict_proba(X), expected, atol=1e-5)
     gn.export(run.model, tmp_path / "cubic.py")
-    code = "import sys; sys.path.insert(0, ''); from cubic import predict_proba as p; print(p([[1, -2, 3.0]]))"
+    code = "import sys; sys.path.insert(0, ''); import cubic; print(cubic.predict_proba([[1, -2, 3.0]]))"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )

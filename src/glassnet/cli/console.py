@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from glassnet.display.text import text_table
 from glassnet.storage.fields import is_finite_number
 
 if TYPE_CHECKING:
@@ -136,13 +137,7 @@ def print_scores(evaluation: Evaluation) -> None:
         [model, *(f"{scores.get(n, float('nan')):.4g}" for n in names)]
         for model, scores in models.items()
     ]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)),
-        ]
-        typer.echo("  ".join(cells))
+    typer.echo(text_table(rows))
 
 
 def print_model(model: Model) -> None:

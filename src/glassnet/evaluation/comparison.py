@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glassnet.display.text import text_table
 from glassnet.encoding.target_kinds import Task
 from glassnet.evaluation.verdicts import (
     GUESS,
@@ -165,13 +166,8 @@ class Comparison:
             predicting = seconds(float(np.median(standing.predict_seconds)))
             cells += [seconds(float(standing.fit_seconds.mean())), predicting, size(standing.bytes)]
             table.append(cells)
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in table
-        ]
         curve = [] if self.curve is None else [curve_text(self), self.curve.sentence]
-        return "\n".join([head, *lines, *self.notes, *curve, self.verdict.sentence])
+        return "\n".join([head, text_table(table), *self.notes, *curve, self.verdict.sentence])
 
 
 def _finite(difference: Difference) -> dict[str, float | None]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from glassnet._checks import check_count, check_range, resolve
 from glassnet._precision import precision
 from glassnet.data.tables import frame_of
+from glassnet.display.text import text_table
 from glassnet.encoding.targets import ClassEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, did_you_mean
 from glassnet.explain.paths import METHODS, Path
@@ -35,7 +36,6 @@ from glassnet.explain.rows import (
     draw_bars,
     draw_picture,
     model_of,
-    text_table,
 )
 from glassnet.models.model import Model
 

@@ -12,9 +12,10 @@ from sklearn.base import RegressorMixin
 
 from glassnet._checks import check_count
 from glassnet.data.tables import Kind, Table, frame_of, missing_in
+from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError, DataError, did_you_mean
 from glassnet.explain.importance import Gathered, grouped
-from glassnet.explain.rows import COLORS, Rows, as_plain, as_text, axes, model_of, text_table
+from glassnet.explain.rows import COLORS, Rows, as_plain, as_text, axes, model_of
 
 ENDS = (0.05, 0.95)  # quantiles between which numbers are set, as scikit-learn's
 MOST_ROWS_SET = 1_000  # each of them is predicted for every value

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from glassnet._checks import check_count
 from glassnet.data.tables import frame_of
+from glassnet.display.text import text_table
 from glassnet.encoding.targets import ClassEncoder
 from glassnet.errors import ConfigurationError
 from glassnet.evaluation.evaluation import Evaluation, confusion, evaluate, most_confused
 from glassnet.explain.neurons import last_hidden_layer, neuron_outputs, up_to_layer
-from glassnet.explain.rows import COLORS, Rows, as_text, axes, described, model_of, text_table
+from glassnet.explain.rows import COLORS, Rows, as_text, axes, described, model_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from sklearn.metrics import check_scoring
 
 from glassnet._checks import check_count
 from glassnet.data.tables import frame_of, no_such_column
+from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError
 from glassnet.explain.rows import (
     Rows,
@@ -26,7 +27,6 @@ from glassnet.explain.rows import (
     bar,
     draw_bars,
     model_of,
-    text_table,
 )
 from glassnet.models.model import Model
 

@@ -19,6 +19,7 @@ from glassnet._compile import forgetful
 from glassnet._precision import precision
 from glassnet._types import Array, Params, State
 from glassnet.data.tables import frame_of
+from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError
 from glassnet.explain.rows import (
     Rows,
@@ -27,7 +28,6 @@ from glassnet.explain.rows import (
     draw_bars,
     draw_picture,
     model_of,
-    text_table,
 )
 from glassnet.models.model import Model
 from glassnet.nn.layers import Dense, Flatten

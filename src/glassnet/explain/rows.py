@@ -207,24 +207,6 @@ def described(cells: Mapping[str, Any]) -> str:
     return ", ".join(shown) + (f", and {left} more" if left else "")
 
 
-def text_table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return rows of texts as aligned lines; the first columns to the left, the others to the right.
-
-    >>> print(text_table([["column", "mean"], ["age", "0.5"]]))
-    column  mean
-    age      0.5
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(
-            cell.ljust(width) if place < left else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def bar(share: float, width: int = 20) -> str:
     """Return a share from -1 to 1 as a bar of signs.
 

@@ -126,7 +126,7 @@ def _added_rows(network: Network) -> Iterator[str]:
         if function.__module__ == numpy_predict.__name__:
             continue
         used = inspect.getclosurevars(function)
-        missing = {*used.nonlocals, *used.globals, *used.unbound} - set(vars(numpy_predict))
+        missing = {*used.nonlocals, *used.globals} - set(vars(numpy_predict))
         if missing or function.__name__ == "<lambda>":
             problem = f"uses {', '.join(sorted(missing))}" if missing else "is a lambda"
             raise ConfigurationError(

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from glassnet._checks import check_count, check_range
+from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError, did_you_mean
 from glassnet.fit.parameters import seed_of
 from glassnet.fit.train import as_callbacks, finished_run, network_job
@@ -77,9 +78,7 @@ class Sweep:
         columns = self.to_dict()
         rows = [list(columns), *(list(row) for row in zip(*columns.values(), strict=True))]
         texts = [[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row] for row in rows]
-        widths = [max(len(row[k]) for row in texts) for k in range(len(columns))]
-        padded = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in texts)
-        return "\n".join(padded)
+        return text_table(texts, left=None)
 
 
 def sweep(

@@ -16,6 +16,7 @@ from glassnet import keys
 from glassnet._checks import resolve
 from glassnet._precision import default_float
 from glassnet._types import Array, Cache, Key, Params, Shape, State
+from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError
 from glassnet.nn.activations import ACTIVATIONS, Activation
 from glassnet.nn.augmentation import AUGMENTATIONS
@@ -154,12 +155,7 @@ class Network(Layer):
             parts = " + ".join(f"{name} {'×'.join(map(str, s))}" for name, s in sizes)
             counted = f"{count} = {parts}" if count else "0"
             rows.append((str(i), type(layer).__name__, "×".join(map(str, shape)), counted))
-        widths = [max(len(row[k]) for row in rows) for k in range(3)]
-        lines = [
-            "  ".join([*(c.ljust(w) for c, w in zip(row[:3], widths, strict=True)), row[3]])
-            for row in rows
-        ]
-        return "\n".join([*lines, f"{total} parameters"])
+        return f"{text_table(rows, left=None)}\n{total} parameters"
 
 
 def _name(path: Any) -> str:

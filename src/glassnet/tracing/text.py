@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glassnet.display.html import clean, counted
+from glassnet.display.text import text_table
 from glassnet.nn.optimizer_wrappers import unwrapped
 from glassnet.tracing.expressions import written
 from glassnet.tracing.records import LayerTrace, Parameter, norm
@@ -31,13 +32,22 @@ def trace_text(
     if given and given[0].kind == "pixel":
         parts += [picture_text(given), *(f"  {line}" for line in shades(trace.layers[0].input[0]))]
     else:
-        parts += ["Row 0 as given, and the inputs that it becomes:", *aligned(given_rows(given))]
+        parts += [
+            "Row 0 as given, and the inputs that it becomes:",
+            text_table(given_rows(given), left=None, indent=2),
+        ]
         if len(given) > MAX_COLUMNS:
             parts.append(f"  and {counted(len(given) - MAX_COLUMNS, 'more column')}")
-    parts += ["", "Row 0 through the layers:", *aligned(layer_rows(trace))]
+    parts += ["", "Row 0 through the layers:", text_table(layer_rows(trace), left=None, indent=2)]
     parts += ["", "Answer for row 0: " + answers_text(answers)]
     if trace.loss is not None:
-        parts += ["", loss_text(trace), "", step_text(trace), *aligned(parameter_rows(trace))]
+        parts += [
+            "",
+            loss_text(trace),
+            "",
+            step_text(trace),
+            text_table(parameter_rows(trace), left=None, indent=2),
+        ]
     return "\n".join(parts)
 
 
@@ -45,17 +55,6 @@ def headline(trace: Trace) -> str:
     """Return what was traced: how many rows, forward or a whole step, in which dtype."""
     kind = "One step of training" if trace.loss is not None else "One forward pass"
     return f"{kind} on {counted(trace.rows, 'row')}, in {trace.dtype}"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells as lines, their columns one below the other.
-
-    >>> aligned([["a", "b"], ["long", "c"]])
-    ['  a     b', '  long  c']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)) for row in rows)
-    return [f"  {line}".rstrip() for line in lines]
 
 
 def picture_text(given: Sequence[GivenColumn]) -> str:
