@@ -1,4 +1,4 @@
-"""What several test files need: small data, whole trees compared, derivatives by other means."""
+"""Share helpers between test files: small data, comparisons of trees, derivatives by differences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 
 def blobs(n: int = 50, features: int = 4, classes: int = 3, seed: int = 0) -> tuple[Any, Any]:
-    """Return points around one centre a class, float64, and their classes; every class is there."""
+    """Return points around one centre per class, float64, and their classes; no class is empty."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % classes
     centres = rng.normal(size=(classes, features)) * 1.5
@@ -44,6 +44,6 @@ def central_differences(function: Callable[[Any], Any], at: Any, h: float = 1e-5
 
 
 def normal(shape: tuple[int, ...], seed: int, dtype: Any = np.float64) -> Any:
-    """Return normal numbers, none nearer to 0 than 0.05: activations may have a corner there."""
+    """Return normal numbers at least 0.05 away from 0, where activations may have a kink."""
     x = np.random.default_rng(seed).normal(size=shape)
     return (x + np.copysign(0.05, x)).astype(dtype)

@@ -1,4 +1,4 @@
-"""Names become objects here, at the edge, and nowhere else."""
+"""Turn names into objects and check parameters, so that the rest of the code need not."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from glassnet.errors import ConfigurationError, did_you_mean
 T = TypeVar("T")
 
 
-def resolve(what: str, given: Any, table: Mapping[str, T]) -> Any:
-    """Return the table's entry for a name; anything but a string is returned as it is.
+def resolve(kind: str, given: Any, table: Mapping[str, T]) -> Any:
+    """Return the table's entry for a name, and anything but a string as it is.
 
     >>> resolve("optimizer", "adm", {"adam": 1, "sgd": 2})
     Traceback (most recent call last):
@@ -21,14 +21,14 @@ def resolve(what: str, given: Any, table: Mapping[str, T]) -> Any:
         return given
     if given not in table:
         raise ConfigurationError(
-            f"'{given}' is no {what}.{did_you_mean(given, table)}"
+            f"'{given}' is no {kind}.{did_you_mean(given, table)}"
             f" Choose one of: {', '.join(sorted(table))}."
         )
     return table[given]
 
 
 def check_range(
-    what: str,
+    name: str,
     value: Any,
     low: float,
     high: float,
@@ -36,7 +36,7 @@ def check_range(
     open_low: bool = False,
     open_high: bool = True,
 ) -> None:
-    """Raise unless `value` is a number from `low` to `high`.
+    """Raise a ConfigurationError unless `value` is a number from `low` to `high`.
 
     >>> check_range("rate", 1.5, 0, 1)
     Traceback (most recent call last):
@@ -50,11 +50,11 @@ def check_range(
     below = number < high if open_high else number <= high
     if not (above and below):
         interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-        raise ConfigurationError(f"{what} is {value!r}, but it must be a number in {interval}.")
+        raise ConfigurationError(f"{name} is {value!r}, but it must be a number in {interval}.")
 
 
-def check_count(what: str, value: Any, low: int = 1) -> None:
-    """Raise unless `value` is a whole number of at least `low`.
+def check_count(name: str, value: Any, low: int = 1) -> None:
+    """Raise a ConfigurationError unless `value` is a whole number of at least `low`.
 
     >>> check_count("units", 0)
     Traceback (most recent call last):
@@ -63,5 +63,5 @@ def check_count(what: str, value: Any, low: int = 1) -> None:
     whole = isinstance(value, int) or (hasattr(value, "__index__") and not isinstance(value, bool))
     if isinstance(value, bool) or not whole or int(value) < low:
         raise ConfigurationError(
-            f"{what} is {value!r}, but it must be a whole number of at least {low}."
+            f"{name} is {value!r}, but it must be a whole number of at least {low}."
         )

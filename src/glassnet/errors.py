@@ -1,4 +1,4 @@
-"""Every error and warning of glassnet, each with what was seen, why it matters, what to do next.
+"""Define the errors and warnings of glassnet. Each says what was seen, why it matters, and what to do next.
 
 Exception
 ├── GlassnetError                everything below; catch this one to catch them all
@@ -11,7 +11,7 @@ Exception
 Warning
 └── GlassnetWarning              (UserWarning)
     ├── DataWarning              the data can be used, but something about it is suspicious
-    └── TrainingWarning          training went on, but not as it was asked to
+    └── TrainingWarning          training continued, but not as asked
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class NestedValueError(DataError, TypeError):
 
 
 class CheckpointError(DataError):
-    """A checkpoint could not be written. The run ended there, and nothing that was there before is lost.
+    """A checkpoint could not be written. The run stopped, and earlier checkpoints are intact.
 
-    state: the `TrainState` so far; of several networks, theirs stacked along a first axis.
-    histories: their histories. `gn.train(..., state=error.state, history=error.histories[0])` goes on.
+    state: the `TrainState` so far. For several networks, their states are stacked along a first axis.
+    histories: theirs. `gn.train(..., state=error.state, history=error.histories[0])` continues.
     """
 
     state: Any = None
@@ -49,19 +49,20 @@ class ConfigurationError(GlassnetError, ValueError):
 
 
 class ModelFormatError(GlassnetError, ValueError):
-    """A model file is damaged, of another version, or no model file at all."""
+    """A model file is damaged, of another version, or not a model file at all."""
 
 
 class DivergenceError(GlassnetError, ValueError):
     """Training produced infinite or undefined numbers and was stopped before they reached the weights.
 
-    step, epoch: where, both from 1. learning_rate: there (NaN if the optimizer keeps it to itself).
-    where: the part of the network where it began, and in which pass; "" if that could not be told.
-    model: the last good one: of the best epoch where rows were watched, else that from which the epoch of the
-        lowest loss began.
-    state, history: of that model's run; `gn.train(..., state=error.state, history=error.history)` goes on.
+    step, epoch: where it happened, both counted from 1.
+    learning_rate: at that step; NaN if the optimizer does not show it.
+    where: the part of the network where it began, and in which pass; "" if unknown.
+    model: the last good model. With validation rows it is that of the best epoch, otherwise that at the
+        beginning of the epoch with the lowest loss.
+    state, history: of that model; `gn.train(..., state=error.state, history=error.history)` continues.
     blueprint, finished: the model without parameters, and the end of each network, for `diagnose`.
-    diagnosis: what `train(..., diagnose=True)` found.
+    diagnosis: the result of `train(..., diagnose=True)`.
     """
 
     step: int = 0
@@ -85,14 +86,14 @@ class DataWarning(GlassnetWarning):
 
 
 class TrainingWarning(GlassnetWarning):
-    """Training went on, but not as it was asked to."""
+    """Training continued, but not as asked."""
 
 
-def did_you_mean(seen: str, choices: Iterable[str]) -> str:
-    """Return " Did you mean 'adam'?" for the choice nearest to what was seen, or "".
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Return " Did you mean 'adam'?" for the choice nearest to a name, or "".
 
     >>> did_you_mean("adm", ["sgd", "adam"])
     " Did you mean 'adam'?"
     """
-    near = difflib.get_close_matches(seen, list(choices), n=1)
+    near = difflib.get_close_matches(name, list(choices), n=1)
     return f" Did you mean '{near[0]}'?" if near else ""

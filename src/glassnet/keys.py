@@ -62,11 +62,11 @@ def _is_typed(key: Any) -> bool:
     return isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
 
 
-def _words(key: Any) -> Any:
+def _words(key: Any) -> Key:
     """Return the two words of a key, ours or one of `jax.random`. Every function that draws begins here."""
-    words = jax.random.key_data(key) if _is_typed(key) else key
+    words: Any = jax.random.key_data(key) if _is_typed(key) else key
     if getattr(words, "dtype", None) == np.uint32 and words.shape == (2,):
-        return words
+        return words  # type: ignore[no-any-return]  # checked just now
     if isinstance(key, int | np.integer):
         problem = f"key is {key!r}, which is a seed: give gn.keys.key({key!r})."
     elif _is_typed(key) and not key.shape:

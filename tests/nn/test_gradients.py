@@ -1,11 +1,12 @@
-"""Gradients: whatever stands in a table, its written derivative is the derivative of its value.
+"""Each derivative in a table is the derivative of its value.
 
-The laws are held by enumeration: a new row of LAYER_TYPES, ACTIVATIONS or LOSSES is tested without a
-new test. Oracles: jax.grad of the value, and central differences in float64.
+The tests enumerate LAYER_TYPES, ACTIVATIONS and LOSSES, so that a new row is tested without a new test. The
+oracles are jax.grad of the value, and central differences in float64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -35,12 +36,20 @@ from glassnet.training.program import train_step
 from glassnet.training.state import Plan, initial_state
 from helpers import assert_close, central_differences, normal
 
+
+@pytest.fixture(autouse=True)
+def strict_promotion() -> Iterator[None]:
+    """Let no formula mix number types: a float64 would silently enter a float32 network."""
+    with jax.numpy_dtype_promotion("strict"):
+        yield
+
+
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 DIFFERENCES = 1e-7  # of central differences in float64
 ROWS = 5
 WEIGHT = np.array([1.0, 0.5, 2.0, 0.0, 1.5])
 
-EXAMPLES: dict[str, list[Layer]] = {  # of layers that need arguments, or have other ways to be
+EXAMPLES: dict[str, list[Layer]] = {  # of layers that need arguments or have variants
     "Dense": [Dense(3), Dense(2, "glorot", bias=False)],
     "Dropout": [Dropout(0.4), Dropout(0.0)],
     "BatchNorm": [BatchNorm(), BatchNorm(momentum=0.5, eps=0.1)],
@@ -72,7 +81,7 @@ def in_shape_of(layer: Layer) -> tuple[int, ...]:
 
 
 def prepared(layer: Layer, in_shape: tuple[int, ...], dtype: str) -> tuple[Any, Any, Any, Any]:
-    """Return (params, state, x, dy), none of them at a special value such as 0 or 1."""
+    """Return (params, state, x, dy), without special values such as 0 or 1."""
     params, state, out_shape = layer.init(keys.key(1), in_shape)
     params = jax.tree.map(lambda p: jnp.asarray(p + normal(p.shape, 2) * 0.5, dtype), params)
     state = jax.tree.map(jnp.asarray, state)
@@ -84,7 +93,7 @@ CONTEXTS = [(train, weight) for train in (False, True) for weight in (None, WEIG
 
 
 def check_layer(layer: Layer, in_shape: tuple[int, ...], dtype: str) -> None:
-    """Hold the law in prediction and training, with and without weights, all in one program."""
+    """Check the law in prediction and training, with and without weights, in one program."""
     with precision(dtype):
         params, state, x, dy = prepared(layer, in_shape, dtype)
 
@@ -101,7 +110,7 @@ def check_layer(layer: Layer, in_shape: tuple[int, ...], dtype: str) -> None:
             dx, dparams = layer.backward(params, cache, dy)
             return (dparams, dx), *oracles(through, (params, x), dtype)
 
-        # one program for all: compiling takes much longer than computing
+        # one program for all, since compiling takes much longer than computing
         for written, *others in jax.jit(lambda: [derivatives(*c) for c in CONTEXTS])():
             compare(written, others, dtype)
 
@@ -141,25 +150,27 @@ def test_backward_is_the_derivative_of_forward_on_pictures(layer: Layer) -> None
 
 @pytest.mark.parametrize("shape", [(6, 5), (4, 7, 3)])
 @pytest.mark.parametrize("pixels", [1, 3])
-def test_random_shift_moves_each_picture_as_numpy_would(
+def test_random_shift_shifts_each_picture_as_numpy_would(
     shape: tuple[int, ...], pixels: int
 ) -> None:
-    """Each picture is one of the (2 pixels + 1)² moves of itself, edges repeated, all moves equally often."""
+    """Each picture is one of its (2 pixels + 1)² shifts with repeated edges, all equally often."""
     x, layer = normal((2_000, *shape), 0, np.float32), RandomShift(pixels)
     y = np.asarray(layer.forward({}, {}, jnp.asarray(x), key=keys.key(3), train=True)[0])
     edges = [(0, 0), (pixels, pixels), (pixels, pixels), *[(0, 0)] * (len(shape) - 2)]
-    padded, (h, w), moves = np.pad(x, edges, mode="edge"), shape[:2], range(2 * pixels + 1)
-    moved = [np.all(y == padded[:, i : i + h, j : j + w], axis=(1, *range(2, y.ndim)))
-             for i in moves for j in moves]  # fmt: skip
-    assert (np.sum(moved, axis=0) == 1).all()
-    expected = len(x) / len(moved)
-    counts = np.sum(moved, axis=1)
-    assert ((counts - expected) ** 2 / expected).sum() < len(moved) + 5 * np.sqrt(2 * len(moved))
+    padded, (h, w), shifts = np.pad(x, edges, mode="edge"), shape[:2], range(2 * pixels + 1)
+    is_shift = [np.all(y == padded[:, i : i + h, j : j + w], axis=(1, *range(2, y.ndim)))
+                for i in shifts for j in shifts]  # fmt: skip
+    assert (np.sum(is_shift, axis=0) == 1).all()
+    expected = len(x) / len(is_shift)
+    counts = np.sum(is_shift, axis=1)
+    assert ((counts - expected) ** 2 / expected).sum() < len(is_shift) + 5 * np.sqrt(
+        2 * len(is_shift)
+    )
 
 
 @dataclass(frozen=True)
 class Bilinear(Layer):
-    """A layer by `forward` alone, with parameters and state."""
+    """A layer that defines only `forward`, with parameters and state."""
 
     def init(self, key: Any, in_shape: Any) -> Any:
         params = {"A": keys.normal(key, (2, *in_shape)), "c": np.ones(2, np.float32)}
@@ -171,14 +182,14 @@ class Bilinear(Layer):
 
 
 class Steeper(Tanh):
-    """A layer that replaces the forward of one whose backward is written: that one no longer fits."""
+    """A layer that replaces an inherited forward, so that the inherited backward no longer fits."""
 
     def forward(self, params: Any, state: Any, x: Any, **context: Any) -> Any:
         return jnp.tanh(3 * x), state, None
 
 
 @pytest.mark.parametrize("layer", [Bilinear(), Steeper(), Network([Bilinear(), "tanh", Dense(2)])])
-def test_a_layer_with_forward_alone_gets_its_backward(layer: Layer) -> None:
+def test_a_layer_that_defines_only_forward_gets_its_backward(layer: Layer) -> None:
     check_layer(layer, (4,), "float64")
 
 
@@ -197,8 +208,8 @@ def test_rows_of_weight_0_change_nothing(layer: Layer) -> None:
     with precision("float64"):
         params, state, x, dy = prepared(layer, in_shape_of(layer), "float64")
         weight = jnp.asarray([1.0, 0.5, 2.0, 1.0, 1.5])
-        strange = jnp.full((3, *x.shape[1:]), 1e3)  # what stands in the padding must not matter
-        nothing = jnp.zeros((3, *dy.shape[1:]))
+        padding = jnp.full((3, *x.shape[1:]), 1e3)  # its values must not matter
+        no_gradient = jnp.zeros((3, *dy.shape[1:]))
 
         def run(x: Any, dy: Any, weight: Any) -> Any:
             y, new_state, cache = layer.forward(
@@ -211,8 +222,8 @@ def test_rows_of_weight_0_change_nothing(layer: Layer) -> None:
             lambda: (
                 run(x, dy, weight),
                 run(
-                    jnp.concatenate([x, strange]),
-                    jnp.concatenate([dy, nothing]),
+                    jnp.concatenate([x, padding]),
+                    jnp.concatenate([dy, no_gradient]),
                     jnp.concatenate([weight, jnp.zeros(3)]),
                 ),
             )
@@ -224,7 +235,7 @@ def test_rows_of_weight_0_change_nothing(layer: Layer) -> None:
 
 
 def targets_of(loss: Loss) -> dict[str, tuple[Any, Any]]:
-    """Return (logits, target) for each form that the loss's targets can have."""
+    """Return (logits, target) for each form that the targets of a loss can have."""
     rng = np.random.default_rng(7)
     many, one = rng.normal(size=(ROWS, 3)) * 2, rng.normal(size=(ROWS, 1)) * 2
     p = rng.dirichlet(np.ones(3), ROWS)
@@ -251,10 +262,10 @@ def targets_of(loss: Loss) -> dict[str, tuple[Any, Any]]:
     return forms[loss.task]
 
 
-def ways_to_be(loss: Loss) -> list[Loss]:
-    """Return a loss with its defaults, and with label smoothing where it has that."""
-    smooths = any(field.name == "label_smoothing" for field in fields(loss))  # type: ignore[arg-type]
-    return [loss, replace(loss, label_smoothing=0.2)] if smooths else [loss]  # type: ignore[type-var]
+def variants(loss: Loss) -> list[Loss]:
+    """Return a loss with its defaults, and with label smoothing if it has any."""
+    smoothed = any(field.name == "label_smoothing" for field in fields(loss))  # type: ignore[arg-type]
+    return [loss, replace(loss, label_smoothing=0.2)] if smoothed else [loss]  # type: ignore[type-var]
 
 
 LOG_COSH = CustomLoss(lambda z, y: jnp.log(jnp.cosh(z - y.reshape(z.shape))).sum(axis=1))
@@ -263,27 +274,28 @@ ROWS_OF_LOSSES = {**LOSSES, "steep huber": Huber(0.3), "log cosh": LOG_COSH, "qu
 LOSS_CASES = [
     pytest.param(loss, id=f"{name}{i}")
     for name, row in ROWS_OF_LOSSES.items()
-    for i, loss in enumerate(ways_to_be(row))
+    for i, loss in enumerate(variants(row))
 ]
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("loss", LOSS_CASES)
-def test_a_losss_gradient_is_the_derivative_of_its_value(loss: Loss, dtype: str) -> None:
+def test_the_gradient_of_a_loss_is_the_derivative_of_its_value(loss: Loss, dtype: str) -> None:
     def derivatives(logits: Any, target: Any) -> list[Any]:
         z, t = jnp.asarray(logits, dtype), jnp.asarray(target)
-        t = t if t.dtype.kind == "i" else t.astype(dtype)
+        own_function = isinstance(loss, CustomLoss)  # it is given floats, as while training
+        t = t.astype(dtype) if own_function or t.dtype.kind != "i" else t
         terms = loss.terms(z, t)
         weights = [None, jnp.asarray(WEIGHT, dtype), jnp.zeros(ROWS, dtype)]
         if terms.ndim == 2:
             weights.append(jnp.asarray(np.abs(normal(terms.shape, 8)), dtype))
-        found = []
+        results = []
         for weight in weights:
             value = partial(loss.value, target=t, weight=weight)
             gradient = loss.gradient(z, t, weight)
             assert (gradient.shape, gradient.dtype) == (z.shape, z.dtype)
-            found.append((gradient, *oracles(value, z, dtype)))
-        return found
+            results.append((gradient, *oracles(value, z, dtype)))
+        return results
 
     with precision(dtype):
         forms = targets_of(loss).values()
@@ -300,7 +312,7 @@ def binary_cross_entropy(z: Any, t: Any) -> Any:
     return -t * special.log_expit(z) - (1 - t) * special.log_expit(-z)
 
 
-FORMULAS = {  # each loss once more, in NumPy and SciPy
+FORMULAS = {  # the losses written in NumPy and SciPy
     "squared_error": lambda z, y: (y.reshape(z.shape) - z) ** 2,
     "absolute_error": lambda z, y: np.abs(y.reshape(z.shape) - z),
     "huber": lambda z, y: special.huber(1.0, y.reshape(z.shape) - z),
@@ -310,7 +322,7 @@ FORMULAS = {  # each loss once more, in NumPy and SciPy
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_losss_value_is_the_weighted_mean_of_its_formula(name: str) -> None:
+def test_the_value_of_a_loss_is_the_weighted_mean_of_its_formula(name: str) -> None:
     assert set(FORMULAS) == set(LOSSES)
     weight = WEIGHT
     for logits, target in targets_of(LOSSES[name]).values():
@@ -337,7 +349,7 @@ def test_label_smoothing_mixes_the_target_with_equal_shares() -> None:
     np.testing.assert_allclose(smooth, expected, rtol=1e-6)
 
 
-def test_rows_without_any_weight_have_no_share() -> None:
+def test_if_all_weights_are_0_no_row_has_a_share() -> None:
     z, nothing = jnp.ones((ROWS, 2)), jnp.zeros(ROWS)
     assert LOSSES["squared_error"].value(z, jnp.zeros((ROWS, 2)), nothing) == 0
     np.testing.assert_array_equal(row_shares(z, nothing), np.zeros(ROWS))
@@ -359,7 +371,7 @@ def test_losses_stay_finite_on_extreme_logits(name: str) -> None:
 
 
 SHARE, POSITIVE, FINITE = ([0, 0.999], [-0.001, 1]), ([1e-9, 1e9], [0, np.inf]), ([-9, 9], [np.inf])
-RANGES: list[Any] = [  # maker, (the values it takes, those it refuses)
+RANGES: list[Any] = [  # constructor, (values it takes, values it refuses)
     (CrossEntropy, SHARE),
     (BinaryCrossEntropy, SHARE),
     (Huber, POSITIVE),
@@ -374,7 +386,7 @@ RANGES: list[Any] = [  # maker, (the values it takes, those it refuses)
 
 
 @pytest.mark.parametrize(("make", "values"), RANGES)
-def test_hyperparameters_have_their_ranges(make: Any, values: tuple[list[Any], list[Any]]) -> None:
+def test_hyperparameters_have_ranges(make: Any, values: tuple[list[Any], list[Any]]) -> None:
     for value in values[0]:
         make(value)
     for value in [*values[1], np.nan, -np.inf, "much", None]:
@@ -383,7 +395,7 @@ def test_hyperparameters_have_their_ranges(make: Any, values: tuple[list[Any], l
 
 
 @pytest.mark.parametrize("value", [*(case.values[0] for case in LAYER_CASES), *LOSSES.values()])
-def test_layers_and_losses_are_values(value: Any) -> None:
+def test_layers_and_losses_are_immutable_values(value: Any) -> None:
     same = replace(value)
     assert same == value and hash(same) == hash(value)
     with pytest.raises(FrozenInstanceError):
@@ -391,7 +403,7 @@ def test_layers_and_losses_are_values(value: Any) -> None:
 
 
 @pytest.mark.parametrize("contract", [Loss, Layer])
-def test_a_contract_is_no_loss_and_no_layer(contract: Any) -> None:
+def test_the_abstract_classes_cannot_be_instantiated(contract: Any) -> None:
     with pytest.raises(TypeError, match="abstract"):
         contract()
 
@@ -402,7 +414,7 @@ MIXED = Network([Dense(3), BatchNorm(), "tanh", Network([Dense(2), "relu"]), Den
 
 
 @pytest.mark.parametrize("penalty", [Penalty(0.3, 0), Penalty(0, 0.7), Penalty(0.3, 0.7)])
-def test_a_penaltys_gradient_is_the_derivative_of_its_value(penalty: Penalty) -> None:
+def test_the_gradient_of_a_penalty_is_the_derivative_of_its_value(penalty: Penalty) -> None:
     with precision("float64"):
         params, *_ = prepared(MIXED, (4,), "float64")
         traits = spread_traits(MIXED, params)
@@ -447,7 +459,7 @@ def test_a_step_of_a_classifier_is_the_derivative_of_loss_and_penalty() -> None:
 
 
 def check_step(network: Network, loss: Loss, data: Data) -> None:
-    """With plain SGD of rate 1, what a step takes off the parameters is the gradient."""
+    """Check that a step of plain SGD with rate 1 subtracts the gradient from the parameters."""
     with precision("float64"):
         data, penalty = jax.tree.map(jnp.asarray, data), Penalty(0.01, 0.1)
         plan = Plan(network, loss, ROWS, penalised=True)
@@ -461,7 +473,7 @@ def check_step(network: Network, loss: Loss, data: Data) -> None:
             )
             return loss.value(logits, data.y, data.weight) + penalty.value(params, traits)
 
-        def everything() -> Any:
+        def step_and_oracle() -> Any:
             after, value, norm, _ = train_step(
                 state, SGD(1.0), data, penalty, plan, Layout.of({}, allowed=False)
             )
@@ -469,7 +481,7 @@ def check_step(network: Network, loss: Loss, data: Data) -> None:
             whole = value + penalty.value(state.params, traits)
             return (whole, moved), jax.value_and_grad(objective)(state.params), norm
 
-        written, automatic, norm = jax.jit(everything)()
+        written, automatic, norm = jax.jit(step_and_oracle)()
         assert_close(written, automatic, 1e-10)
         squares = sum(float((g**2).sum()) for g in jax.tree.leaves(automatic[1]))
         np.testing.assert_allclose(norm, squares**0.5, rtol=1e-9)

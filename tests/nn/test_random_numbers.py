@@ -1,6 +1,6 @@
-"""Random numbers: hashes of their place that pass for independent and uniform.
+"""Random numbers are hashes of their position that pass tests of independence and uniformity.
 
-The seeds are fixed, so each test says yes or no for ever; the bounds are those of p = 1e-4 a test.
+The seeds are fixed, so that each test always has the same result. The bounds are those of p = 1e-4 per test.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ P = 1e-4
 
 
 def assert_uniform(counts: Any) -> None:
-    """Fail if counts of equally likely events are too uneven, or too even, to be chance."""
+    """Fail if counts of equally likely events are too uneven, or too even, for chance."""
     counts = np.asarray(counts, float).ravel()
-    assert counts.mean() >= 5  # else the test's distribution is another
+    assert counts.mean() >= 5  # otherwise the statistic is not chi-squared
     statistic = ((counts - counts.mean()) ** 2).sum() / counts.mean()
     p = stats.chi2.sf(statistic, counts.size - 1)
     assert P / 2 < p < 1 - P / 2
 
 
 def assert_uncorrelated(columns: Any) -> None:
-    """Fail if any two columns of samples go together more than the luckiest pair would by chance."""
+    """Fail if any two columns of samples are correlated more than chance allows."""
     x = np.asarray(columns, float)
     x = (x - x.mean(0)) / x.std(0)
     n, k = x.shape
@@ -41,12 +41,12 @@ def assert_uncorrelated(columns: Any) -> None:
 
 
 def assert_chance_spread(z: Any) -> None:
-    """Fail if scores are spread more, or less, than independent normal ones."""
+    """Fail if scores are spread more, or less, than independent normal numbers."""
     p = stats.chi2.sf((np.asarray(z) ** 2).sum(), np.size(z))
     assert P / 2 < p < 1 - P / 2
 
 
-# --- the same everywhere --------------------------------------------------------------------------
+# --- the same in NumPy and JAX --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [0, 1, -1, 2**31, 2**32, 2**40 + 7, 123456789])
@@ -83,7 +83,7 @@ def test_float64_draws_the_numbers_of_float32() -> None:
     np.testing.assert_array_equal(u, wide)
 
 
-def test_seeds_and_branches_do_not_meet() -> None:
+def test_seeds_and_branches_do_not_collide() -> None:
     fold = jax.jit(jax.vmap(keys.fold_in, (None, 0)))
     numbers = jnp.arange(20_000)
     branches = np.asarray(fold(keys.key(0), numbers))
@@ -145,14 +145,14 @@ N_STEPS, N_ROWS, N_NEURONS = 96, 40, 50
 
 
 def masks(rate: float, seed: int = 0, layers: int = 1) -> Any:
-    """Return who is kept, shape (layers, steps, rows, neurons), by the keys that training makes."""
+    """Return which neurons are kept with training's keys, shape (layers, steps, rows, neurons)."""
     run_key = keys.fold_in(keys.key(seed), 1)
     layer = Dropout(rate)
     _, state, _ = layer.init(run_key, (N_NEURONS,))
     ones = jnp.ones((N_ROWS, N_NEURONS))
 
-    def mask(place: Any, step: Any) -> Any:
-        key = keys.fold_in(keys.fold_in(run_key, step), place)
+    def mask(index: Any, step: Any) -> Any:
+        key = keys.fold_in(keys.fold_in(run_key, step), index)
         return layer.forward({}, state, ones, key=key, train=True)[0] > 0
 
     over_steps = jax.vmap(mask, (None, 0))
@@ -161,7 +161,7 @@ def masks(rate: float, seed: int = 0, layers: int = 1) -> Any:
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.2, 0.5, 0.9])
-def test_dropouts_rate_is_the_share_dropped(rate: float) -> None:
+def test_the_rate_of_dropout_is_the_share_dropped(rate: float) -> None:
     kept = masks(rate)
     if rate == 0:
         assert kept.all()
@@ -173,25 +173,25 @@ def test_dropouts_rate_is_the_share_dropped(rate: float) -> None:
 @pytest.mark.parametrize("rate", [0.2, 0.5])
 def test_masks_are_independent_over_rows_neurons_steps_and_layers(rate: float) -> None:
     kept = masks(rate, layers=3)
-    for axis in range(4):  # samples along all other axes, one column a place on this one
+    for axis in range(4):  # one column per index on this axis, samples along the others
         assert_uncorrelated(np.moveaxis(kept, axis, -1).reshape(-1, kept.shape[axis]))
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5])
-def test_masks_are_kept_as_often_everywhere(rate: float) -> None:
+def test_neurons_are_kept_equally_often_everywhere(rate: float) -> None:
     kept = masks(rate, layers=3)
     for axes in itertools.combinations(range(4), 2):
-        counts = kept.sum(axis=axes)  # at each place on the other two
+        counts = kept.sum(axis=axes)  # at each index on the other two axes
         n = kept.size / counts.size
         assert_chance_spread((counts - n * (1 - rate)) / np.sqrt(n * rate * (1 - rate)))
 
 
-def test_masks_of_other_seeds_are_others() -> None:
+def test_masks_of_different_seeds_are_uncorrelated() -> None:
     both = np.stack([masks(0.5, seed).ravel() for seed in range(6)], axis=1)
     assert_uncorrelated(both)
 
 
-def test_masks_depend_on_seed_and_step_alone() -> None:
+def test_masks_depend_only_on_seed_and_step() -> None:
     np.testing.assert_array_equal(masks(0.5), masks(0.5))
 
 
@@ -199,7 +199,7 @@ def test_masks_depend_on_seed_and_step_alone() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 63, 64, 65, 128, 129, 60_000])
-def test_a_permutation_holds_each_number_once(n: int) -> None:
+def test_a_permutation_contains_each_number_once(n: int) -> None:
     orders = [np.asarray(keys.permutation(keys.key(seed), n)) for seed in range(3)]
     for order in orders:
         assert order.dtype == np.int32
@@ -218,16 +218,16 @@ def permutations(n: int, count: int) -> Any:
 
 def test_all_orders_of_few_rows_are_equally_likely() -> None:
     orders = permutations(4, 6000)
-    places = {order: i for i, order in enumerate(itertools.permutations(range(4)))}
-    assert_uniform(np.bincount([places[tuple(o)] for o in orders.tolist()], minlength=24))
+    indices = {order: i for i, order in enumerate(itertools.permutations(range(4)))}
+    assert_uniform(np.bincount([indices[tuple(o)] for o in orders.tolist()], minlength=24))
 
 
 @pytest.mark.parametrize("n", [20, 64, 100, 300])
-def test_rows_come_in_each_place_and_after_each_other_equally_often(n: int) -> None:
+def test_rows_take_each_position_and_follow_each_other_equally_often(n: int) -> None:
     orders = permutations(n, 6000)
     table = np.zeros((n, n))
-    for place in range(n):
-        table[place] = np.bincount(orders[:, place], minlength=n)
+    for position in range(n):
+        table[position] = np.bincount(orders[:, position], minlength=n)
     # rows and columns sum to 6000: (n - 1)² numbers are free, each of variance 6000 / (n - 1)
     statistic = ((table - 6000 / n) ** 2).sum() * (n - 1) / 6000
     p = stats.chi2.sf(statistic, (n - 1) ** 2)

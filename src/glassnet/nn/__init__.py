@@ -1,4 +1,4 @@
-"""The network and its training step: layers, activations, losses, penalties and optimizers as pure functions.
+"""Networks, losses and optimizers as pure functions, each derivative under its value.
 
 Read in this order: layers, activations, network, losses, penalties, optimizers, schedules; then the rest.
 May import: `keys` and the ground modules. Nothing here knows about data files or training loops.

@@ -1,11 +1,12 @@
-"""Activation functions: what makes a network more than one line. Each derivative stands under its value.
+"""Define the activation functions, each with its derivative directly under its value.
 
 An activation is a layer without parameters, given by two functions of numbers:
 
     value(z)          a = φ(z)
     derivative(z, a)  φ'(z), which may use a where that is cheaper
 
-A new one is one class and one row of `ACTIVATIONS`.
+Without them, a network of any depth would be one linear function. To add one, write a class and a row of
+`ACTIVATIONS`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from glassnet.nn.layers import Context, Layer
 
 
 class Activation(Layer):
-    """A function applied to each neuron's logit by itself: a = φ(z), so that dz = φ'(z) da."""
+    """A function of each neuron's logit alone: a = φ(z), so that dz = φ'(z) da."""
 
     @abstractmethod
     def value(self, z: Any) -> Any:
@@ -117,7 +118,7 @@ class ReLU(Activation):
 
 @dataclass(frozen=True)
 class LeakyReLU(Activation):
-    """φ(z) = z where z > 0, else slope · z: a neuron can never die. `slope` defaults to 0.01.
+    """φ(z) = z where z > 0, else slope · z: no neuron can die. `slope` defaults to 0.01.
 
     Maas et al., "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013.
 
@@ -158,7 +159,7 @@ class Softplus(Activation):
 
 @dataclass(frozen=True)
 class SiLU(Activation):
-    """φ(z) = z σ(z), also called Swish: smooth, and slightly below 0 left of it.
+    """φ(z) = z σ(z), also called Swish: smooth, and slightly negative for z < 0.
 
     Elfwing et al., "Sigmoid-Weighted Linear Units", 2018.
 
@@ -178,9 +179,9 @@ class SiLU(Activation):
 
 @dataclass(frozen=True)
 class GELU(Activation):
-    """φ(z) = z Φ(z), Φ the normal distribution's cumulative probability.
+    """φ(z) = z Φ(z), with Φ the cumulative distribution function of the normal distribution.
 
-    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016; exact, by erf.
+    Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016. Exact, with erf.
 
     >>> float(GELU().value(0.0))
     0.0

@@ -1,4 +1,4 @@
-"""Typed: objects as a person would type them, for advice that can be copied."""
+"""Write objects as code, for advice that can be copied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glassnet.nn.optimizers import OPTIMIZERS
 
 
 def typed(value: Any) -> str:
-    """Return an object of the library as a person would type it; fields with their defaults are left out.
+    """Return an object of the library as a person would type it, without the fields at their defaults.
 
     >>> from glassnet.nn.optimizers import SGD
     >>> from glassnet.nn.layers import Dense
@@ -37,17 +37,18 @@ def typed(value: Any) -> str:
 
 
 def _call(value: Any, defaults: Mapping[str, Any]) -> str:
+    """Return the call that makes an object; only the first argument goes without its name."""
     parts = []
-    for place, (name, default) in enumerate(defaults.items()):
-        given = getattr(value, name)
-        if default is not MISSING and typed(given) == typed(default):
+    for index, (name, default) in enumerate(defaults.items()):
+        code = typed(getattr(value, name))
+        if default is not MISSING and code == typed(default):
             continue
-        parts.append(typed(given) if place == 0 else f"{name}={typed(given)}")
+        parts.append(code if index == 0 else f"{name}={code}")
     return f"gn.{type(value).__name__}({', '.join(parts)})"
 
 
 def arguments(parameters: Mapping[str, Any]) -> str:
-    """Return parameters as arguments of a call.
+    """Return parameters as the arguments of a call.
 
     >>> arguments({"l2": 0.01, "early_stopping": True})
     'l2=0.01, early_stopping=True'
@@ -56,7 +57,7 @@ def arguments(parameters: Mapping[str, Any]) -> str:
 
 
 def flags(parameters: Mapping[str, Any]) -> str:
-    """Return parameters of an estimator as options of the command.
+    """Return an estimator's parameters as options of the command.
 
     >>> flags({"hidden": (64, 64), "batch_norm": True, "class_weight": "balanced"})
     '--hidden 64,64 --batch-norm --class-weight balanced'
@@ -81,7 +82,7 @@ def flags(parameters: Mapping[str, Any]) -> str:
 
 
 def _optimizer_flags(optimizer: Any) -> str:
-    """Return the name and the learning rate by which the command makes an optimizer; it knows no wrappers."""
+    """Return the options that make an optimizer, without its wrappers: the command has none."""
     optimizer = innermost(optimizer)
     kinds = {(type(known), getattr(known, "nesterov", None)): n for n, known in OPTIMIZERS.items()}
     name = kinds[type(optimizer), getattr(optimizer, "nesterov", None)]

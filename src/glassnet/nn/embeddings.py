@@ -1,7 +1,7 @@
-"""Embeddings: what a table's columns become before the first layer of neurons.
+"""Define layers that turn a table's columns into better inputs for the first layer of neurons.
 
-Each stands in front of a network. Those of numbers put their new features BEHIND the inputs they were
-given, which stay in their places, so that they can follow one another.
+They stand at the front of a network. `Periodic` appends its features BEHIND the inputs, which keep their
+positions, so that embeddings can follow one another.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from glassnet.nn.shapes import Shapes
 
 @dataclass(frozen=True)
 class Scale(Layer):
-    """Weigh each input by a number that is learned: y = s x, s = 1 at the start.
+    """Multiply each input by a learned factor: y = s x, with s = 1 at the start.
 
-    A network can turn an input down that says nothing. s learns `factor` times as fast as weights do.
+    A network can so turn down an input without information. s learns `factor` times as fast as weights.
     Holzmüller et al., "Better by Default: Strong Pre-Tuned MLPs and Boosted Trees on Tabular Data", 2024.
 
     Parameters
@@ -63,30 +63,30 @@ class Scale(Layer):
         return params["s"] * dy, {"s": (dy * cache).sum(axis=0)}
 
     def traits(self) -> Mapping[str, Any]:
-        """s learns faster, and does not decay."""
+        """Let s learn faster, and not decay."""
         return {"s": Trait(factor=self.factor)}
 
 
 @dataclass(frozen=True)
 class Periodic(Layer):
-    """Waves of the first `columns` inputs, mixed, behind all inputs: y = [x, W cos(2π (f x + φ)) + b].
+    """Append mixed waves of the first `columns` inputs to all inputs: y = [x, W cos(2π (f x + φ)) + b].
 
-    A number becomes features that differ from place to place, so that a network can bend a column's effect
-    often. Frequencies f, phases φ, mixtures W and b are learned; no two columns share any.
+    The features of a number change many times over its range, so that a network can fit an effect that does.
+    Frequencies f, phases φ, mixtures W and b are learned, separately for each column.
     Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022;
     linear mixtures beside the plain input: Holzmüller et al., "Better by Default", 2024.
 
     Parameters
     ----------
-    columns: how many inputs, from the first, get waves.
-    waves: waves a column. Default 16.
-    outputs: mixtures of its waves a column. Default 3.
-    slowest, fastest: between these lie the frequencies at the start, in waves per unit of x, as many in each
-        octave: a column may be bent gently or cut finely, and which of them is learned. Default 0.1 and 4.
+    columns: how many inputs, counted from the first, get waves.
+    waves: waves per column. Default 16.
+    outputs: mixtures of its waves per column. Default 3.
+    slowest, fastest: the range of the first frequencies, in waves per unit of x. They are drawn uniformly on
+        a log scale: slow waves fit gentle effects, fast waves fine ones. Default 0.1 and 4.
 
     Raises
     ------
-    ConfigurationError: there are fewer inputs than `columns`, or the input is not one vector a row.
+    ConfigurationError: there are fewer inputs than `columns`, or the rows are not vectors.
 
     >>> layer = Periodic(columns=2)
     >>> layer.init(keys.key(0), (5,))[2]  # 5 inputs, and 3 more for each of the first two
@@ -106,21 +106,21 @@ class Periodic(Layer):
         check_range("Periodic's fastest", self.fastest, self.slowest, math.inf)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """ln f evenly between its ends, φ evenly from all of a turn, W and b evenly from ±1 / √waves."""
+        """Draw ln f, φ (from a whole turn), W and b (within ±1 / √waves) uniformly."""
         self._check_inputs(in_shape)
-        shape, reach = (self.columns, self.waves), 1 / math.sqrt(self.waves)
+        shape, limit = (self.columns, self.waves), 1 / math.sqrt(self.waves)
 
-        def even(number: int, shape: Shape, reach: float) -> np.ndarray:
-            drawn = keys.uniform(keys.fold_in(key, number), shape)
-            return np.asarray((drawn - 0.5) * 2 * reach, default_float())
+        def uniform(branch: int, shape: Shape, limit: float) -> np.ndarray:
+            drawn = keys.uniform(keys.fold_in(key, branch), shape)
+            return np.asarray((drawn - 0.5) * 2 * limit, default_float())
 
         share = keys.uniform(keys.fold_in(key, 0), shape)
         f = self.slowest * (self.fastest / self.slowest) ** share
         params = {
             "f": np.asarray(f, default_float()),
-            "phase": even(1, shape, 0.5),
-            "W": even(2, (self.columns, self.outputs, self.waves), reach),
-            "b": even(3, (self.columns, self.outputs), reach),
+            "phase": uniform(1, shape, 0.5),
+            "W": uniform(2, (self.columns, self.outputs, self.waves), limit),
+            "b": uniform(3, (self.columns, self.outputs), limit),
         }
         return params, {}, (in_shape[0] + self.columns * self.outputs,)
 
@@ -142,23 +142,23 @@ class Periodic(Layer):
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
     ) -> tuple[Array, State, Cache]:
         """y = [x, W cos(2π (f x + φ)) + b], column after column."""
-        # columns first: then each column's product stands in one piece of memory
+        # with columns as the first axis, each column's product is contiguous in memory
         first = x[:, : self.columns].T[:, :, None]
         turns = first * params["f"][:, None] + params["phase"][:, None]
         waves = cosine_of_turns(turns)
         mixed = jnp.einsum("cnw,cow->cno", waves, params["W"]) + params["b"][:, None]
-        beside = mixed.transpose(1, 0, 2).reshape(x.shape[0], -1)
-        return jnp.concatenate([x, beside], axis=1), state, (first, turns, waves)
+        features = mixed.transpose(1, 0, 2).reshape(x.shape[0], -1)
+        return jnp.concatenate([x, features], axis=1), state, (first, turns, waves)
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
         """dW = Σ dm waves, db = Σ dm, m the mixtures; dt = -2π sin(2π t) Wᵀ dm, t = f x + φ; Σ over rows.
 
-        df = Σ x dt, dφ = Σ dt; dx = dy of the plain input, plus f dt.
+        df = Σ x dt, dφ = Σ dt; dx = dy of the plain inputs, plus f dt.
         """
         first, turns, waves = cache
         inputs = dy.shape[1] - self.columns * self.outputs
         dm = dy[:, inputs:].reshape(-1, self.columns, self.outputs).transpose(1, 0, 2)
-        # written out: so few outputs are no product worth the name (measured: a third of the time)
+        # a sum of few terms takes a third of the time of a matrix product (measured)
         dwaves = sum(
             dm[:, :, k, None] * params["W"][:, None, k] for k in range(1, self.outputs)
         ) + (dm[:, :, 0, None] * params["W"][:, None, 0])
@@ -174,10 +174,10 @@ class Periodic(Layer):
 
 
 def cosine_of_turns(turns: Array) -> Array:
-    """Return cos(2π t) of whole turns t; in float32 by a series, a fifteenth of the time of the exact one.
+    """Return cos(2π t), with t in turns; in float32 by a series, in a fifteenth of the time of `jnp.cos`.
 
-    cos(2π t) = sin(v), v = 2π (1/4 - |t - round(t)|) within ±π/2, where six terms of sin's series are exact
-    to 2e-7.
+    cos(2π t) = sin(v) with v = 2π (1/4 - |t - round(t)|), which is within ±π/2. There six terms of the sine's
+    series are exact to 2e-7.
 
     >>> cosine_of_turns(jnp.array([0.0, 0.25, 10.5])).round(6).tolist()
     [1.0, 0.0, -1.0]
@@ -193,20 +193,20 @@ def cosine_of_turns(turns: Array) -> Array:
 
 @dataclass(frozen=True)
 class Embedding(Layer):
-    """Look codes up in a table that is learned: y = [x, E₁[code₁], E₂[code₂], ...], x the inputs before them.
+    """Look up codes in learned tables: y = [x, E₁[code₁], E₂[code₂], ...], x the inputs before the codes.
 
-    The LAST inputs are the codes, whole numbers from 0; each gives way to `size` numbers of its place. A
-    category of thousands of levels, which would need as many inputs, becomes a few.
+    The LAST inputs are the codes, whole numbers from 0. Each is replaced by `size` numbers, its row of E. A
+    category of thousands of levels, which would otherwise need as many inputs, becomes a few numbers.
     Guo and Berkhahn, "Entity Embeddings of Categorical Variables", 2016.
 
     Parameters
     ----------
-    places: for each code how many values it has, in the order of the inputs.
-    size: numbers for each code. Default 8.
+    places: the number of values of each code, in the order of the inputs.
+    size: numbers per code. Default 8.
 
     Raises
     ------
-    ConfigurationError: there are fewer inputs than codes, or the input is not one vector a row.
+    ConfigurationError: there are fewer inputs than codes, or the rows are not vectors.
 
     >>> layer = Embedding(places=(10,), size=2)
     >>> params, _, out_shape = layer.init(keys.key(0), (3,))
@@ -224,7 +224,7 @@ class Embedding(Layer):
         check_count("size", self.size)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """E from a normal distribution of deviation 0.1: what is not learned yet says little."""
+        """Draw E from a normal distribution of deviation 0.1: what is not learned yet has little effect."""
         self._check_inputs(in_shape)
         table = keys.normal(key, (sum(self.places), self.size)) * 0.1
         return {"E": np.asarray(table, default_float())}, {}, self.shapes(in_shape).out
@@ -245,24 +245,25 @@ class Embedding(Layer):
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
     ) -> tuple[Array, State, Cache]:
-        """y = [x, E₁[code₁], ...]; the tables stand one below the other. A code too large is its last."""
+        """y = [x, E₁[code₁], ...], with the tables stacked. A code that is too large counts as its last."""
         plain = x.shape[1] - len(self.places)
-        most = np.array(self.places)
-        codes = jnp.clip(x[:, plain:].astype(jnp.int32), 0, most - 1) + (np.cumsum(most) - most)
-        found = params["E"][codes].reshape(x.shape[0], -1)
-        return jnp.concatenate([x[:, :plain], found], axis=1), state, codes
+        counts = np.array(self.places, np.int32)
+        starts = np.cumsum(counts, dtype=np.int32) - counts
+        codes = jnp.clip(x[:, plain:].astype(jnp.int32), 0, counts - 1) + starts
+        embedded = params["E"][codes].reshape(x.shape[0], -1)
+        return jnp.concatenate([x[:, :plain], embedded], axis=1), state, codes
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        """dE[code] = Σ dy over the rows that have the code; codes are no numbers to have a gradient: 0."""
+        """dE[code] = Σ dy over the rows with the code; dx = 0 for codes, which are not quantities."""
         codes = cache
         plain = dy.shape[1] - len(self.places) * self.size
-        each = dy[:, plain:].reshape(*codes.shape, self.size)
-        dE = jnp.zeros_like(params["E"]).at[codes].add(each)
+        d_embedded = dy[:, plain:].reshape(*codes.shape, self.size)
+        dE = jnp.zeros_like(params["E"]).at[codes].add(d_embedded)
         dx = jnp.concatenate([dy[:, :plain], jnp.zeros(codes.shape, dy.dtype)], axis=1)
         return dx, {"E": dE}
 
     def traits(self) -> Mapping[str, Any]:
-        """What few rows ask for decays."""
+        """Let E decay, which matters for codes of few rows."""
         return {"E": Trait(decay=True)}
 
 

@@ -1,7 +1,7 @@
-"""Initializers: the weights before the first step, large enough to carry signals, all different.
+"""Draw the first weights, large enough to carry signals and all different.
 
-An initializer is a frozen dataclass with one verb, `draw(key, shape) -> array`, for a weight matrix
-of shape (units, inputs). A new one is one class and one row of `INITIALIZERS`.
+An initializer is a frozen dataclass with one method, `draw(key, shape) -> array`, for a weight matrix of
+shape (units, inputs). To add one, write a class and a row of `INITIALIZERS`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from glassnet._types import Key, Shape
 
 @dataclass(frozen=True)
 class Zeros:
-    """W = 0. All neurons of a layer stay alike for ever: for biases and for demonstrations.
+    """W = 0. All neurons of a layer stay alike for ever: only for biases and demonstrations.
 
     >>> Zeros().draw(keys.key(0), (1, 2)).tolist()
     [[0.0, 0.0]]
@@ -62,7 +62,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LeCun:
-    """W ~ N(0, 1 / inputs): keeps the variance of linear and SELU layers.
+    """W ~ N(0, 1 / inputs): keeps the variance from layer to layer, for linear and SELU layers.
 
     LeCun et al., "Efficient BackProp", 1998.
     """
@@ -87,7 +87,7 @@ class Glorot:
 
 @dataclass(frozen=True)
 class He:
-    """W ~ N(0, 2 / inputs): makes up for the half of the signal that ReLU cuts off.
+    """W ~ N(0, 2 / inputs): for ReLU, which cuts off half of the signal.
 
     He et al., "Delving Deep into Rectifiers", 2015.
     """

@@ -1,26 +1,26 @@
-"""Layers: the parts of a network. Each has its `backward` directly under its `forward`.
+"""Define the layers of a network, each with its `backward` directly under its `forward`.
 
 The Layer contract
 ------------------
-A layer is a frozen dataclass that holds hyperparameters and no arrays. It has three pure verbs:
+A layer is a frozen dataclass that holds hyperparameters and no arrays. It has three pure functions:
 
     init(key, in_shape)                                      -> (params, state, out_shape)
     forward(params, state, x, *, key, train, weight)         -> (y, state, cache)
     backward(params, cache, dy)                              -> (dx, dparams)
 
-- `in_shape`, `out_shape`: the shape of one example, without the axis of the batch.
-- `params`: arrays by name; the optimizer moves them. `dparams` has the same names and shapes.
-- `state`: arrays by name that the layer keeps between batches, or that a schedule or sweep changes.
-- `x`, `y`, `dx`, `dy`: a batch, first axis its rows; `dy` is dL/dy, the gradient of the loss.
-- `cache`: whatever `forward` wants `backward` to have.
-- `key` (a key of this layer and step) and `weight` (a weight a row, or None for all ones) matter only
-  while training, when `train` is true. A row of weight 0 is padding: it must change nothing.
+- `in_shape`, `out_shape`: the shape of one row, without the batch axis.
+- `params`: arrays by name, which the optimizer updates. `dparams` has the same names and shapes.
+- `state`: arrays by name that the layer keeps between batches, or that a schedule or a sweep changes.
+- `x`, `y`, `dx`, `dy`: a batch, with the rows as its first axis. `dy` is dL/dy, the gradient of the loss.
+- `cache`: whatever `backward` needs from `forward`.
+- `key` (of this layer and step) and `weight` (one per row, or None if all are 1) matter only while training,
+  when `train` is true. A row of weight 0 is padding and must change nothing.
 
-Law: for every layer, `backward` equals the vector-Jacobian product of `forward`. A layer that writes
-`forward` alone is given its `backward` by `jax.vjp`; it returns None as its cache.
+Law: for every layer, `backward` equals the vector-Jacobian product of `forward`. A layer that defines only
+`forward` returns None as its cache and gets its `backward` from `jax.vjp`.
 
-A parameter may carry a `Trait`: a factor on the learning rate, and whether penalties and weight
-decay apply to it.
+A parameter may have a `Trait`: a factor on its learning rate, and whether penalties and weight decay apply.
+`shapes(in_shape)` gives the shapes of what `init` returns. Layers with arrays compute them without making any.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from glassnet.nn.small_products import transposed
 
 
 class Context(TypedDict, total=False):
-    """What `forward` is told beside its input; a layer that needs none of it takes it as **context."""
+    """The keyword arguments of `forward`; a layer that needs none of them takes them as **context."""
 
     key: Key | None
     train: bool
@@ -54,7 +54,7 @@ class Context(TypedDict, total=False):
 
 
 class Trait(NamedTuple):
-    """How the optimizer treats one parameter: a factor on its learning rate, and whether it decays."""
+    """How one parameter is trained: a factor on its learning rate, and whether it decays."""
 
     factor: float = 1.0
     decay: bool = False
@@ -63,7 +63,7 @@ class Trait(NamedTuple):
 class Layer(ABC):
     """One step of the forward pass, with its derivative. The contract is this module's docstring.
 
-    A layer of your own, by `forward` alone:
+    A layer of your own needs only `forward`:
 
     >>> @dataclass(frozen=True)
     ... class Sine(Layer):
@@ -74,7 +74,7 @@ class Layer(ABC):
     [[1.0, 1.0]]
     """
 
-    random: ClassVar[bool] = False  # whether `forward` draws by its key while training
+    random: ClassVar[bool] = False  # whether `forward` draws random numbers while training
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -82,7 +82,7 @@ class Layer(ABC):
             derive_backward(cls)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """Return (params, state, out_shape); without parameters and of the same shape by default."""
+        """Return (params, state, out_shape); by default no arrays, and the shape stays the same."""
         del key
         return {}, {}, in_shape
 
@@ -99,14 +99,14 @@ class Layer(ABC):
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
         """Return (dx, dparams): the gradient of the loss by the input and by each parameter."""
-        raise NotImplementedError  # written by the layer, or derived from its forward
+        raise NotImplementedError  # each layer defines it, or it is derived from forward
 
     def traits(self) -> Mapping[str, Any]:
-        """Return the traits of the parameters that have any, by name."""
+        """Return by name the traits of those parameters that have one."""
         return {}
 
     def skeleton(self) -> Layer:
-        """Return the layer without what `init` moves into its state: what a program is compiled for."""
+        """Return the layer without the numbers that `init` puts into its state, for compilation."""
         return self
 
 
@@ -120,20 +120,20 @@ def row_shares(x: Array, weight: Array | None) -> Array:
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """A layer of neurons, each joined to all inputs: the logits z = W a + b.
+    """A fully connected layer of neurons: the logits z = W a + b.
 
-    z_j = sum_i W_ji a_i + b_j; for a batch of rows Z = A Wᵀ + b.
+    z_j = sum_i W_ji a_i + b_j. For a batch of rows, Z = A Wᵀ + b.
 
     Parameters
     ----------
     units: the number of neurons.
-    initializer: of W, shape (units, inputs): "he" (default), "glorot", "lecun", "normal", "uniform",
-        "zeros", or an object of `glassnet.nn.initializers`. b, shape (units,), starts at 0.
-    bias: whether there is a b.
+    initializer: of W, of shape (units, inputs): "he" (default), "glorot", "lecun", "normal", "uniform",
+        "zeros", or an object of `glassnet.nn.initializers`. b, of shape (units,), starts at 0.
+    bias: whether there is a b. Default True.
 
     Raises
     ------
-    ConfigurationError: units is no whole number of at least 1, or the input is not one vector a row.
+    ConfigurationError: units is not a whole number of at least 1, or the rows are not vectors.
 
     >>> params, state, out_shape = Dense(4).init(keys.key(0), (3,))
     >>> params["W"].shape, params["b"].shape, out_shape
@@ -152,7 +152,7 @@ class Dense(Layer):
         """Draw W; b = 0."""
         if len(in_shape) != 1:
             raise ConfigurationError(
-                f"Dense needs one vector a row, but each row has shape {in_shape}."
+                f"Dense needs one vector per row, but each row has shape {in_shape}."
                 " Put gn.Flatten() before the first Dense."
             )
         drawn = resolve("initializer", self.initializer, INITIALIZERS).draw(
@@ -193,16 +193,16 @@ class Dense(Layer):
 class Dropout(Layer):
     """Drop each neuron with probability `rate` while training: y = x m / (1 - rate), m = 0 or 1.
 
-    The scaling while training leaves the expectation of y as it is, so that prediction needs no
-    change: the same, in expectation, as scaling the outgoing weights by 1 - rate afterwards.
-    A dropped neuron sends nothing forward and gets no gradient, and so neither do its weights, in and
-    out, from that example. The masks are hashes of (seed, step, layer, position).
+    Scaling while training keeps the expectation of y, so that prediction needs no change. It is the same, in
+    expectation, as scaling the outgoing weights by 1 - rate afterwards. A dropped neuron sends nothing on and
+    gets no gradient from that row, and neither do its incoming and outgoing weights. The masks are hashes of
+    (seed, step, layer, position).
 
     Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", 2014.
 
     Parameters
     ----------
-    rate: the share that is DROPPED, in [0, 1).
+    rate: the share of neurons that is DROPPED, in [0, 1).
 
     >>> layer = Dropout(0.5)
     >>> _, state, _ = layer.init(keys.key(0), (4,))
@@ -218,7 +218,7 @@ class Dropout(Layer):
         check_range("Dropout's rate, the share dropped,", self.rate, 0, 1)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """The rate is state, so that changing it compiles nothing."""
+        """Put the rate into the state, so that a new rate needs no new program."""
         return {}, {"rate": np.asarray(self.rate, default_float())}, in_shape
 
     def forward(
@@ -245,7 +245,7 @@ class Dropout(Layer):
         return (dy if cache is None else dy * cache), {}
 
     def skeleton(self) -> Layer:
-        """Leave the rate to the state."""
+        """Leave out the rate, which the state holds."""
         return Dropout(0.0)
 
 
@@ -253,16 +253,15 @@ class Dropout(Layer):
 class BatchNorm(Layer):
     """Normalise each neuron over the batch, then scale and shift: y = gamma (x - mean) / deviation + beta.
 
-    While training, mean and deviation are those of the batch itself; the deviation is the root of
-    the mean SQUARED deviation plus eps. Moving averages of mean and variance are kept beside it,
-    moving = momentum * moving + (1 - momentum) * batch, and take their place at prediction.
-    Rows count by their weight; a row of weight 0 does not enter.
+    While training, mean and variance are those of the batch, and deviation = sqrt(variance + eps). Prediction
+    uses moving averages instead, which training updates: moving = momentum * moving + (1 - momentum) * batch.
+    Rows count by their weight: a row of weight 0 changes nothing.
 
     Ioffe and Szegedy, "Batch Normalization", 2015.
 
     Parameters
     ----------
-    momentum: the share of the past in the moving averages, in [0, 1). Default 0.9.
+    momentum: the share of the old value in a moving average, in [0, 1). Default 0.9.
     eps: added to the variance. Default 1e-5.
 
     >>> layer = BatchNorm()
@@ -316,9 +315,9 @@ class BatchNorm(Layer):
         return params["gamma"] * x_hat + params["beta"], state, (x_hat, scale, shares)
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        """dx̂ = dy gamma; dx = scale (dx̂ - s (Σ dx̂ + x̂ Σ dx̂ x̂)), s a row's share; Σ over rows.
+        """dx̂ = dy gamma; dx = scale (dx̂ - s (Σ dx̂ + x̂ Σ dx̂ x̂)), with s a row's share and Σ over rows.
 
-        At prediction mean and deviation are constants: dx = scale dx̂.
+        At prediction, mean and deviation are constants: dx = scale dx̂.
         """
         x_hat, scale, shares = cache
         dbeta, dgamma = dy.sum(axis=0), (dy * x_hat).sum(axis=0)
@@ -331,14 +330,14 @@ class BatchNorm(Layer):
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """Read a picture into one vector: (n, h, w, c) becomes (n, h·w·c).
+    """Flatten each picture into one vector: (n, h, w, c) becomes (n, h·w·c).
 
     >>> Flatten().forward({}, {}, jnp.zeros((5, 8, 8)))[0].shape
     (5, 64)
     """
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """One vector with as many numbers as the picture."""
+        """Return the shape of a vector with as many numbers as the picture."""
         return {}, {}, (math.prod(in_shape),)
 
     def forward(
@@ -354,9 +353,9 @@ class Flatten(Layer):
 
 @dataclass(frozen=True)
 class Rescale(Layer):
-    """Bring inputs onto a common scale: y = scale x + shift, both fixed.
+    """Bring inputs to a common scale: y = scale x + shift, with fixed scale and shift.
 
-    For pictures: their bytes stay bytes in memory and become numbers here, batch by batch.
+    Pictures can so stay bytes in memory: they become floats here, one batch at a time.
 
     >>> Rescale(1 / 255, shift=-0.5).forward({}, {}, jnp.array([[0.0, 255.0]]))[0].tolist()
     [[-0.5, 0.5]]

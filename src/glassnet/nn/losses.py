@@ -1,21 +1,21 @@
-"""Losses: how far the outputs are from the targets. The gradient stands under the value.
+"""Measure how far the outputs are from the targets, each loss with its gradient under its value.
 
 The Loss contract
 -----------------
-A loss is a frozen dataclass with three verbs, all on the LOGITS, the numbers that leave the network,
-so that softmax and cross-entropy fuse and never overflow:
+A loss is a frozen dataclass with three functions of the LOGITS, the numbers that leave the network. Softmax
+and cross-entropy are so computed together and never overflow:
 
     value(logits, target, weight)      L = sum(w · l) / sum(w), a number
     gradient(logits, target, weight)   dL/dlogits, the shape of the logits
-    output(logits)                     what the person wants to see: probabilities, or values
+    output(logits)                     what a user wants to see: probabilities, or values
 
-It writes `terms(logits, target)`, the loss l of each row (or of each row and output, then averaged over
-outputs too), and `slopes(logits, target)`, the derivative of each term by the logits. A loss that
-writes `terms` alone has its slopes from `jax.vjp`.
+A loss defines `terms(logits, target)`, the loss l of each row (or of each row and output, then averaged
+over outputs too), and `slopes(logits, target)`, the derivative of each term by the logits. A loss that
+defines only `terms` gets its slopes from `jax.vjp`.
 
-`weight` is None (all ones), one number a row, or one a row and output. Rows of weight 0 count for nothing.
-`task` says what the targets are: "regression" values, "classification" into one of several classes,
-"labels" each there or not.
+`weight` is None (all 1), one number per row, or one per row and output. Rows of weight 0 do not count.
+`task` says what the targets are: values ("regression"), one of several classes ("classification"), or labels
+that are each present or not ("labels").
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LossTask = Literal["regression", "classification", "labels"]
 
 
 class Loss(ABC):
-    """A number to make small, with its derivative. The contract is this module's docstring."""
+    """The number that training makes small, with its derivative. The contract is this module's docstring."""
 
     task: ClassVar[LossTask] = "regression"
 
@@ -45,13 +45,13 @@ class Loss(ABC):
         """Return the loss of each row, shape (n,), or of each row and output, shape (n, k)."""
 
     def slopes(self, logits: Array, target: Array) -> Array:
-        """Return the derivative of each term by its logits, shape of the logits."""
+        """Return the derivative of each term by its logits, in the shape of the logits."""
         terms, vjp = jax.vjp(lambda z: self.terms(z, target), logits)
         slopes: Array = vjp(jnp.ones_like(terms))[0]
         return slopes
 
     def output(self, logits: Array) -> Array:
-        """Return what the logits stand for; the values themselves by default."""
+        """Return what the logits stand for; by default the values themselves."""
         return logits
 
     def value(self, logits: Array, target: Array, weight: Array | None = None) -> Array:
@@ -66,6 +66,11 @@ class Loss(ABC):
         return self.slopes(logits, target) * (
             shares[:, None] if shares.ndim < logits.ndim else shares
         )
+
+
+def _aligned(target: Array, logits: Array) -> Array:
+    """Return the target in the shape and type of the logits."""
+    return target.reshape(logits.shape).astype(logits.dtype)
 
 
 def _shares(terms: Any, weight: Array | None) -> Array:
@@ -90,11 +95,11 @@ class MeanSquaredError(Loss):
 
     def terms(self, logits: Array, target: Array) -> Array:
         """l = (ŷ - y)²."""
-        return (logits - target.reshape(logits.shape)) ** 2
+        return (logits - _aligned(target, logits)) ** 2
 
     def slopes(self, logits: Array, target: Array) -> Array:
         """dl/dŷ = 2 (ŷ - y)."""
-        return 2 * (logits - target.reshape(logits.shape))
+        return 2 * (logits - _aligned(target, logits))
 
 
 @dataclass(frozen=True)
@@ -107,22 +112,22 @@ class MeanAbsoluteError(Loss):
 
     def terms(self, logits: Array, target: Array) -> Array:
         """l = |ŷ - y|."""
-        return jnp.abs(logits - target.reshape(logits.shape))
+        return jnp.abs(logits - _aligned(target, logits))
 
     def slopes(self, logits: Array, target: Array) -> Array:
         """dl/dŷ = sign(ŷ - y), 0 at 0."""
-        return jnp.sign(logits - target.reshape(logits.shape))
+        return jnp.sign(logits - _aligned(target, logits))
 
 
 @dataclass(frozen=True)
 class Huber(Loss):
-    """l = e²/2 where |e| <= delta, else delta (|e| - delta/2), e = ŷ - y: squared near 0, then straight.
+    """l = e²/2 where |e| <= delta, else delta (|e| - delta/2), e = ŷ - y: quadratic near 0, linear beyond.
 
     Huber, "Robust Estimation of a Location Parameter", 1964.
 
     Parameters
     ----------
-    delta: where the square ends, above 0. Default 1.
+    delta: where the quadratic part ends, above 0. Default 1.
 
     >>> float(Huber().value(jnp.array([[3.0]]), jnp.array([[0.0]])))
     2.5
@@ -135,20 +140,20 @@ class Huber(Loss):
 
     def terms(self, logits: Array, target: Array) -> Array:
         """l = e²/2 where |e| <= delta, else delta (|e| - delta/2)."""
-        e = logits - target.reshape(logits.shape)
+        e = logits - _aligned(target, logits)
         size = jnp.abs(e)
         return jnp.where(size <= self.delta, 0.5 * e * e, self.delta * (size - 0.5 * self.delta))
 
     def slopes(self, logits: Array, target: Array) -> Array:
-        """dl/dŷ = e, cut to ±delta."""
-        return jnp.clip(logits - target.reshape(logits.shape), -self.delta, self.delta)
+        """dl/dŷ = e, clipped to ±delta."""
+        return jnp.clip(logits - _aligned(target, logits), -self.delta, self.delta)
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
     """l = -sum_k t_k ln p_k with p = softmax(z): for one of several classes.
 
-    Targets: the class's number, shape (n,); or probabilities (one-hot among them), shape (n, classes).
+    Targets: the number of the class, shape (n,); or probabilities, such as one-hot rows, shape (n, classes).
 
     Parameters
     ----------
@@ -184,13 +189,13 @@ class CrossEntropy(Loss):
         return jax.nn.softmax(logits) * jnp.sum(t, axis=1, keepdims=True) - t
 
     def output(self, logits: Array) -> Array:
-        """p = softmax(z): not negative, summing to 1."""
+        """p = softmax(z): not negative, and of sum 1."""
         return jax.nn.softmax(logits)
 
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """l = -t ln p - (1 - t) ln(1 - p) with p = σ(z): for yes or no, or several labels at once.
+    """l = -t ln p - (1 - t) ln(1 - p) with p = σ(z): for two classes, or several labels at once.
 
     Targets: 0 and 1 (or probabilities), shape (n,) or (n, labels).
 
@@ -210,11 +215,11 @@ class BinaryCrossEntropy(Loss):
 
     def probabilities(self, logits: Array, target: Array) -> Array:
         """Return the target in the shape of the logits, smoothed."""
-        t = target.reshape(logits.shape).astype(logits.dtype)
+        t = _aligned(target, logits)
         return (1 - self.label_smoothing) * t + self.label_smoothing / 2
 
     def terms(self, logits: Array, target: Array) -> Array:
-        """l = ln(1 + exp(z)) - t z: the same, without overflow."""
+        """l = ln(1 + exp(z)) - t z: the same loss, without overflow."""
         return jax.nn.softplus(logits) - self.probabilities(logits, target) * logits
 
     def slopes(self, logits: Array, target: Array) -> Array:
@@ -228,11 +233,11 @@ class BinaryCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class CustomLoss(Loss):
-    """A loss of your own from a function of (logits, target), each row's loss; its gradient by jax.vjp.
+    """A loss of your own, from a function of (logits, target); its gradient comes from `jax.vjp`.
 
     Parameters
     ----------
-    function: returns l of shape (n,), or (n, outputs), written with jax.numpy.
+    function: returns l, the loss of each row, shape (n,) or (n, outputs). It is written with jax.numpy.
 
     >>> log_cosh = CustomLoss(lambda z, y: jnp.log(jnp.cosh(z - y)).sum(axis=1))
     >>> round(float(log_cosh.gradient(jnp.array([[1.0]]), jnp.array([[0.0]]))[0, 0]), 4)
@@ -253,7 +258,7 @@ class CustomLoss(Loss):
         if terms.ndim not in (1, 2) or terms.shape[0] != logits.shape[0]:
             raise ConfigurationError(
                 f"The loss function returned shape {terms.shape} for {logits.shape[0]} rows. It must return"
-                " one loss a row: average over the outputs (axis=1), not over the rows."
+                " one loss per row: average over the outputs (axis=1), not over the rows."
             )
         return terms
 

@@ -1,6 +1,6 @@
-"""Metrics beside the loss, computed inside the training program: each a mean over rows.
+"""Compute metrics beside the loss while training, as means over rows.
 
-A metric is a function (logits, target) -> one number a row. A new one is one function and one row of
+A metric is a function from (logits, target) to one number per row. To add one, write a function and a row of
 `METRICS`. Scores of finished models come from scikit-learn's metrics instead.
 """
 
@@ -17,16 +17,16 @@ from glassnet._types import Array
 def accuracy(logits: Array, target: Array) -> Array:
     """Return 1 where the largest logit is the target's class, else 0.
 
-    With several labels (targets of the logits' shape, not whole numbers a row) or one logit: the share
-    of labels on the right side of 0.
+    With several labels (targets in the shape of the logits) or one logit, return the share of the logits that
+    are on the right side of 0.
 
     >>> accuracy(jnp.array([[2.0, 1.0], [0.0, 3.0]]), jnp.array([0, 0])).tolist()
     [1.0, 0.0]
     """
     if jnp.issubdtype(target.dtype, jnp.integer) and target.ndim == 1 and logits.shape[1] > 1:
         return (jnp.argmax(logits, axis=1) == target).astype(logits.dtype)
-    said, true = logits > 0, target.reshape(logits.shape) > 0.5
-    return jnp.mean((said == true).astype(logits.dtype), axis=1)
+    predicted, true = logits > 0, target.reshape(logits.shape) > 0.5
+    return jnp.mean((predicted == true).astype(logits.dtype), axis=1)
 
 
 def absolute_error(logits: Array, target: Array) -> Array:

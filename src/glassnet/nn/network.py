@@ -1,4 +1,4 @@
-"""Networks: the forward pass and the backward pass, the two loops to read first."""
+"""Define a network, with the two loops to read first: the forward pass and the backward pass."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from glassnet.nn.shapes import Shapes
 
 @dataclass(frozen=True)
 class Network(Layer):
-    """Layers one after the other. A network is itself a layer, so networks nest.
+    """A sequence of layers. A network is itself a layer, so that networks can be nested.
 
     A network of one `Dense` is a perceptron.
 
@@ -38,7 +38,7 @@ class Network(Layer):
 
     Raises
     ------
-    ConfigurationError: there is no layer, or something in the list is none.
+    ConfigurationError: the list is empty, or an item is not a layer.
 
     >>> net = Network([Dense(4), "tanh", Dense(1)])
     >>> print(net.summary((3,)))
@@ -60,7 +60,7 @@ class Network(Layer):
         for layer in named:
             if not isinstance(layer, Layer):
                 raise ConfigurationError(
-                    f"{layer!r} is no layer. A layer is an object such as gn.Dense(64) or gn.ReLU(),"
+                    f"{layer!r} is not a layer. A layer is an object such as gn.Dense(64) or gn.ReLU(),"
                     " or the name of an activation such as 'relu'."
                 )
         object.__setattr__(self, "layers", named)
@@ -72,7 +72,7 @@ class Network(Layer):
         return len(self.layers)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """Initialise each layer with a key of its own and the shape that the one before puts out."""
+        """Initialise each layer with its branch of the key and the output shape of the layer before it."""
         params, state, shape = [], [], tuple(in_shape)
         for i, layer in enumerate(self.layers):
             layer_params, layer_state, shape = layer.init(keys.fold_in(key, i), shape)
@@ -98,9 +98,9 @@ class Network(Layer):
         train: bool = False,
         weight: Array | None = None,
     ) -> tuple[Array, State, Cache]:
-        """Carry the input through the layers, first to last.
+        """Pass the input through the layers, from the first to the last.
 
-        Numbers of any type become the float in force here: a picture's bytes stay bytes till then.
+        The input may have any number type and becomes the current float type here, such as a picture's bytes.
         """
         x = jnp.asarray(x, default_float())
         caches, new_state = [], []
@@ -114,7 +114,7 @@ class Network(Layer):
         return x, tuple(new_state), tuple(caches)
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        """Carry the gradient back through the layers, last to first: the chain rule."""
+        """Pass the gradient back through the layers, from the last to the first: the chain rule."""
         dparams = []
         for layer, p, c in zip(
             reversed(self.layers), reversed(params), reversed(cache), strict=True
@@ -128,11 +128,11 @@ class Network(Layer):
         return tuple(layer.traits() for layer in self.layers)
 
     def skeleton(self) -> Network:
-        """Return the network of the layers' skeletons."""
+        """Return the network made of the layers' skeletons."""
         return Network([layer.skeleton() for layer in self.layers])
 
     def blank(self) -> Network:
-        """Return the network with zeros for weights: `init` then gives its shapes, and nothing is drawn."""
+        """Return the network with weights of zero, whose `init` gives the shapes without drawing numbers."""
 
         def plain(layer: Layer) -> Layer:
             if isinstance(layer, Network):
@@ -142,7 +142,7 @@ class Network(Layer):
         return Network([plain(layer) for layer in self])
 
     def summary(self, in_shape: Shape) -> str:
-        """Return a table of layers, output shapes and parameter counts, for inputs of `in_shape`."""
+        """Return a table of layers, output shapes and parameter counts, for rows of shape `in_shape`."""
         rows, total, shape = [("layer", "name", "output", "parameters")], 0, tuple(in_shape)
         for i, layer in enumerate(self.layers):
             params, _, shape = layer.init(keys.key(0), shape)
@@ -159,7 +159,7 @@ class Network(Layer):
 
 
 def _name(path: Any) -> str:
-    """Return the last name on a path through a tree of parameters."""
+    """Return the last name on a path in a tree of parameters."""
     return str(getattr(path[-1], "key", getattr(path[-1], "idx", path[-1])))
 
 
@@ -193,7 +193,7 @@ def each_layer(
 
 
 def spread_traits(layer: Layer, params: Params) -> Params:
-    """Return a tree like `params` with the `Trait` of each parameter in its place."""
+    """Return a tree like `params` that holds the `Trait` of each parameter."""
 
     def spread(traits: Any, params: Any) -> Any:
         if isinstance(params, tuple):
@@ -210,7 +210,7 @@ def hidden_layers(
     dropout: float = 0.0,
     batch_norm: bool = False,
 ) -> list[Layer]:
-    """Return blocks of Dense, BatchNorm (if asked), activation, Dropout (if any), one a width.
+    """Return a block per width: Dense, BatchNorm (if asked), activation, Dropout (if its rate is above 0).
 
     >>> [type(layer).__name__ for layer in hidden_layers([8], dropout=0.1, batch_norm=True)]
     ['Dense', 'BatchNorm', 'ReLU', 'Dropout']

@@ -231,7 +231,7 @@ def train_step(
         params=params,
         layer_state=layer_state,
         optimizer_state=optimizer_state,
-        step=state.step + finite,
+        step=state.step + finite.astype(state.step.dtype),
         status=jnp.where(finite, state.status, DIVERGED),
     )
     return state, value, norm, measure(logits, y, row_weight, plan)
