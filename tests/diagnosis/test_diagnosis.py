@@ -37,6 +37,7 @@ from glassnet.diagnosis.diagnose import ILLNESSES, encoded_rows, patient_of
 from glassnet.diagnosis.findings import Diagnosis, Finding
 from glassnet.diagnosis.remedies import inner, remedy
 from glassnet.nn.as_code import typed
+from glassnet.training.batches import Data
 from glassnet.training.passes import pass_through
 from helpers import assert_close
 
@@ -264,7 +265,7 @@ def test_the_passes_are_those_of_jax_grad() -> None:
             logits, _, _ = network.forward(params, kept, x, key=gn.keys.key(1), train=True)
             return gn.CrossEntropy().value(logits, t)
 
-        passes = pass_through(network, params, state, x, t, gn.CrossEntropy())
+        passes = pass_through(network, params, state, Data(x, t), gn.CrossEntropy())
         by_params, by_x = jax.grad(loss, argnums=(0, 1))(params, x)
         flat = [*by_params[:3], *by_params[3], by_params[4]]
         assert_close([p.gradients for p in passes], [dict(p) for p in flat], 1e-12)

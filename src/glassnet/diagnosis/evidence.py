@@ -72,8 +72,7 @@ class Evidence:
 
     def _pass(self, params: Params, state: State) -> tuple[LayerPass, ...]:
         with precision(self.model.dtype):
-            x, t = self.sample.x, self.sample.y
-            return pass_through(self.model.network, params, state, x, t, self.model.loss)
+            return pass_through(self.model.network, params, state, self.sample, self.model.loss)
 
     @cached_property
     def last(self) -> tuple[LayerPass, ...]:

@@ -194,9 +194,8 @@ def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: 
         model = opened(given)
         columns(model)  # says if there is no Dense
         with precision(model.dtype):
-            some = encoded_rows(model, X[:rows], y[:rows])
-            arrays = (model.params, model.layer_state, some.x, some.y)
-            passes = pass_through(model.network, *arrays, model.loss)
+            data = encoded_rows(model, X[:rows], y[:rows])
+            passes = pass_through(model.network, model.params, model.layer_state, data, model.loss)
         sizes = [
             float(np.sqrt(np.mean(np.square(each.gradients["W"]))))
             for each in passes

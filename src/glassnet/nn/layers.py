@@ -20,7 +20,7 @@ Law: for every layer, `backward` equals the vector-Jacobian product of `forward`
 `forward` returns None as its cache and gets its `backward` from `jax.vjp`.
 
 A parameter may have a `Trait`: a factor on its learning rate, and whether penalties and weight decay apply.
-`shapes(in_shape)` gives the shapes of what `init` returns; layers with arrays compute them without making any.
+`shapes(in_shape)` gives the shapes of what `init` returns, for layers with arrays without making any.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from glassnet.training.batches import Data
 
 
 def pass_through(
-    network: Network, params: Params, state: State, x: Any, target: Any, loss: Loss
+    network: Network, params: Params, state: State, rows: Data, loss: Loss
 ) -> tuple[LayerPass, ...]:
     """Return the layers' records of a pass of rows and of the gradient of their mean loss, as NumPy arrays.
 
@@ -32,13 +32,14 @@ def pass_through(
     >>> from glassnet import keys
     >>> from glassnet.nn.layers import Dense
     >>> from glassnet.nn.losses import MeanSquaredError
-    >>> net, x = Network([Dense(2), "relu", Dense(1)]), np.ones((4, 3), np.float32)
+    >>> net = Network([Dense(2), "relu", Dense(1)])
+    >>> rows = Data(np.ones((4, 3), np.float32), np.zeros((4, 1), np.float32))
     >>> params, state, _ = net.init(keys.key(0), (3,))
-    >>> passes = pass_through(net, params, state, x, np.zeros((4, 1), np.float32), MeanSquaredError())
+    >>> passes = pass_through(net, params, state, rows, MeanSquaredError())
     >>> [layer.name for layer in passes]
     ['layer 0 (Dense)', 'layer 1 (ReLU)', 'layer 2 (Dense)']
     """
-    passes = _walk(params, state, x, target, network=network.skeleton(), loss=loss)
+    passes = _walk(params, state, rows.x, rows.y, network=network.skeleton(), loss=loss)
     layers = (layer for _, layer, _ in each_layer(network))  # with what their skeletons leave out
     return tuple(
         replace(jax.tree.map(np.asarray, seen), layer=layer)
