@@ -9,7 +9,7 @@ import pytest
 
 import glassnet as gn
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.models.intervals import MOST_ERRORS, interval, kept_errors
+from glassnet.models.intervals import MAX_ERRORS, interval, kept_errors
 from helpers import assert_same_bits
 
 
@@ -45,7 +45,7 @@ def test_many_errors_are_kept_as_quantiles_and_weights_repeat_rows() -> None:
     rng = np.random.default_rng(3)
     errors, weight = rng.normal(size=(50, 1)), rng.integers(1, 4, 50)
     many = kept_errors(rng.normal(size=(20_000, 1)))
-    assert many.shape == (1, MOST_ERRORS)
+    assert many.shape == (1, MAX_ERRORS)
     assert np.abs(np.quantile(many[0], [0.1587, 0.5, 0.8413]) - [-1, 0, 1]).max() < 0.05
     middle = kept_errors(errors, weight.astype(float))[0, 25]
     assert abs(middle - np.median(np.repeat(errors, weight))) < 0.2

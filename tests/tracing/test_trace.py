@@ -616,7 +616,7 @@ def test_mistakes_are_explained():
         (lambda: eager(gn.NeuralClassifier(), X, Y), wrong, "call fit"),
         (lambda: eager(3, X, Y), wrong, "int cannot be traced"),
         (lambda: eager(run, X, Y[:5]), gn.DataError, "12 rows and y has 5"),
-        (lambda: eager(run, X[:, :2], Y), gn.DataError, "2 numbers a row instead of 3"),
+        (lambda: eager(run, X[:, :2], Y), gn.DataError, "2 numbers per row instead of 3"),
         (lambda: eager(run, X[:0], Y[:0]), gn.DataError, "no rows"),
         (lambda: eager(run, X[:1], [7]), gn.DataError, "class 7"),
         (lambda: eager(run, X, Y, optimizer="adm"), wrong, "Did you mean"),

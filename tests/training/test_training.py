@@ -524,7 +524,7 @@ BAD = {  # name: (changes to a good call, error, part of its message)
     "weight 1e39": ({"sample_weight": np.full(50, 1e39)}, DataError, "infinite"),
     "share": ({"validation": 1.5}, ConfigurationError, "validation is 1.5"),
     "parts": ({"validation": (X,)}, DataError, "1 parts"),
-    "validation's columns": ({"validation": (X[:, :2], Y)}, DataError, "2 numbers a row instead of 4"),
+    "validation's columns": ({"validation": (X[:, :2], Y)}, DataError, "2 numbers per row instead of 4"),
     "validation's rows": ({"validation": (X, Y[:4])}, DataError, "50 rows and y has 4"),
     "validation's classes": ({"validation": (X, Y + 1)}, DataError, "class 3, which training had not"),
     "state": ({"state": 3}, ConfigurationError, "run.state"),

@@ -1,4 +1,4 @@
-"""The model: everything that predicts, and nothing else. What is saved, exported, traced and explained."""
+"""Predict with a trained model, the object that is saved, exported, traced and explained."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from glassnet.models.intervals import interval
 from glassnet.nn.losses import Loss
 from glassnet.nn.network import Network
 
-BUCKETS = (8, 16, 128, 1024, 8192)  # rows a call predicts: five programs serve any number of rows
+BUCKETS = (8, 16, 128, 1024, 8192)  # rows per call, so that five programs serve any number of rows
 
 
 @dataclass(frozen=True)
 class _Program:
     """What a prediction is compiled for.
 
-    loss: None: logits. members: whether there are many. answer: "mean" of the members, what "each" says, or
-    the likeliest "class" by their mean.
+    network: the skeleton of the network. loss: None for logits. members: whether there are several.
+    answer: "mean" of the members, "each" member's outputs, or the likeliest "class" by the mean.
     """
 
-    network: Network  # a skeleton
+    network: Network
     loss: Loss | None
     members: bool
     answer: str
@@ -41,14 +41,14 @@ class _Program:
     def _hash(self) -> int:
         return hash((self.network, self.loss, self.members, self.answer))
 
-    def __hash__(self) -> int:  # taken once: each call asks for it
+    def __hash__(self) -> int:  # cached, because every prediction asks for it
         return self._hash
 
 
 def _run(
     program: _Program, params: Params, layer_state: State, temperature: Array, x: Array
 ) -> Array:
-    """Return one network's logits, or what its loss makes of them."""
+    """Return one network's logits, or its outputs if the program has a loss."""
     logits = temperature * program.network.forward(params, layer_state, x)[0]
     return logits if program.loss is None else program.loss.output(logits)
 
@@ -58,9 +58,9 @@ def _run(
 def _forward_apart(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
 ) -> Array:
-    """Return what each of many networks says of rows of its own, (members, n, outputs)."""
-    each = jax.vmap(partial(_run, program), in_axes=(0, 0, None, 0))
-    outputs: Array = each(params, layer_state, temperature, x)
+    """Return each member's outputs for rows of its own, (members, n, outputs)."""
+    run = jax.vmap(partial(_run, program), in_axes=(0, 0, None, 0))
+    outputs: Array = run(params, layer_state, temperature, x)
     return outputs
 
 
@@ -69,11 +69,11 @@ def _forward_apart(
 def _forward(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
 ) -> Array:
-    """Return what the program answers: (n, outputs), (members, n, outputs), or a class a row."""
-
-    run = partial(_run, program)
-    each = jax.vmap(run, in_axes=(0, 0, None, None)) if program.members else run
-    outputs = each(params, layer_state, temperature, x)
+    """Return the program's answer: (n, outputs), (members, n, outputs), or one class per row, (n,)."""
+    run: Any = partial(_run, program)
+    if program.members:
+        run = jax.vmap(run, in_axes=(0, 0, None, None))
+    outputs = run(params, layer_state, temperature, x)
     if program.members and program.answer != "each":
         outputs = outputs.mean(axis=0)
     return jnp.argmax(outputs, axis=1) if program.answer == "class" else outputs
@@ -81,22 +81,22 @@ def _forward(
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network with what turns a person's rows into its inputs and its outputs into answers.
+    """A trained network, with the encoders that turn rows into its inputs and its outputs into answers.
 
     Parameters
     ----------
     network: the architecture; params and layer_state: its arrays (NumPy).
-    loss: says what the outputs mean.
-    in_shape: the shape of one row as the network takes it.
-    dtype: "float32" or "float64", in which it computes.
-    encoder: from a table or raw numbers to the network's input; None: the numbers as they are.
-    target_encoder: from the network's output to classes, labels or the target's own unit; None: as it is.
-    info: what a person wants to know later (name of the target, scores, versions); plain values.
-    members: how many networks predict together; of more than one every array in params and layer_state
-        has a first axis, one place a member, and the answer is their mean.
-    temperature: what the logits are multiplied by, see `EarlyStopping`. Default 1.
-    errors: on held-out rows, target minus output in the network's unit, (targets, count) in ascending order,
-        see `intervals`; None: no rows were held out.
+    loss: turns logits into outputs.
+    in_shape: the shape of one encoded row.
+    dtype: "float32" or "float64", the precision of predictions.
+    encoder: from a table or raw numbers to the network's inputs. None: the numbers are used as they are.
+    target_encoder: from outputs to classes, labels or the unit of the target. None: outputs are kept.
+    info: plain values to look up later (name of the target, scores, versions).
+    members: the number of networks that predict together. If it is above 1, every array in params and
+        layer_state has a first axis of this length, and predictions are the members' mean.
+    temperature: the factor by which logits are multiplied, see `EarlyStopping`. Default 1.
+    errors: target minus output on held-out rows, in the network's unit, (targets, count), ascending in
+        each row, for `predict_interval`. None: no rows were held out.
     """
 
     network: Network
@@ -113,24 +113,24 @@ class Model:
     errors: np.ndarray | None = None
 
     def inputs(self, X: Any) -> np.ndarray:
-        """Return rows as the network takes them, shape (n, *in_shape).
+        """Return rows encoded as the network's inputs, shape (n, *in_shape).
 
         Raises
         ------
-        DataError: rows of another shape, text where numbers belong, missing columns, infinite values.
+        DataError: rows of another shape, text instead of numbers, missing columns, infinite values.
         """
         if self.encoder is not None:
             return self.encoder.transform(X, dtype=self.dtype)
         return check_array(X, self.in_shape, self.dtype)
 
     def logits(self, X: Any) -> np.ndarray:
-        """Return what leaves the network, shape (n, outputs); of many members their mean."""
+        """Return the logits, shape (n, outputs); the mean of several members."""
         return self._answer(X, "mean", None)
 
     def outputs(self, X: Any) -> np.ndarray:
-        """Return probabilities of classes or labels, or values before they get their own unit.
+        """Return probabilities of classes or labels, or values in the network's unit, (n, outputs).
 
-        Of many members it is the mean of theirs.
+        For several members it is the mean of theirs.
         """
         return self._answer(X, "mean", self.loss)
 
@@ -140,40 +140,41 @@ class Model:
         return outputs if self.members > 1 else outputs[None]
 
     def outputs_encoded(self, x: np.ndarray) -> np.ndarray:
-        """Return the `outputs` of rows as the network takes them."""
+        """Return the `outputs` of encoded rows, x (n, *in_shape)."""
         return self._computed(x, "mean", self.loss)
 
     def logits_encoded(self, x: np.ndarray) -> np.ndarray:
-        """Return the `logits` of rows as the network takes them."""
+        """Return the `logits` of encoded rows, x (n, *in_shape)."""
         return self._computed(x, "mean", None)
 
     def outputs_apart(self, x: np.ndarray) -> np.ndarray:
-        """Return each member's outputs, (members, n, outputs), of rows of its own, x (members, n, ...)."""
+        """Return each member's outputs, (members, n, outputs), for rows of its own, x (members, n, ...)."""
         with precision(self.dtype):
             program = self._program("each", self.loss)
             return np.asarray(_forward_apart(*self._arrays, x, program=program))
 
     def spread(self, X: Any) -> np.ndarray:
-        """Return how far the members differ: the standard deviation over them of what is predicted.
+        """Return the standard deviation of the predictions over the members.
 
-        Of the probabilities of `predict_proba`, or of values in the target's own unit, in their shapes: large
-        where training from another seed could have led to another answer. 0 with a single member.
+        The predictions are the probabilities of `predict_proba`, or values in the unit of the target, and
+        the result has their shape. It is large where another seed could have led to another prediction,
+        and 0 for a single member.
         """
-        each = self.outputs_by_member(X)
+        outputs = self.outputs_by_member(X)
         if isinstance(self.target_encoder, TargetScaler):
             return np.asarray(
-                np.std([self.target_encoder.inverse(values) for values in each], axis=0)
+                np.std([self.target_encoder.inverse(values) for values in outputs], axis=0)
             )
-        spread = np.asarray(each.std(axis=0))
+        spread = np.asarray(outputs.std(axis=0))
         return np.concatenate([spread, spread], axis=1) if self._is_single(spread) else spread
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the fields alone: a copy or a pickle makes its own programs and arrays."""
+        """Return the fields only; a copy makes its own programs and device arrays."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
     def _arrays(self) -> tuple[Params, State, Array]:
-        """Parameters and state where the program wants them, so that no call has to bring them there."""
+        """Parameters, state and temperature on the device, moved there once."""
         temperature = np.asarray(self.temperature, self.dtype)
         params, state, t = jax.device_put((self.params, self.layer_state, temperature))
         return params, state, t
@@ -190,15 +191,17 @@ class Model:
         return self._programs[kind]
 
     def _answer(self, X: Any, answer: str, loss: Loss | None) -> np.ndarray:
-        """Return what a program answers, computed in batches of a few fixed sizes."""
+        """Return the answer for rows X, computed in batches of a few fixed sizes."""
         return self._computed(self.inputs(X), answer, loss)
 
     def _computed(self, x: np.ndarray, answer: str, loss: Loss | None) -> np.ndarray:
-        """Return what a program answers to rows as the network takes them."""
+        """Return the answer for encoded rows, computed in batches of a few fixed sizes."""
         program = self._program(answer, loss)
         n, parts = x.shape[0], []
         if n == 0:
-            raise DataError("There is no row to predict: X is empty.")
+            raise DataError(
+                "X has no rows, so that there is nothing to predict: give at least one row."
+            )
         with precision(self.dtype):
             for first in range(0, n, BUCKETS[-1]):
                 rows = x[first : first + BUCKETS[-1]]
@@ -206,13 +209,13 @@ class Model:
                 if size > len(rows):
                     rows = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
                 parts.append(_forward(*self._arrays, rows, program=program))
-        axis = 1 if parts[0].ndim == 3 else 0  # that of the rows
-        found = [np.asarray(part) for part in parts]  # only now: the calls overlap
-        whole = found[0] if len(found) == 1 else np.concatenate(found, axis=axis)
+        axis = 1 if parts[0].ndim == 3 else 0  # the axis of the rows
+        arrays = [np.asarray(part) for part in parts]  # waits for the device only after all calls
+        whole = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
         return np.asarray(whole[:, :n] if axis else whole[:n])
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the class of each row, its labels, or its value in the target's own unit."""
+        """Return the class of each row, its labels, or its value in the unit of the target."""
         if self.loss.task == "classification":
             codes = self._answer(X, "class", self.loss)
             return (
@@ -241,7 +244,8 @@ class Model:
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Return for each row an interval that holds the value with probability `coverage`, (n, 2).
 
-        For several targets (n, targets, 2), each by itself. See `intervals`.
+        For several targets the shape is (n, targets, 2), and each target has its own interval. The
+        interval is the prediction plus two quantiles of the errors on held-out rows.
 
         Raises
         ------
@@ -250,19 +254,19 @@ class Model:
         """
         if self.loss.task != "regression" or not isinstance(self.target_encoder, TargetScaler):
             raise ConfigurationError(
-                "Intervals are for values of a NeuralRegressor: for classes use model.predict_proba(X)."
+                "This model predicts classes, and intervals are for values: use model.predict_proba(X)."
             )
         if self.errors is None:
             raise ConfigurationError(
-                "This model was trained on all its rows, so that nothing tells how far it errs on new ones:"
-                " train with early_stopping=True, or fit(X, y, validation=0.2)."
+                "This model was trained on all its rows, so that its errors on new rows are unknown: train"
+                " with early_stopping=True, or fit(X, y, validation=0.2)."
             )
-        found = interval(self.outputs(X).astype(np.float64), self.errors, coverage)
-        ends = [self.target_encoder.inverse(found[:, :, end]) for end in (0, 1)]
+        intervals = interval(self.outputs(X).astype(np.float64), self.errors, coverage)
+        ends = [self.target_encoder.inverse(intervals[:, :, end]) for end in (0, 1)]
         return np.stack(ends, axis=-1)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the probability of each class (n, classes), each row summing to 1, or of each label.
+        """Return the probability of each class, (n, classes) with rows that sum to 1, or of each label.
 
         Raises
         ------
@@ -284,36 +288,36 @@ class Model:
 
     @property
     def classes(self) -> np.ndarray | None:
-        """The classes in the order of `predict_proba`'s columns; None for regression."""
+        """The classes in the order of the columns of `predict_proba`; None for regression and labels."""
         return (
             self.target_encoder.classes if isinstance(self.target_encoder, ClassEncoder) else None
         )
 
 
 def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:
-    """Return rows of numbers or pictures as an array, their bytes as they are.
+    """Return rows of numbers or pictures as an array; whole numbers keep their type.
 
     Raises
     ------
-    DataError: text, a table, one row without its axis, missing or infinite values, another shape.
+    DataError: text, a table, a single row without its axis, missing or infinite values, another shape.
     """
     if is_table(X):
         raise DataError(
-            "This network takes arrays of numbers, but X is a table. Tables with names, categories and"
-            " missing values go to gn.NeuralClassifier(network=...) or gn.NeuralRegressor(network=...)."
+            "This network takes arrays of numbers, but X is a table. For tables with names, categories and"
+            " missing values use gn.NeuralClassifier(network=...) or gn.NeuralRegressor(network=...)."
         )
     try:
         x = np.asarray(dense(X))
         if not (np.issubdtype(x.dtype, np.integer) or np.issubdtype(x.dtype, np.bool_)):
             if x.dtype.kind not in "fOUS":
                 raise TypeError(f"it holds {x.dtype}")
-            with np.errstate(over="ignore"):  # what became infinite is reported below
+            with np.errstate(over="ignore"):  # infinite values are reported below
                 x = x.astype(dtype, copy=False)
     except (TypeError, ValueError) as error:
-        raise DataError(f"X must be an array of numbers, one row an example: {error}.") from None
+        raise DataError(f"X must be an array of numbers, one row per example: {error}.") from None
     if x.ndim < 2:
         raise DataError(
-            f"X has shape {x.shape}, but it needs one row an example and one column a feature."
+            f"X has shape {x.shape}, but it needs one row per example and one column per feature."
             " Use X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one example."
         )
     if in_shape is not None and x.shape[1:] != tuple(in_shape):
@@ -324,12 +328,13 @@ def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x.reshape(len(x), -1)))[0, 0]) if x.size else 0
         raise DataError(
-            f"X holds missing or infinite numbers in {dtype}, first in row {row}: a network cannot compute"
-            " with them. Drop or replace them; NeuralClassifier and NeuralRegressor replace missing ones."
+            f"X holds missing or infinite numbers in {dtype}, first in row {row}, and a network cannot"
+            " compute with them. Drop or replace them; NeuralClassifier and NeuralRegressor replace missing"
+            " ones."
         )
     return x
 
 
 def _features(shape: Shape) -> str:
-    """Return "4 numbers a row"."""
-    return f"{int(np.prod(shape))} numbers a row"
+    """Return "4 numbers per row"."""
+    return f"{int(np.prod(shape))} numbers per row"

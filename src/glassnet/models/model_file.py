@@ -1,4 +1,4 @@
-"""Save and load a model: one safetensors file with its arrays and one strict JSON record.
+"""Save and load a model as one safetensors file with its arrays and one strict JSON record.
 
     tensors    "params/0/W", "state/1/mean", ...: the arrays of each layer by its position and name
     metadata   {"glassnet": JSON}: format, architecture, loss, preprocessing, classes or units, versions
