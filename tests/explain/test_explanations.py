@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 import glassnet as gn
 from glassnet import cli
+from glassnet._precision import precision
 from glassnet.encoding.encoders import numbered
 from glassnet.explain.rows import Rows
 from glassnet.models.model import Model
@@ -181,7 +182,7 @@ def test_attributions_of_any_network_add_up_and_equal_jax_grad(kind: str) -> Non
         weights = np.tile([0.0, 1.0], (len(X), 1)) if kind == "labels" else np.eye(3)[predicted]
     assert_complete(found, (weights * d).sum(axis=1))
 
-    with gn._types.precision(model.dtype):  # type: ignore[attr-defined]
+    with precision(model.dtype):
 
         def output(x: Any) -> Any:
             logits = model.network.forward(model.params, model.layer_state, x)[0]
@@ -276,9 +277,9 @@ def test_what_cannot_be_attributed_is_said() -> None:
         (lambda: gn.attribute(classifier(), X, ["yes", "no"]), "2 classes for 240 rows"),
         (lambda: gn.attribute(classifier(), X, method="gradients"), "no method of attribution"),
         (lambda: gn.attribute(classifier(), X, tolerance=0), "tolerance"),
-        (lambda: gn.attribute(regressor(), X, "y0"), "does not answer"),
+        (lambda: gn.attribute(regressor(), X, "y0"), "does not predict"),
         (lambda: gn.attribute(regressor(), X, against="no"), "against"),
-        (lambda: gn.attribute(plain("labels")[1], plain("labels")[0]), "say which"),
+        (lambda: gn.attribute(plain("labels")[1], plain("labels")[0]), "choose one"),
         (lambda: gn.attribute(digits()[2], digits()[0][0]), "shape"),
     ]
     for call, said in wrong:
@@ -453,7 +454,7 @@ def test_what_excites_most_of_a_table_is_a_row_in_its_own_units() -> None:
         row["when"] = np.array(row["when"], "datetime64[us]")
         again = gn.strongest_examples(model, row, layer=4, neuron=neuron, member=1, count=1)
         np.testing.assert_allclose(again.facts["activation"][0], found.activation, rtol=1e-3)
-    assert "found" in str(found) and plain_values(found)["cells"]["city"] == found.cells["city"]
+    assert "maximum" in str(found) and plain_values(found)["cells"]["city"] == found.cells["city"]
     assert (
         len(found.plot().patches) == len(found.input) - 1
     )  # the code of the postcode is no number

@@ -1,4 +1,4 @@
-"""Why a model gave an answer: attributions, importance, partial dependence, neurons and examples.
+"""Explain a model by attributions, importance, partial dependence, neurons and examples.
 
 Read in this order: paths, attribution, importance, dependence, neurons, examples.
 May import: `evaluation`, `tracing` and below.

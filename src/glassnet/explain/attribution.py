@@ -1,15 +1,15 @@
-"""Attribution: how much each column, or pixel, of a row moved the network's output.
+"""Compute how much each column or pixel of a row moved the network's output.
 
-Our own backward pass is carried on below the first layer, down to the network's inputs:
+The backward pass continues below the first layer to the network's inputs:
 
     integrated gradients     a_i = (x_i - b_i) ∫₀¹ ∂F/∂x_i (b + t (x - b)) dt
     gradient x input         a_i = (x_i - b_i) ∂F/∂x_i (x)
 
-F is the output that is explained, x the encoded row, b the baseline. Integrated gradients are complete:
-their sum is F(x) - F(b). The integral is a sum over points, and points are added, row by row, until that
-holds. Codes of an embedding have no gradient; there the straight line from b to x runs through what the
-embedding puts out, and a code's attribution is the sum over its numbers. Of many members, whose outputs'
-mean predicts, the attributions are the mean.
+F is the output to explain, x the encoded row, b the baseline. Integrated gradients are complete: their sum
+is F(x) - F(b). The integral is computed as a sum over points, and rows get more points until this holds.
+Codes of an embedding have no gradient: there the path is a straight line between the outputs of the
+embedding, and a code gets the sum over its output numbers. With several members, attributions are averaged
+over them, as their predictions are.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from glassnet.models.model import Model
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What `attribute` returns: for each row how much each column moved the output, and whether it adds up.
+    """The result of `attribute`: how much each column of each row moved the output.
 
-    values: (rows, columns), or (rows, *picture), in `unit`. columns: their names; none of a picture.
-    features, feature_names: the same by encoded input, one place a level of a category, and so on.
-    cells: the rows in their own units. targets: for each row the class or value that is explained.
-    unit: "logit", "log-odds", or the name of the target, whose own unit it is.
-    output, baseline_output: F(x) and F(b), (rows,). steps: points on each row's path, (rows,).
+    values: (rows, columns), or (rows, *picture), in `unit`. columns: their names; empty for pictures.
+    features, feature_names: the attributions of the encoded inputs, such as each level of a category.
+    cells: the rows in original units. targets: the explained class or value of each row.
+    unit: "logit", "log-odds", or the name of the target, if attributions are in its unit.
+    output, baseline_output: F(x) and F(b), (rows,). steps: the number of points on each row's path, (rows,).
     gap: |sum of the attributions - (F(x) - F(b))| / |F(x) - F(b)|, (rows,).
     """
 
@@ -85,7 +85,7 @@ class Attribution:
         return replace(self, **{name: getattr(self, name)[one] for name in by_row})
 
     def overall(self) -> NDArray[np.float64]:
-        """Return the mean over rows of the attributions' size, by column or pixel."""
+        """Return the mean absolute attribution of each column or pixel over the rows."""
         return np.asarray(np.abs(self.values).mean(axis=0))
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class Attribution:
         return dict(zip(self.columns, values, strict=True)) if self.columns else values
 
     def to_frame(self) -> Any:
-        """Return a data frame, one line a row and column (or pixel): row, column, value, attribution."""
+        """Return a data frame with one row per row and column (or pixel) of X, with value and attribution."""
         flat = self.values.reshape(len(self), -1)
         shape = self.values.shape[1:]
         names = self.columns or ["pixel " + ",".join(map(str, at)) for at in np.ndindex(*shape)]
@@ -132,34 +132,35 @@ class Attribution:
 
     def __str__(self) -> str:
         if len(self) > 1:
-            head = f"{self.method} over {len(self)} rows: mean size, in {self.unit}"
+            head = f"{self.method} over {len(self)} rows: mean absolute attribution, in {self.unit}"
             foot = f"largest gap {self.gap.max():.2%}"
             values, cells = self.overall(), {}
         else:
             head = f"{self.method} of {self.targets[0]}, in {self.unit}"
-            added = "their sum" if self.method == "integrated_gradients" else "F(x) - F(baseline)"
+            change = "their sum" if self.method == "integrated_gradients" else "F(x) - F(baseline)"
             foot = (
-                f"{self.baseline_output[0]:.4g} at the baseline, {self.output[0]:.4g} here;"
-                f" {added} is {self.output[0] - self.baseline_output[0]:+.4g}, gap {self.gap[0]:.2%}"
+                f"output {self.baseline_output[0]:.4g} at the baseline, {self.output[0]:.4g} at the row;"
+                f" {change} is {self.output[0] - self.baseline_output[0]:+.4g}, gap {self.gap[0]:.2%}"
             )
             values, cells = self.values[0], self.cells[0]
         if not self.columns:
-            place = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-            said = f"most at pixel {', '.join(str(int(p)) for p in place)}: {values[place]:+.4g}"
-            return f"{head}\n{said}\n{foot}"
-        most = float(np.abs(values).max()) or 1.0
+            pixel = np.unravel_index(int(np.abs(values).argmax()), values.shape)
+            position = ", ".join(str(int(p)) for p in pixel)
+            return f"{head}\nlargest at pixel {position}: {values[pixel]:+.4g}\n{foot}"
+        largest = float(np.abs(values).max()) or 1.0
         order = np.argsort(-np.abs(values), kind="stable")
         rows = [["column", *(["value"] if cells else []), "attribution", ""]]
         for j in order:
             name = self.columns[j]
             shown = [as_text(cells[name])] if cells else []
-            rows.append([name, *shown, f"{values[j]:+.4g}", bar(values[j] / most).ljust(20)])
+            rows.append([name, *shown, f"{values[j]:+.4g}", bar(values[j] / largest).ljust(20)])
         return f"{head}\n{text_table(rows)}\n{foot}"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw one row's attributions, or the mean size over several rows; return the axes.
+        """Draw the attributions of one row, or the mean size over several rows; return the axes.
 
-        Of a table a bar a column, the largest on top; of a picture a picture, light for, dark against.
+        Columns are bars, the largest on top. Pixels are a picture, light where positive and dark where
+        negative.
         """
         ax = axes(ax)
         one = len(self) == 1
@@ -175,7 +176,7 @@ class Attribution:
         if one:
             names = [f"{name} = {as_text(self.cells[0][name])}" for name in names]
         label = (
-            f"attribution, in {self.unit}" if one else f"mean size of attribution, in {self.unit}"
+            f"attribution, in {self.unit}" if one else f"mean absolute attribution, in {self.unit}"
         )
         return draw_bars(ax, names, values[order], None, label)
 
@@ -191,7 +192,7 @@ def attribute(
     steps: int = 32,
     tolerance: float = 0.01,
 ) -> Attribution:
-    """Return how much each column, or pixel, of some rows moved the network's output away from a baseline.
+    """Return how much each column or pixel of the rows moved the network's output away from a baseline.
 
     Sundararajan, Taly and Yan, "Axiomatic Attribution for Deep Networks", 2017 (integrated gradients);
     Shrikumar, Greenside and Kundaje, "Learning Important Features", 2017 (gradient x input).
@@ -200,53 +201,65 @@ def attribute(
     ----------
     model: a fitted estimator, a `Run`, or a `Model`.
     X: rows as the model takes them: a table, numbers (n, features), pictures (n, h, w[, c]).
-    target: what is explained: a class, or one class a row (default: what is predicted); the name or the
-        place of a label or of a value, where there are several. Classes are explained on their logits,
-        temperature included: with two classes on the log-odds ln p / (1 - p), with more on the logit of the
-        class. Values in the target's own unit.
-    against: a second class: then log-odds of `target` against it, the difference of their logits.
-    method: "integrated_gradients" (default) or "gradient_x_input" (one backward pass; exact for a linear
-        network only).
-    baseline: rows like X, whose mean input is where the path begins. Default: all inputs 0, which is the
-        median of a number, no level of a category, a black picture.
-    steps: points on the path to begin with; doubled for the rows whose gap is above `tolerance`, up to 4096.
-    tolerance: the largest gap, a share of F(x) - F(b). Default 0.01. Where that difference is as small as
-        rounding (1000 times the precision of the model's numbers) the gap is a share of that instead.
+    target: what to explain. A class, or one class for each row; default: the predicted class. With several
+        labels or values, the name or index of one. Two classes are explained by their log-odds
+        ln p / (1 - p), more by the logit of the class, both with the temperature; values in their own unit.
+    against: a second class; then the log-odds of `target` against it, the difference of the logits.
+    method: "integrated_gradients" (default), or "gradient_x_input" (one backward pass, exact only for linear
+        networks).
+    baseline: rows like X, whose mean input is the start of the path. Default: all inputs 0, which is the
+        median of a number, no level of a category, or a black picture.
+    steps: the initial number of points on the path, doubled up to 4096 for rows whose gap is above
+        `tolerance`. Default 32.
+    tolerance: the largest gap, as a share of F(x) - F(b). Default 0.01. If that difference is below the size
+        of rounding errors (1000 times the machine epsilon), the gap is a share of these instead.
 
     Raises
     ------
-    ConfigurationError: an unknown method, no such class or value, an `Embedding` that is not the first layer.
-    DataError: rows that the model cannot take.
+    ConfigurationError: the method, class or value is unknown, or an `Embedding` is not the first layer.
+    DataError: the model cannot take these rows.
 
     >>> import glassnet as gn
     >>> X, y = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]], [0.0, 2.0, 4.0, 6.0]
     >>> run = gn.train(gn.Network([gn.Dense(1)]), X, y, optimizer=gn.SGD(0.1), epochs=300)
-    >>> found = attribute(run, [[3.0, 1.0]])
-    >>> found.values.round(2).tolist(), bool(found.gap[0] < 0.01)  # y = 2 x0 + 0 x1
+    >>> attribution = attribute(run, [[3.0, 1.0]])
+    >>> attribution.values.round(2).tolist(), bool(attribution.gap[0] < 0.01)  # y = 2 x0 + 0 x1
     ([[6.0, 0.0]], True)
     """
-    found = model_of(model)
-    explain: Callable[..., tuple[Any, Any]] = resolve("method of attribution", method, METHODS)
+    fitted = model_of(model)
+    compute: Callable[..., tuple[Any, Any]] = resolve("method of attribution", method, METHODS)
     check_count("steps", steps)
     check_range("tolerance", tolerance, 0, np.inf, open_low=True)
-    rows = Rows.of(found, X)
-    aim = _aim(rows, target, against)
+    rows = Rows.of(fitted, X)
+    explained = _explained(rows, target, against)
     base = (
-        np.zeros((1, *found.in_shape), found.dtype) if baseline is None else found.inputs(baseline)
+        np.zeros((1, *fitted.in_shape), fitted.dtype)
+        if baseline is None
+        else fitted.inputs(baseline)
     )
-    with precision(found.dtype):
-        path = Path(found, rows.x, base, aim.seeds)
-        there, here = path.at(np.array([0.0, 1.0])).T
-        features, used = explain(path, here - there, steps, tolerance)
+    with precision(fitted.dtype):
+        path = Path(fitted, rows.x, base, explained.seeds)
+        at_base, at_row = path.at(np.array([0.0, 1.0])).T
+        features, used = compute(path, at_row - at_base, steps, tolerance)
+    cells = rows.cells(range(len(rows.x))) if rows.columns else [{} for _ in rows.x]
     return Attribution(
-        rows.by_column(features), rows.columns, features, rows.feature_names,
-        tuple(rows.cells(range(len(rows.x))) if rows.columns else [{} for _ in rows.x]), aim.names, aim.unit,
-        here + aim.offset, there + aim.offset, path.gap(features, here - there), used, method,
-    )  # fmt: skip
+        values=rows.by_column(features),
+        columns=rows.columns,
+        features=features,
+        feature_names=rows.feature_names,
+        cells=tuple(cells),
+        targets=explained.names,
+        unit=explained.unit,
+        output=at_row + explained.offset,
+        baseline_output=at_base + explained.offset,
+        gap=path.gap(features, at_row - at_base),
+        steps=used,
+        method=method,
+    )
 
 
-class _Aim(NamedTuple):
-    """What is explained: F = Σ seeds · logits + offset, by row; what it is called; its unit."""
+class _Explained(NamedTuple):
+    """The output to explain of each row, F = Σ seeds · logits + offset, its name and its unit."""
 
     seeds: NDArray[np.float64]
     names: tuple[str, ...]
@@ -254,16 +267,18 @@ class _Aim(NamedTuple):
     offset: float = 0.0
 
 
-def _aim(rows: Rows, target: Any, against: Any) -> _Aim:
-    """Return what is explained of each row."""
+def _explained(rows: Rows, target: Any, against: Any) -> _Explained:
+    """Return the output to explain of each row."""
     model, count = rows.model, len(rows.x)
     outputs = model.outputs_encoded(rows.x)
     width = outputs.shape[1]
     classes = model.loss.task == "classification" or isinstance(model.target_encoder, ClassEncoder)
     if not classes:
         if against is not None:
-            raise ConfigurationError("against is for two classes of one target: leave it out.")
-        return _aim_at_value(model, target, count, width)
+            raise ConfigurationError(
+                "against names a second class, but this model predicts no classes: leave it out."
+            )
+        return _explained_value(model, target, count, width)
     single = width == 1
     names = np.arange(2 if single else width) if model.classes is None else model.classes
     if target is None:
@@ -273,17 +288,17 @@ def _aim(rows: Rows, target: Any, against: Any) -> _Aim:
     seeds = np.eye(len(names))[codes]
     unit = "logit"
     if single or len(names) == 2 or against is not None:
-        # the difference of two logits is what the probabilities of both depend on
+        # the probabilities of two classes depend on the difference of their logits
         other = 1 - codes if against is None else _codes(model, against, count, len(names))
         seeds, unit = seeds - np.eye(len(names))[other], "log-odds"
-    said = "" if against is None else f" against {against}"
-    return _Aim(
-        seeds[:, 1:] if single else seeds, tuple(f"{names[code]}{said}" for code in codes), unit
+    rival = "" if against is None else f" against {against}"
+    return _Explained(
+        seeds[:, 1:] if single else seeds, tuple(f"{names[code]}{rival}" for code in codes), unit
     )
 
 
 def _codes(model: Model, target: Any, count: int, classes: int) -> NDArray[np.intp]:
-    """Return the place of a class, or of one class a row, for each row."""
+    """Return the code of a class for each row."""
     given = np.asarray(target)
     if given.ndim and len(given) != count:
         raise ConfigurationError(
@@ -298,28 +313,28 @@ def _codes(model: Model, target: Any, count: int, classes: int) -> NDArray[np.in
     return codes
 
 
-def _aim_at_value(model: Model, target: Any, count: int, width: int) -> _Aim:
-    """Return a label's log-odds, or a value in its own unit."""
+def _explained_value(model: Model, target: Any, count: int, width: int) -> _Explained:
+    """Return the log-odds of a label, or a value in its own unit, as the output to explain."""
     encoder = model.target_encoder
     names = [str(n) for n in getattr(encoder, "names", [])] or [
-        f"y{place}" for place in range(width)
+        f"y{index}" for index in range(width)
     ]
     if target is None and width > 1:
         raise ConfigurationError(
-            f"The model answers {', '.join(names[:20])}: say which one to explain, target={names[0]!r}."
+            f"The model predicts {', '.join(names[:20])}: choose one to explain, such as target={names[0]!r}."
         )
-    place = 0 if target is None else names.index(target) if target in names else target
-    if not isinstance(place, (int, np.integer)) or not 0 <= place < width:
+    index = 0 if target is None else names.index(target) if target in names else target
+    if not isinstance(index, (int, np.integer)) or not 0 <= index < width:
         near = did_you_mean(str(target), names)
         raise ConfigurationError(
-            f"target is {target!r}, which the model does not answer.{near} It answers:"
+            f"target is {target!r}, which the model does not predict.{near} It predicts:"
             f" {', '.join(names[:20])}."
         )
     scaled = isinstance(encoder, TargetScaler)
-    scale = encoder.scale[place] if isinstance(encoder, TargetScaler) else 1.0
-    center = encoder.center[place] if isinstance(encoder, TargetScaler) else 0.0
+    scale = encoder.scale[index] if isinstance(encoder, TargetScaler) else 1.0
+    center = encoder.center[index] if isinstance(encoder, TargetScaler) else 0.0
     seeds = np.zeros((count, width))
-    seeds[:, place] = scale
+    seeds[:, index] = scale
     log_odds = model.loss.task == "labels"
-    unit = "log-odds" if log_odds else names[place] if scaled else "output"
-    return _Aim(seeds, (names[place],) * count, unit, center)
+    unit = "log-odds" if log_odds else names[index] if scaled else "output"
+    return _Explained(seeds, (names[index],) * count, unit, center)

@@ -1,4 +1,4 @@
-"""Partial dependence: the mean prediction where a column is set; scikit-learn's, on a person's columns."""
+"""Compute the partial dependence of predictions on one or two columns, with scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from glassnet.errors import ConfigurationError, DataError, did_you_mean
 from glassnet.explain.importance import Gathered, grouped
 from glassnet.explain.rows import COLORS, Rows, as_plain, as_text, axes, model_of
 
-ENDS = (0.05, 0.95)  # quantiles between which numbers are set, as scikit-learn's
-MOST_ROWS_SET = 1_000  # each of them is predicted for every value
+ENDS = (0.05, 0.95)  # quantiles between which numbers are varied, as in scikit-learn
+MAX_ROWS = 1_000  # each row is predicted once for every value
 
 
 @dataclass(frozen=True, eq=False)
 class PartialDependence:
-    """What `partial_dependence` returns: the mean prediction where a column is set to each of some values.
+    """The result of `partial_dependence`: the mean prediction for each value that a column is set to.
 
-    columns: one name or two. kinds: "number", "category" or "date", of each. values: for each what it was
-    set to, in its own unit; None is missing. average: (outputs, *lengths of the values). individual: of each
-    row, (outputs, rows, *lengths), if asked for. outputs: the classes, labels or targets. unit:
-    "probability", or "value" in the target's own unit. rows: over how many the mean is.
+    columns: one or two names. kinds: "number", "category" or "date" of each column. values: the values that
+    each column was set to, in its original unit; None is missing. average: (outputs, *lengths of the
+    values). individual: the predictions of each row, (outputs, rows, *lengths), if asked for. outputs: the
+    classes, labels or targets. unit: "probability", or "value" in the target's unit. rows: the number of
+    rows averaged over.
     """
 
     columns: tuple[str, ...]
@@ -51,27 +52,27 @@ class PartialDependence:
         }
 
     def to_frame(self) -> Any:
-        """Return a data frame, one line a value (or pair of values): the columns, then the outputs."""
+        """Return a data frame with one row per value (or pair of values): the columns, then the outputs."""
         grid = np.meshgrid(*(np.arange(len(v)) for v in self.values), indexing="ij")
         columns: dict[str, Any] = {
-            name: [values[place] for place in places.ravel()]
-            for name, values, places in zip(self.columns, self.values, grid, strict=True)
+            name: [values[index] for index in indices.ravel()]
+            for name, values, indices in zip(self.columns, self.values, grid, strict=True)
         }
         means = zip(self.outputs, self.average.reshape(len(self.outputs), -1), strict=True)
         return frame_of(columns | {f"mean {name}": mean for name, mean in means})
 
     def __str__(self) -> str:
-        head = f"mean {self.unit} over {self.rows} rows where {' and '.join(self.columns)} is set"
+        head = f"mean {self.unit} over {self.rows} rows when {' and '.join(self.columns)} is set"
         grid = np.meshgrid(*(np.arange(len(v)) for v in self.values), indexing="ij")
         means = self.average.reshape(len(self.outputs), -1)
         rows = [[*self.columns, *self.outputs]]
-        for point, places in enumerate(zip(*(g.ravel() for g in grid), strict=True)):
-            set_to = [as_text(v[p]) for v, p in zip(self.values, places, strict=True)]
+        for point, indices in enumerate(zip(*(g.ravel() for g in grid), strict=True)):
+            set_to = [as_text(v[i]) for v, i in zip(self.values, indices, strict=True)]
             rows.append([*set_to, *(f"{mean:.4g}" for mean in means[:, point])])
         return f"{head}\n{text_table(rows)}"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw a line an output over a number, points over categories, a map over two columns."""
+        """Draw a line for each output, points for a category, or a map for two columns; return the axes."""
         ax = axes(ax)
         if len(self.columns) == 2:
             return self._map(ax)
@@ -81,9 +82,9 @@ class PartialDependence:
             else range(len(self.outputs))
         )
         values = self.values[0]
-        line = self.kinds[0] != "category"  # between categories there is nothing
-        known = [place for place, value in enumerate(values) if value is not None or not line]
-        x: Any = [values[place] if line else as_text(values[place]) for place in known]
+        line = self.kinds[0] != "category"  # there is nothing between two categories
+        known = [i for i, value in enumerate(values) if value is not None or not line]
+        x: Any = [values[i] if line else as_text(values[i]) for i in known]
         if self.kinds[0] == "date":
             x = np.array(x, "datetime64[s]")
             ax.tick_params(axis="x", rotation=30)
@@ -105,8 +106,8 @@ class PartialDependence:
         image = ax.imshow(self.average[-1].T, origin="lower", aspect="auto", cmap=COLORS)
         ax.figure.colorbar(image, ax=ax, label=f"mean {self.unit} of {self.outputs[-1]}")
         for values, axis in ((first, ax.xaxis), (second, ax.yaxis)):
-            places = np.unique(np.linspace(0, len(values) - 1, min(len(values), 6)).astype(int))
-            axis.set_ticks(places, [as_text(values[place]) for place in places])
+            ticks = np.unique(np.linspace(0, len(values) - 1, min(len(values), 6)).astype(int))
+            axis.set_ticks(ticks, [as_text(values[tick]) for tick in ticks])
         ax.set(xlabel=self.columns[0], ylabel=self.columns[1])
         return ax
 
@@ -118,45 +119,45 @@ def partial_dependence(
     *,
     points: int = 30,
     individual: bool = False,
-    max_rows: int | None = MOST_ROWS_SET,
+    max_rows: int | None = MAX_ROWS,
     seed: int = 0,
 ) -> PartialDependence:
-    """Return the mean prediction over rows X where a column is set to some values, all else as it is.
+    """Return the mean prediction over rows X when one column is set to each of several values.
 
-    f(v) = the mean over rows of the prediction for (v, the row's other columns). It is no effect of the
-    column where the columns depend on each other: then rows are made that there are not.
+    f(v) = mean over rows of the prediction for (v, the row's other columns). Where columns depend on each
+    other, this creates rows that cannot occur, and f is not the effect of the column.
 
     Friedman, "Greedy Function Approximation", 2001, section 8.2; computed by scikit-learn.
 
     Parameters
     ----------
     model: a fitted estimator, a `Run`, or a `Model`. X: rows as the model takes them.
-    columns: a column's name (or place, from 0), or two of them for all pairs of values.
-    points: how many values: of a number or a date evenly between its 5th and 95th percentile, or all where
-        there are no more; of a category the most frequent. "Missing" is one more, where X has missing ones.
-        Default 30.
-    individual: whether each row's own predictions are kept too (individual conditional expectation).
-    max_rows: of more rows so many are taken at random; None: all. Default 1000.
+    columns: the name of a column (or its index, from 0), or two of them for all pairs of values.
+    points: the number of values. Numbers and dates are spaced evenly between their 5th and 95th percentile,
+        or take all their values if there are fewer; categories take their most frequent levels. If X has
+        missing values, "missing" is added. Default 30.
+    individual: whether to keep the predictions of each row (individual conditional expectation).
+    max_rows: a random sample of this size is used if there are more rows; None: all. Default 1000.
 
     Raises
     ------
-    ConfigurationError: the rows are pictures, an unknown column. DataError: unusable rows.
+    ConfigurationError: the rows are pictures, or a column is unknown. DataError: unusable rows.
 
     >>> import glassnet as gn
     >>> X = {"size": [0.0, 1.0, 2.0, 3.0] * 15, "city": ["Ulm", "Bonn", "Rom"] * 20}
     >>> regressor = gn.NeuralRegressor((8,), members=2, epochs=30, random_state=0).fit(X, X["size"])
-    >>> found = partial_dependence(regressor, X, "size")
-    >>> found.values, bool(found.average[0, 3] > found.average[0, 0] + 1)
+    >>> dependence = partial_dependence(regressor, X, "size")
+    >>> dependence.values, bool(dependence.average[0, 3] > dependence.average[0, 0] + 1)
     (((0.0, 1.0, 2.0, 3.0),), True)
     """
     check_count("points", points, 2)
-    found = model_of(model)
-    rows = Rows.of(found, X, max_rows, seed)
-    names, place = grouped(rows, None)
+    fitted = model_of(model)
+    rows = Rows.of(fitted, X, max_rows, seed)
+    names, column_indices = grouped(rows, None)
     asked = list(columns) if isinstance(columns, (tuple, list)) else [columns]
     if not 1 <= len(asked) <= 2:
         raise ConfigurationError(f"columns names {len(asked)} columns: give one, or two for a map.")
-    chosen = [_place(rows, name) for name in asked]
+    chosen = [_column_index(rows, name) for name in asked]
     pool, pooled, custom = [rows.x], len(rows.x), {}
     kinds = [rows.kind(names[j]) for j in chosen]
     values = [
@@ -167,25 +168,25 @@ def partial_dependence(
         pool.append(_encoded(rows, names[j], column))
         custom[j] = np.arange(pooled, pooled + len(column), dtype=np.float64)
         pooled += len(column)
-    picked = np.tile(np.arange(len(rows.x), dtype=np.float64)[:, None], len(names))
+    sources = np.tile(np.arange(len(rows.x), dtype=np.float64)[:, None], len(names))
     result = inspection.partial_dependence(
-        _Answers(found, np.concatenate(pool), place), picked, chosen,
+        _Predictions(fitted, np.concatenate(pool), column_indices), sources, chosen,
         custom_values=custom, method="brute", kind="both" if individual else "average",
     )  # fmt: skip
-    regression = found.loss.task == "regression"
-    outputs = getattr(found.target_encoder, "names", found.classes)
+    regression = fitted.loss.task == "regression"
+    outputs = getattr(fitted.target_encoder, "names", fitted.classes)
     if outputs is None:
         outputs = range(len(result["average"]))
     return PartialDependence(
-        tuple(names[j] for j in chosen), tuple(kinds), tuple(own for own, _ in values),
+        tuple(names[j] for j in chosen), tuple(kinds), tuple(plain for plain, _ in values),
         np.asarray(result["average"], np.float64),
         np.asarray(result["individual"], np.float64) if individual else None,
         tuple(map(str, outputs)), "value" if regression else "probability", len(rows.x),
     )  # fmt: skip
 
 
-def _place(rows: Rows, name: Any) -> int:
-    """Return the place of a column that a person names."""
+def _column_index(rows: Rows, name: Any) -> int:
+    """Return the index of a column that the user names."""
     if name in rows.columns:
         return rows.columns.index(name)
     if isinstance(name, (int, np.integer)) and 0 <= name < len(rows.columns):
@@ -199,30 +200,30 @@ def _place(rows: Rows, name: Any) -> int:
 def _values_of(
     column: NDArray[Any], kind: Kind, points: int
 ) -> tuple[tuple[Any, ...], NDArray[Any]]:
-    """Return what a column is set to, as plain values and as a column of its kind."""
-    from scipy.stats.mstats import mquantiles  # lazily; the quantiles that scikit-learn takes
+    """Return the values that a column is set to, as plain values and as a column of its kind."""
+    from scipy.stats.mstats import mquantiles  # lazily: the quantiles that scikit-learn uses
 
     missing = missing_in(column)
-    there = column[~missing]
+    present = column[~missing]
     if kind == "category":
-        levels, counts = np.unique(there.astype(str), return_counts=True)
+        levels, counts = np.unique(present.astype(str), return_counts=True)
         grid: NDArray[Any] = levels[np.argsort(-counts, kind="stable")[:points]].astype(object)
     else:
-        grid = np.unique(there)
+        grid = np.unique(present)
         if len(grid) > points:
-            # whole microseconds of dates
-            low, high = mquantiles(there.astype(np.int64 if kind == "date" else np.float64), ENDS)
+            # dates are whole microseconds
+            low, high = mquantiles(present.astype(np.int64 if kind == "date" else np.float64), ENDS)
             even = np.linspace(low, high, points)
-            grid = even.astype(np.int64).astype(there.dtype) if kind == "date" else even
+            grid = even.astype(np.int64).astype(present.dtype) if kind == "date" else even
     if missing.any():
         grid = np.concatenate([grid, column[missing][:1]])
     if not len(grid):
-        raise DataError("Every value of the column is missing: there is nothing to set it to.")
+        raise DataError("Every value of the column is missing, so there is no value to set it to.")
     return tuple(as_plain(value) for value in grid), grid
 
 
 def _encoded(rows: Rows, name: str, grid: NDArray[Any]) -> NDArray[Any]:
-    """Return the network's inputs of rows whose column has these values; the others are the first row's."""
+    """Return the inputs of the first row, with one column set to each of these values."""
     key = rows.key(name)
     first = np.zeros(len(grid), np.intp)
     if isinstance(rows.X, Table):
@@ -232,10 +233,10 @@ def _encoded(rows: Rows, name: str, grid: NDArray[Any]) -> NDArray[Any]:
     return rows.model.inputs(X)
 
 
-class _Answers(RegressorMixin, Gathered):  # type: ignore[misc]  # scikit-learn publishes no types
-    """Values, or the probabilities of classes and labels as values, so that none of two is left out."""
+class _Predictions(RegressorMixin, Gathered):  # type: ignore[misc]  # scikit-learn publishes no types
+    """Predict values, or all probabilities as values: scikit-learn would leave out one of two classes."""
 
-    def predict(self, picked: Any) -> NDArray[Any]:
-        rows = self.rows(picked)
+    def predict(self, sources: Any) -> NDArray[Any]:
+        rows = self.rows(sources)
         regression = self.model.loss.task == "regression"
         return self.model.predict(rows) if regression else self.model.predict_proba(rows)

@@ -1,4 +1,4 @@
-"""Examples: the rows that excite a neuron most, the typical rows of each class, and the surest mistakes."""
+"""Choose rows as examples of what excites a neuron, what is typical of a class, and what is mistaken."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from glassnet.explain.rows import COLORS, Rows, as_text, axes, described, model_
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Some rows of X, and why they were chosen.
+    """Rows of X that were chosen as examples.
 
-    title: what they are. rows: their places in X. facts: by name, a value a row. cells: the rows in their
-    own units; empty for pictures. inputs: as the network takes them, (rows, *in_shape), the last `codes` of
-    them no numbers but codes. input_names: their names; none of pictures.
+    title: what they are examples of. rows: their indices in X. facts: by name, a value for each row. cells:
+    the rows in original units; empty for pictures. inputs: the encoded rows, (rows, *in_shape), of whose
+    columns the last `codes` are category codes. input_names: the names of the inputs; empty for pictures.
     """
 
     title: str
@@ -50,7 +50,7 @@ class Examples:
         return {"title": self.title, "examples": examples}
 
     def to_frame(self) -> Any:
-        """Return a data frame, one line an example: row, the facts, then the columns of X."""
+        """Return a data frame with one row per example: row, the facts, then the columns of X."""
         taken = {"row": self.rows.tolist(), **{name: list(v) for name, v in self.facts.items()}}
         for name in self.cells[0] if self.cells else ():
             taken[name if name not in taken else f"X: {name}"] = [row[name] for row in self.cells]
@@ -66,7 +66,7 @@ class Examples:
         return "\n".join([self.title, *(lines if len(self) else ["none"])])
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw pictures side by side, or a map of the inputs but codes, a line a row; return the axes."""
+        """Draw pictures side by side, or the inputs as a map with one line per row; return the axes."""
         ax = axes(ax, None if self.input_names else (1.2 * max(len(self), 4), 2.6))
         ax.set_title(self.title)
         names = [
@@ -134,25 +134,25 @@ class Confusions:
 
 
 def _examples(
-    rows: Rows, places: Sequence[int] | NDArray[Any], title: str, **facts: Any
+    rows: Rows, chosen: Sequence[int] | NDArray[Any], title: str, **facts: Any
 ) -> Examples:
-    """Return some rows with the facts by which they were chosen."""
-    places = np.asarray(places, np.intp)
+    """Return the chosen rows with the facts by which they were chosen."""
+    indices = np.asarray(chosen, np.intp)
     plain = {name: tuple(np.asarray(values).tolist()) for name, values in facts.items()}
-    cells = tuple(rows.cells(places)) if rows.columns else ()
-    return Examples(title, places, plain, cells, rows.x[places], rows.feature_names, rows.codes)
+    cells = tuple(rows.cells(indices)) if rows.columns else ()
+    return Examples(title, indices, plain, cells, rows.x[indices], rows.feature_names, rows.codes)
 
 
 def strongest_examples(
     model: Any, X: Any, layer: int, neuron: int, *, member: int = 0, count: int = 10
 ) -> Examples:
-    """Return the rows that excite a neuron most, the strongest first: what it lights up for.
+    """Return the rows that excite a neuron most, the strongest first.
 
     Parameters
     ----------
     model: a fitted estimator, a `Run`, or a `Model`. X: rows as the model takes them.
-    layer, neuron: numbers from 0, the layer's as `network.summary` counts. member: one of many. Default 0.
-    count: how many rows. Default 10.
+    layer, neuron: counted from 0, layers as in `network.summary`. member: which network. Default 0.
+    count: the number of rows. Default 10.
 
     Raises
     ------
@@ -178,12 +178,12 @@ def strongest_examples(
 def prototypes(model: Any, X: Any, y: Any, *, count: int = 3) -> Examples:
     """Return the most typical rows of each class: those nearest to the class's mean in the last hidden layer.
 
-    d(x) = |h(x) - mean of h over the class|, h what the output layer reads; of many members all of theirs.
+    d(x) = |h(x) - mean of h over the class|, where h is the input of the output layer, for all members.
 
     Parameters
     ----------
     model: a fitted estimator, a `Run`, or a `Model` of classes. X, y: rows and their true classes.
-    count: how many rows a class. Default 3.
+    count: the number of rows per class. Default 3.
 
     Raises
     ------
@@ -202,10 +202,10 @@ def prototypes(model: Any, X: Any, y: Any, *, count: int = 3) -> Examples:
     hidden = _last_hidden(rows)
     chosen, distances = [], []
     for label in np.unique(truth):
-        own = np.flatnonzero(truth == label)
-        distance = np.linalg.norm(hidden[own] - hidden[own].mean(axis=0), axis=1)
+        of_class = np.flatnonzero(truth == label)
+        distance = np.linalg.norm(hidden[of_class] - hidden[of_class].mean(axis=0), axis=1)
         nearest = np.argsort(distance, kind="stable")[:count]
-        chosen += own[nearest].tolist()
+        chosen += of_class[nearest].tolist()
         distances += distance[nearest].tolist()
     facts = {
         "class": truth[chosen],
@@ -216,24 +216,24 @@ def prototypes(model: Any, X: Any, y: Any, *, count: int = 3) -> Examples:
 
 
 def _last_hidden(rows: Rows) -> NDArray[np.float64]:
-    """Return what the output layer reads, all members' side by side, (n, neurons)."""
+    """Return the inputs of the output layer, the members side by side, (n, neurons)."""
     last = last_hidden_layer(rows.model)
     if last < 0:
         return rows.x.reshape(len(rows.x), -1).astype(np.float64)
-    each = up_to_layer(rows.model, last).outputs_by_member(rows.x)
-    return np.concatenate(list(each), axis=1).astype(np.float64)
+    by_member = up_to_layer(rows.model, last).outputs_by_member(rows.x)
+    return np.concatenate(list(by_member), axis=1).astype(np.float64)
 
 
 def confusions(model: Any, X: Any, y: Any, *, count: int = 10) -> Confusions:
-    """Return the rows that the model is most surely wrong about, and which classes it confuses.
+    """Return the most confident mistakes of a model, and which classes it confuses.
 
-    Sorted by the probability of the wrong class that was predicted. Such rows are mislabelled, or of a kind
-    that training had too few of.
+    Mistakes are sorted by the predicted probability of the wrong class. Such rows are often mislabelled, or
+    of a kind that is rare in the training data.
 
     Parameters
     ----------
     model: a fitted estimator, a `Run`, or a `Model` of classes. X, y: rows and their true classes.
-    count: how many rows at most. Default 10.
+    count: the largest number of rows. Default 10.
 
     Raises
     ------
@@ -251,11 +251,15 @@ def confusions(model: Any, X: Any, y: Any, *, count: int = 10) -> Confusions:
     tested: Evaluation = evaluate(rows.model, rows.X, rows.truth(y))
     classes, counts = confusion(tested)
     assert tested.proba is not None
-    surest = tested.proba.max(axis=1)
+    confidence = tested.proba.max(axis=1)
     wrong = np.flatnonzero(tested.y_true != tested.y_pred)
-    order = wrong[np.argsort(-surest[wrong], kind="stable")][:count]
-    title = f"surest mistakes of {len(wrong)} in {len(surest)} rows"
-    facts = {"true": tested.y_true, "predicted": tested.y_pred, "probability": surest.astype(float)}
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
+    title = f"most confident of {len(wrong)} mistakes in {len(confidence)} rows"
+    facts = {
+        "true": tested.y_true,
+        "predicted": tested.y_pred,
+        "probability": confidence.astype(float),
+    }
     chosen = {name: values[order] for name, values in facts.items()}
     return Confusions(
         _examples(rows, order, title, **chosen), classes=tuple(map(str, classes)), counts=counts
@@ -266,6 +270,6 @@ def _check_classes(rows: Rows) -> None:
     model = rows.model
     if model.loss.task != "classification" and not isinstance(model.target_encoder, ClassEncoder):
         raise ConfigurationError(
-            "This needs a model of classes, and this one predicts values or labels: gn.attribute,"
-            " gn.permutation_importance and gn.partial_dependence are for those too."
+            "This needs a model of classes, but this one predicts values or labels. For these use"
+            " gn.attribute, gn.permutation_importance or gn.partial_dependence."
         )

@@ -1,6 +1,6 @@
-"""Neurons: what a hidden layer puts out, and the input that excites one of its neurons most.
+"""Compute the outputs of a neuron, and the input that excites it most.
 
-Each member of many has neurons of its own, so that a neuron is one of a layer of a member.
+Every member has its own neurons, so a neuron is given by member, layer and number.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from glassnet.nn.layers import Dense, Flatten
 from glassnet.nn.losses import MeanSquaredError
 from glassnet.nn.network import Network
 
-STARTS = 4  # of the strongest rows: an ascent ends on the hill where it began
+STARTS = 4  # rows to start from, because an ascent ends in a local maximum
 ROUNDS = 3  # of choosing categories and ascending
-STRIDE = 0.1  # of the first step, a share of the data's range
+STRIDE = 0.1  # length of the first step, as a share of the data's range
 
 
 def up_to_layer(model: Model, layer: Any, member: int | None = None) -> Model:
-    """Return the model that ends at a layer: its outputs are the layer's, flattened, for encoded rows.
+    """Return a model whose outputs, for encoded rows, are the flattened outputs of a layer.
 
-    layer: its number as `Network.summary` counts; -1 is the last. member: one of many, None: all.
+    layer: its number in `Network.summary`; -1 is the last. member: its number; None: all members.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def up_to_layer(model: Model, layer: Any, member: int | None = None) -> Model:
 
 
 def last_hidden_layer(model: Model) -> int:
-    """Return the number of the layer that the output layer, the last Dense one, reads; -1: the input.
+    """Return the number of the layer before the output layer, the last Dense one; -1: the input.
 
     >>> from glassnet.nn.losses import CrossEntropy
     >>> net = Network([Dense(4), "relu", Dense(2)])
@@ -88,7 +88,7 @@ def last_hidden_layer(model: Model) -> int:
 
 
 def neuron_outputs(rows: Rows, layer: int, neuron: int, member: int) -> tuple[Model, NDArray[Any]]:
-    """Return the model up to a layer, and what one of its neurons puts out for each row, (n,).
+    """Return the model up to a layer, and the output of one of its neurons for each row, (n,).
 
     Raises
     ------
@@ -105,12 +105,13 @@ def neuron_outputs(rows: Rows, layer: int, neuron: int, member: int) -> tuple[Mo
 
 @dataclass(frozen=True, eq=False)
 class Excitation:
-    """What `maximize_activation` returns.
+    """The result of `maximize_activation`.
 
-    layer, neuron, member: which. activation: of the input found. row: the strongest row of X, where
-    `strongest` is its activation. cells, row_cells: the input found and that row in their own units; empty
-    for pictures. l2: the pull towards the mean, as asked for or lowered. input: as the network takes it,
-    (*in_shape), the last `codes` of it no numbers but codes. input_names: of its parts; none of a picture.
+    layer, neuron, member: the neuron. activation: its output for the maximising input. row, strongest: the
+    row of X with the largest activation, and that activation. cells, row_cells: the maximising input and
+    that row in original units; empty for pictures. l2: the penalty used, which may be lower than asked for.
+    input: the maximising input, encoded, (*in_shape), whose last `codes` parts are category codes.
+    input_names: the names of its parts; empty for pictures.
     """
 
     layer: int
@@ -132,7 +133,7 @@ class Excitation:
         return {name: getattr(self, name) for name in plain} | {"input": self.input.tolist()}
 
     def to_frame(self) -> Any:
-        """Return a data frame, one line an input of the network: input, value."""
+        """Return a data frame with one row per input of the network: input, value."""
         names = self.input_names or [",".join(map(str, at)) for at in np.ndindex(self.input.shape)]
         return frame_of({"input": list(names), "value": self.input.ravel()})
 
@@ -143,16 +144,16 @@ class Excitation:
         )
         if not self.cells:
             return head
-        rows = [["column", "found", f"row {self.row}"]]
+        rows = [["column", "maximum", f"row {self.row}"]]
         rows += [
             [name, as_text(v), as_text(self.row_cells[name])] for name, v in self.cells.items()
         ]
         return f"{head}\n{text_table(rows)}"
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the input found: a picture, or a bar an input but codes, the 30 largest; return the axes."""
+        """Draw the maximising input, as a picture or as bars of the 30 largest numbers; return the axes."""
         ax = axes(ax)
-        ax.set_title(f"what excites neuron {self.neuron} of layer {self.layer}")
+        ax.set_title(f"Input that excites neuron {self.neuron} of layer {self.layer} most")
         if not self.input_names:
             return draw_picture(ax, self.input)
         numbers = self.input[: len(self.input) - self.codes]
@@ -173,20 +174,20 @@ def maximize_activation(
 ) -> Excitation:
     """Return the input that excites a neuron most, by gradient ascent within the range of the data.
 
-    Ascends a(x) / s - l2 / (2 √d) · Σ ((x_i - m_i) / s_i)², a the neuron's output and s its deviation, over
-    the d numbers or pixels of means m and deviations s_i, each within its own range in X. With l2 = 1 the
-    input found for a linear neuron is as far from the mean as rows are; where that excites less than some
-    row does, l2 is lowered. Numbers and pixels follow the gradient of our own backward pass, from the
-    strongest rows on; categories and dates are set to the values in X that excite most, since there is
-    nothing between two of them. A number that is missing stays missing.
+    Maximises a(x) / s - l2 / (2 √d) · Σ ((x_i - m_i) / s_i)², where a is the neuron's output, s its standard
+    deviation, and the sum is over the d numbers or pixels with means m_i and standard deviations s_i; each
+    stays within its range in X. With l2 = 1, the maximising input of a linear neuron is as far from the mean
+    as typical rows are. If it excites the neuron less than some row does, l2 is lowered. Numbers and pixels
+    follow the gradient, starting from the strongest rows. Categories and dates are set to the values in X
+    that excite most, since there is nothing between two of them. A missing number stays missing.
 
     Erhan, Bengio, Courville and Vincent, "Visualizing Higher-Layer Features of a Deep Network", 2009.
 
     Parameters
     ----------
     model: a fitted estimator, a `Run`, or a `Model`. X: rows as the model takes them.
-    layer, neuron: numbers from 0, the layer's as `network.summary` counts. member: one of many. Default 0.
-    l2: how strongly the input is drawn towards the mean. Default 1. steps: of an ascent. Default 200.
+    layer, neuron: counted from 0, layers as in `network.summary`. member: which network. Default 0.
+    l2: the penalty on the distance from the mean. Default 1. steps: of each ascent. Default 200.
 
     Raises
     ------
@@ -195,8 +196,8 @@ def maximize_activation(
     >>> import glassnet as gn
     >>> X, y = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]], [0.0, 2.0, 4.0, 6.0]
     >>> run = gn.train(gn.Network([gn.Dense(1)]), X, y, optimizer=gn.SGD(0.1), epochs=300)
-    >>> found = maximize_activation(run, X, layer=0, neuron=0, l2=0)
-    >>> round(found.cells["x0"], 4), found.activation >= found.strongest
+    >>> best = maximize_activation(run, X, layer=0, neuron=0, l2=0)
+    >>> round(best.cells["x0"], 4), best.activation >= best.strongest
     (3.0, True)
     """
     check_range("l2", l2, 0, np.inf)
@@ -224,9 +225,9 @@ def maximize_activation(
 
 
 class _Hill:
-    """A neuron's output over the inputs, and where one may go on it.
+    """The objective of the ascent, and the range of the inputs.
 
-    blocks: by column, the inputs of a category or a date, which are set together.
+    blocks: column -> the inputs of a category or a date, which are set together.
     """
 
     def __init__(self, rows: Rows, short: Model, neuron: int, deviation: float, steps: int):
@@ -238,11 +239,11 @@ class _Hill:
         numbers = rows.columns if encoder is None else encoder.numeric.names
         self.numbers = len(numbers)
         self.blocks = {
-            name: np.flatnonzero(rows.place == place)
-            for place, name in enumerate(rows.columns)
+            name: np.flatnonzero(rows.column_indices == index)
+            for index, name in enumerate(rows.columns)
             if name not in numbers
         }
-        # what does not vary, or is no number, is not held near its mean
+        # inputs that are constant or not numbers are not penalised
         spread = x.std(axis=0)
         if encoder is not None:
             spread[self.numbers :] = 0
@@ -250,7 +251,7 @@ class _Hill:
         self.pull = 1 / np.sqrt(max(int(np.isfinite(self.spread).sum()), 1))
 
     def heights(self, points: NDArray[Any], l2: float) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the neuron's output at each point, and what is to be made large."""
+        """Return the neuron's output and the objective at each point."""
         outputs = self.short.outputs_encoded(points)[:, self.neuron]
         off = np.square((points - self.mean) / self.spread).reshape(len(points), -1).sum(axis=1)
         return outputs, outputs / self.deviation - l2 * self.pull / 2 * off
@@ -258,9 +259,9 @@ class _Hill:
     def chosen(
         self, points: NDArray[Any], source: dict[str, NDArray[Any]], l2: float
     ) -> NDArray[Any]:
-        """Return points with each category and date set, one after the other, to what excites most in X.
+        """Return points whose categories and dates are set, one by one, to the values in X that excite most.
 
-        source: by column the rows from which each point has its value; brought up to date.
+        source: column -> the row of X from which each point has its value; updated in place.
         """
         points = points.copy()
         for name, block in self.blocks.items():
@@ -276,7 +277,7 @@ class _Hill:
         return points
 
     def ascended(self, points: NDArray[Any], l2: float) -> NDArray[Any]:
-        """Return where the ascent from each point ends."""
+        """Return the end of the ascent from each point."""
         free = np.ones(points.shape, bool)
         encoder = self.rows.model.encoder
         if encoder is not None:
@@ -292,7 +293,7 @@ class _Hill:
 
 
 def _missing(points: NDArray[Any], rows: Rows) -> NDArray[np.bool_]:
-    """Return for each number of each point whether its indicator says that it is missing."""
+    """Return whether each number of each point is missing, according to its indicator."""
     encoder = rows.model.encoder
     assert encoder is not None
     flags = np.array(encoder.numeric.missing, bool)
@@ -307,11 +308,11 @@ def _ascend(
     params: Params, state: State, x: Array, free: Array, low: Array, high: Array, mean: Array,
     spread: Array, weight: Array, pull: Array, *, network: Network, neuron: int, steps: int,
 ) -> Array:  # fmt: skip
-    """Return the highest of the points on the way up from each of x, by shorter and shorter steps."""
+    """Return the highest point of an ascent from each point of x, by ever shorter steps."""
     reach, axis = high - low, tuple(range(1, x.ndim))
 
     def height(x: Array) -> tuple[Array, Array]:
-        """The height of each point, and its slopes in shares of the range."""
+        """Return the objective at each point, and its slopes per share of the range."""
         outputs, _, cache = network.forward(params, state, x)
         seed = jnp.zeros_like(outputs).at[:, neuron].set(weight)
         slopes = network.backward(params, cache, seed)[0]
@@ -324,10 +325,10 @@ def _ascend(
         now, slopes = height(x)
         up = now > highest
         best = jnp.where(up.reshape(-1, *[1] * (x.ndim - 1)), x, best)
-        # by the sign: an input of small slope reaches its place as soon as one of a large slope
-        moved = x + STRIDE * (1 - t / steps).astype(x.dtype) * reach * jnp.sign(slopes)
-        moved = jnp.where(free, jnp.clip(moved, low, high), x)
-        return moved, best, jnp.maximum(now, highest)
+        # by the sign, so that inputs with small slopes move as fast as those with large ones
+        next_x = x + STRIDE * (1 - t / steps).astype(x.dtype) * reach * jnp.sign(slopes)
+        next_x = jnp.where(free, jnp.clip(next_x, low, high), x)
+        return next_x, best, jnp.maximum(now, highest)
 
     start = (x, x, jnp.full(x.shape[0], -jnp.inf, x.dtype))
     best: Array = jax.lax.fori_loop(0, steps + 1, step, start)[1]
@@ -335,7 +336,7 @@ def _ascend(
 
 
 def _own_units(rows: Rows, x: NDArray[Any], source: dict[str, int]) -> dict[str, Any]:
-    """Return an input in a person's own units: numbers scaled back, the rest from the rows they are of."""
+    """Return an input in original units: numbers unscaled, all else from its source rows."""
     encoder = rows.model.encoder
     if encoder is None:
         return dict(zip(rows.columns, x.tolist(), strict=True)) if rows.columns else {}
@@ -345,10 +346,10 @@ def _own_units(rows: Rows, x: NDArray[Any], source: dict[str, int]) -> dict[str,
     cells: dict[str, Any] = {}
     for name in rows.columns:
         if name in numbers:
-            place = numbers.index(name)
+            index = numbers.index(name)
             column = rows.column(name)
-            ends = np.nanmin(column), np.nanmax(column)  # rounding may lead beyond them
-            cells[name] = None if missing[place] else float(np.clip(values[place], *ends))
+            ends = np.nanmin(column), np.nanmax(column)  # rounding may exceed them
+            cells[name] = None if missing[index] else float(np.clip(values[index], *ends))
         else:
             cells[name] = rows.cells([source[name]])[0][name]
     return cells

@@ -1,4 +1,4 @@
-"""What all explanations share: the model behind an estimator, a person's rows, tables, frames, axes."""
+"""Hold the rows to explain, in the user's columns and as inputs of the network."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from glassnet.encoding.targets import ClassEncoder, LabelsEncoder
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.models.model import Model
 
-COLORS = "cividis"  # its lightness tells the order too: it can be read without colour
-MOST_SHOWN = 8  # columns of a row that a terminal has room for
+COLORS = "cividis"  # ordered by lightness, so that it can be read without colour
+MAX_SHOWN = 8  # columns of a row that fit into a line of the terminal
 
 
 def model_of(model: Any) -> Model:
@@ -33,36 +33,36 @@ def model_of(model: Any) -> Model:
     glassnet.errors.ConfigurationError: 'churn.glassnet' is no trained model: give a fitted estimator,
     run.model, or what gn.load returned.
     """
-    found = getattr(model, "model_", getattr(model, "model", model))
-    if not isinstance(found, Model):
+    fitted = getattr(model, "model_", getattr(model, "model", model))
+    if not isinstance(fitted, Model):
         raise ConfigurationError(
             f"{str(model)[:60]!r} is no trained model: give a fitted estimator, run.model, or what"
             " gn.load returned."
         )
-    return found
+    return fitted
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A person's rows beside what the network takes them as.
+    """Rows to explain, as they were given and as the network takes them.
 
-    model: whose inputs they are. X: as they were given, a `Table` or an array. x: encoded, (n, *in_shape).
-    places: their places among the rows given, of which there were `given`.
+    model: the model to explain. X: the rows as given, a `Table` or an array. x: encoded, (n, *in_shape).
+    indices: their row numbers among the `given` rows from which they were sampled.
     """
 
     model: Model
     X: Table | NDArray[Any]
     x: NDArray[Any]
-    places: NDArray[np.intp]
+    indices: NDArray[np.intp]
     given: int
 
     @classmethod
-    def of(cls, model: Model, X: Any, most: int | None = None, seed: int = 0) -> Rows:
-        """Return rows X, at most so many of them, drawn at random.
+    def of(cls, model: Model, X: Any, limit: int | None = None, seed: int = 0) -> Rows:
+        """Return rows X, or a random sample of at most `limit` of them.
 
         Raises
         ------
-        DataError: as `Model.inputs`, or there is no row.
+        DataError: the model cannot take these rows, or there are none.
         """
         if is_table(X):
             X = as_table(X)
@@ -71,22 +71,22 @@ class Rows:
         elif not hasattr(X, "shape"):
             X = as_array(X)
         if isinstance(X, np.ndarray) and X.ndim < 2:
-            model.inputs(X)  # says what is wrong with it
+            model.inputs(X)  # raises with what is wrong
         given = len(X)
-        places = np.arange(given)
-        if most is not None and given > most:
-            places = np.sort(np.random.default_rng(seed).permutation(given)[:most])
-            X = rows_at(X, places)
+        indices = np.arange(given)
+        if limit is not None and given > limit:
+            indices = np.sort(np.random.default_rng(seed).permutation(given)[:limit])
+            X = rows_at(X, indices)
         if given == 0:
             raise DataError("There is no row to explain: X is empty.")
-        return cls(model, X, model.inputs(X), places, given)
+        return cls(model, X, model.inputs(X), indices, given)
 
     def truth(self, y: Any) -> NDArray[Any]:
-        """Return the true targets of these rows, as predictions come.
+        """Return the true targets of these rows, in the form of predictions.
 
         Raises
         ------
-        DataError: not one target for each row given, or a class that training had not seen.
+        DataError: y has another length than the given rows, or a class that training lacked.
         """
         y = np.stack([y[name] for name in y], axis=1) if isinstance(y, Table) else np.asarray(y)
         if y.ndim == 0 or len(y) != self.given:
@@ -94,19 +94,19 @@ class Rows:
                 f"X has {self.given} rows and y has {len(y) if y.ndim else 1}: each row needs exactly one"
                 " target. Give the same rows to both."
             )
-        y, target = y[self.places], self.model.target_encoder
+        y, target = y[self.indices], self.model.target_encoder
         if isinstance(target, ClassEncoder):
             return target.inverse(target.transform(y))
         return target.transform(y).astype(np.int64) if isinstance(target, LabelsEncoder) else y
 
     @property
     def pictures(self) -> bool:
-        """Whether each row is a picture, which has pixels in place of columns."""
+        """Whether the rows are pictures, which have pixels instead of columns."""
         return len(self.model.in_shape) > 1
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the columns that the network looks at; none of a picture."""
+        """The names of the columns that the network uses; empty for pictures."""
         encoder = self.model.encoder
         if encoder is not None:
             return tuple(name for name in encoder.names if name not in encoder.dropped)
@@ -114,50 +114,50 @@ class Rows:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The names of the network's inputs; none of a picture."""
+        """The names of the network's inputs; empty for pictures."""
         encoder = self.model.encoder
         return self.columns if encoder is None else encoder.feature_names
 
     @property
     def codes(self) -> int:
-        """How many of the inputs, the last ones, are codes: they are no numbers to be drawn."""
+        """The number of category codes, which are the last inputs; a code is not a quantity to draw."""
         encoder = self.model.encoder
         return 0 if encoder is None else len(encoder.places)
 
     @property
-    def place(self) -> NDArray[np.intp]:
-        """For each input of the network the place of its column in `columns`."""
+    def column_indices(self) -> NDArray[np.intp]:
+        """For each input of the network, the index of its column in `columns`."""
         encoder = self.model.encoder
         owners = self.columns if encoder is None else encoder.feature_columns
-        places = {name: place for place, name in enumerate(self.columns)}
-        return np.array([places[name] for name in owners if name in places], np.intp)
+        indices = {name: index for index, name in enumerate(self.columns)}
+        return np.array([indices[name] for name in owners if name in indices], np.intp)
 
     def by_column(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return numbers of the inputs (n, inputs) summed over the inputs of each column."""
+        """Return values of the inputs (n, inputs), summed over the inputs of each column."""
         if self.pictures:
             return values
         out = np.zeros((len(values), len(self.columns)))
-        np.add.at(out.T, self.place, values.T[: len(self.place)])
+        np.add.at(out.T, self.column_indices, values.T[: len(self.column_indices)])
         return out
 
     def key(self, name: str) -> Any:
-        """Return by what a column is found in X: its name in a table, its place in an array.
+        """Return the key of a column in X: its name in a table, its index in an array.
 
-        Where one of model and X has no names they are matched by position.
+        If the model or X has no column names, columns are matched by position.
         """
         if isinstance(self.X, Table) and name in self.X:
             return name
         encoder = self.model.encoder
-        place = (self.columns if encoder is None else encoder.names).index(name)
-        return self.X.names[place] if isinstance(self.X, Table) else place
+        index = (self.columns if encoder is None else encoder.names).index(name)
+        return self.X.names[index] if isinstance(self.X, Table) else index
 
     def kind(self, name: str) -> Kind:
-        """Return what a column was to the model in training."""
+        """Return the kind that a column had in training."""
         encoder = self.model.encoder
         return "number" if encoder is None else encoder.kinds[encoder.names.index(name)]
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return a column in its own unit, in the kind that it had in training."""
+        """Return a column in its original unit, with the kind that it had in training."""
         key, encoder = self.key(name), self.model.encoder
         if not isinstance(self.X, Table):
             return self.X[:, key].astype(np.float64)
@@ -166,13 +166,13 @@ class Rows:
         return converted(self.X[key], self.kind(name), name, levels)
 
     def cells(self, rows: Sequence[int] | NDArray[Any]) -> list[dict[str, Any]]:
-        """Return some rows in their own units, a record of plain values each; empty for pictures."""
-        found = {name: self.column(name) for name in self.columns}
-        return [{name: as_plain(column[row]) for name, column in found.items()} for row in rows]
+        """Return the given rows as records of plain values in original units; empty for pictures."""
+        columns = {name: self.column(name) for name in self.columns}
+        return [{name: as_plain(column[row]) for name, column in columns.items()} for row in rows]
 
 
 def as_plain(value: Any) -> Any:
-    """Return one value of a column as JSON can hold it: missing as None, dates as text.
+    """Return a value of a column in a form that JSON can hold: missing as None, dates as text.
 
     >>> as_plain(np.float64("nan")), as_plain(np.datetime64("2024-05-01T00:00:00.000000"))
     (None, '2024-05-01')
@@ -186,7 +186,7 @@ def as_plain(value: Any) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """Return one value for a table in the terminal.
+    """Return a value as text for a table in the terminal.
 
     >>> as_text(0.123456), as_text(None), as_text("Ulm")
     ('0.1235', 'missing', 'Ulm')
@@ -197,18 +197,18 @@ def as_text(value: Any) -> str:
 
 
 def described(cells: Mapping[str, Any]) -> str:
-    """Return the first columns of a row in a line.
+    """Return the first columns of a row as one line.
 
     >>> described({"age": 31.0, "city": None})
     'age 31, city missing'
     """
-    shown = [f"{name} {as_text(value)}" for name, value in list(cells.items())[:MOST_SHOWN]]
+    shown = [f"{name} {as_text(value)}" for name, value in list(cells.items())[:MAX_SHOWN]]
     left = len(cells) - len(shown)
     return ", ".join(shown) + (f", and {left} more" if left else "")
 
 
 def bar(share: float, width: int = 20) -> str:
-    """Return a share from -1 to 1 as a bar of signs.
+    """Return a share from -1 to 1 as a bar of plus or minus signs.
 
     >>> bar(0.5, 4), bar(-1.0, 4), bar(0.0, 4)
     ('++', '----', '')
@@ -217,9 +217,9 @@ def bar(share: float, width: int = 20) -> str:
 
 
 def axes(ax: Any, size: tuple[float, float] | None = None) -> Any:
-    """Return the axes given, or new ones, of a size in inches."""
+    """Return the given axes, or new ones of a size in inches."""
     if ax is None:
-        import matplotlib.pyplot as plt  # lazily: half a second that only a drawing needs
+        import matplotlib.pyplot as plt  # lazily: slow to import
 
         ax = plt.subplots(layout="constrained", figsize=size)[1]
     return ax
@@ -228,12 +228,12 @@ def axes(ax: Any, size: tuple[float, float] | None = None) -> Any:
 def draw_bars(
     ax: Any, names: Sequence[str], values: NDArray[Any], spread: NDArray[Any] | None, label: str
 ) -> Any:
-    """Draw one horizontal bar a name, the first one on top, and return the axes."""
-    places = np.arange(len(names))
+    """Draw one horizontal bar per name, the first on top, and return the axes."""
+    heights = np.arange(len(names))
     ax.barh(
-        places, values, xerr=spread, color="tab:blue", edgecolor="black", linewidth=0.5, capsize=2
+        heights, values, xerr=spread, color="tab:blue", edgecolor="black", linewidth=0.5, capsize=2
     )
-    ax.set_yticks(places, names)
+    ax.set_yticks(heights, names)
     ax.invert_yaxis()
     ax.axvline(0, color="0.5", linewidth=0.8)
     ax.set_xlabel(label)
@@ -243,12 +243,12 @@ def draw_bars(
 def draw_picture(ax: Any, picture: NDArray[Any], *, signed: bool = False) -> Any:
     """Draw a picture (h, w) or (h, w, c) and return the axes.
 
-    signed: around 0, channels summed, with a scale beside it; lightness tells the sign.
+    signed: draw values around 0, summed over channels, with a colour bar; light is positive.
     """
     if signed:
         flat = picture.sum(axis=2) if picture.ndim == 3 else picture
-        most = float(np.abs(flat).max()) or 1.0
-        image = ax.imshow(flat, cmap=COLORS, vmin=-most, vmax=most)
+        largest = float(np.abs(flat).max()) or 1.0
+        image = ax.imshow(flat, cmap=COLORS, vmin=-largest, vmax=largest)
         ax.figure.colorbar(image, ax=ax)
     else:
         image = np.asarray(picture, np.float64)
