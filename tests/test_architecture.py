@@ -45,6 +45,7 @@ HEAVY: dict[str, set[str]] = {
         "explain.importance",
         "fit.base",
         "fit.cross_validation",
+        "fit.estimator_inputs",
         "fit.estimators",
         "fit.sklearn_callbacks",
     },

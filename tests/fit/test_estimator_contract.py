@@ -3,7 +3,7 @@
 The defaults pass all checks as they are. The other settings are checked on networks of four neurons, for
 a few epochs: what a check costs is the compilation of a program for the shapes of its data. Checks of how
 rows are taken in (TAKING_IN) are left to the defaults, because a setting plays a part only behind that:
-`NeuralEstimator._checked` and `_normal`, in which rows become arrays, read no parameter, and `_dtype`, which
+`fit.estimator_inputs.checked_rows`, in which rows become arrays, reads no parameter, and `_dtype`, which
 does, is met by every check. GLASSNET_WHOLE_MATRIX=1 in the environment runs them for every setting.
 """
 
@@ -56,11 +56,11 @@ class _OwnNetwork(NeuralEstimator):
     It is the network that `hidden` would have made: its programs serve two rows of the matrix.
     """
 
-    def _blueprint(self, X, weight, recipe, loss, target, t):
-        outputs = gn.Dense(outputs_needed(loss, target, t), initializer="lecun")
+    def _blueprint(self, rows, recipe, loss, target_encoder):
+        outputs = gn.Dense(outputs_needed(loss, target_encoder, rows.target), initializer="lecun")
         self.network = gn.Network([gn.Dense(4), "silu", outputs])
         try:
-            return super()._blueprint(X, weight, recipe, loss, target, t)
+            return super()._blueprint(rows, recipe, loss, target_encoder)
         finally:
             self.network = None
 

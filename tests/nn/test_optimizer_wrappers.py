@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 import glassnet as gn
 from glassnet._precision import precision
 from glassnet.errors import ConfigurationError
-from glassnet.fit.base import job_of
+from glassnet.fit.estimator_inputs import estimator_job
 from glassnet.nn.optimizer_wrappers import WRAPPERS
 from glassnet.training.loop import TimeLimit
 from glassnet.training.state import TEMPERATURES
@@ -209,7 +209,7 @@ def test_training_ends_when_the_time_is_up() -> None:
 
 def test_members_hold_out_different_rows_and_together_learn_from_all() -> None:
     model = gn.NeuralClassifier((4,), members=8, embedding="none", epochs=1, random_state=0)
-    job = job_of(model, X, y)
+    job = estimator_job(model, X, y)
     every = sorted_rows(job.data[0].x, job.validation[0].x)
     for data, held in zip(job.data, job.validation, strict=True):
         assert (len(data.x), len(held.x)) == (175, 25)

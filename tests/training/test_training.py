@@ -521,7 +521,7 @@ BAD = {  # name: (changes to a good call, error, part of its message)
     "negative weights": ({"sample_weight": -np.ones(50)}, DataError, "start at 0"),
     "no weight at all": ({"sample_weight": np.zeros(50)}, DataError, "at least one row"),
     "weights of text": ({"sample_weight": ["a"] * 50}, DataError, "no number"),
-    "weight 1e39": ({"sample_weight": np.full(50, 1e39)}, DataError, "infinite"),
+    "weight 1e39": ({"sample_weight": np.full(50, 1e39)}, DataError, "added up in float32"),
     "share": ({"validation": 1.5}, ConfigurationError, "validation is 1.5"),
     "parts": ({"validation": (X,)}, DataError, "1 parts"),
     "validation's columns": ({"validation": (X[:, :2], Y)}, DataError, "2 numbers per row instead of 4"),

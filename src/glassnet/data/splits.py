@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from glassnet.data.weighted_statistics import check_weight
+from glassnet.data.weighted_statistics import check_weights
 from glassnet.errors import ConfigurationError, DataError
 
 
@@ -125,7 +125,7 @@ def split(
             f"The fraction of rows to set aside is {fraction}, but must lie between 0 and 1."
         )
     target = np.asarray(y)
-    weight = check_weight(weight, len(target))
+    weight = check_weights(weight, len(target))
     rows = np.arange(len(target)) if weight is None else np.flatnonzero(weight)
     if len(rows) < 2:
         raise DataError(

@@ -20,12 +20,12 @@ HUGE = 2.0**900
 SMALLEST = float(np.finfo(np.float64).tiny)
 
 
-def check_weight(weight: ArrayLike | None, rows: int) -> Floats | None:
-    """Return the weights as float64 (rows,), or None when there are none.
+def check_weights(weight: ArrayLike | None, n_rows: int) -> Floats | None:
+    """Return sample weights as float64 (rows,), or None if there are none; a single number is for all rows.
 
     Raises `DataError` unless each row has one finite weight of at least 0, and some weight is above 0.
 
-    >>> check_weight([1, 2], rows=2)
+    >>> check_weights([1, 2], n_rows=2)
     array([1., 2.])
     """
     if weight is None:
@@ -33,22 +33,23 @@ def check_weight(weight: ArrayLike | None, rows: int) -> Floats | None:
     try:
         values = np.asarray(weight, dtype=np.float64)
     except (TypeError, ValueError):
-        raise DataError("The sample weights must be numbers, one for each row.") from None
-    if values.shape != (rows,):
         raise DataError(
-            f"The sample weights have shape {values.shape}, but X has {rows} rows: "
-            "give one weight for each row."
+            "sample_weight holds something that is no number: give one weight a row."
+        ) from None
+    if values.ndim == 0:
+        values = np.full(n_rows, values)
+    if values.shape != (n_rows,):
+        raise DataError(
+            f"sample_weight has shape {values.shape}, but X has {n_rows} rows: give one weight a row."
         )
     wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
     if len(wrong):
         raise DataError(
-            f"The sample weight {values[wrong[0]]} of row {wrong[0]} (the first row is 0) cannot "
-            "be used: weights must be finite and at least 0."
+            f"sample_weight is {values[wrong[0]]} in row {wrong[0]} (the first row is 0): weights cannot be"
+            " negative, missing or infinite; they start at 0."
         )
-    if rows and not values.any():
-        raise DataError(
-            "All sample weights are zero, so that no row counts: give at least one row a weight above 0."
-        )
+    if n_rows and not values.any():
+        raise DataError("All sample weights are zero: at least one row must count.")
     return values
 
 

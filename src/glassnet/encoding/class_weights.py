@@ -1,4 +1,4 @@
-"""Class weights: how much each class counts, as weights of rows."""
+"""Turn class weights into weights of rows."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from glassnet.errors import ConfigurationError
 def class_weights(
     class_weight: Any, codes: np.ndarray, labels: tuple[Any, ...], weight: np.ndarray | None
 ) -> np.ndarray:
-    """Return each row's weight: that of its class times its own, if it has one.
+    """Return each row's weight: the weight of its class times its sample weight, if it has one.
 
     class_weight: None, a dictionary {class: weight}, or "balanced": n / (classes · rows of the class).
 
     Raises
     ------
-    ConfigurationError: none of these, a class that y does not have, or a weight that is no weight.
+    ConfigurationError: none of these, a class that y does not have, or a weight below 0.
 
     >>> class_weights("balanced", np.array([0, 0, 0, 1]), ("no", "yes"), None).round(2).tolist()
     [0.67, 0.67, 0.67, 2.0]
     """
-    own: np.ndarray = np.ones(len(codes)) if weight is None else weight
+    sample_weight: np.ndarray = np.ones(len(codes)) if weight is None else weight
     if class_weight is None:
-        return own
+        return sample_weight
     if isinstance(class_weight, Mapping):
-        table: np.ndarray = _weight_table(class_weight, labels)[codes] * own
+        table: np.ndarray = _weight_table(class_weight, labels)[codes] * sample_weight
         return table
     if not isinstance(class_weight, str) or class_weight != "balanced":
         raise ConfigurationError(
             f"class_weight is {class_weight!r}, but it must be None, 'balanced', or {{class: weight}}."
         )
     # a row of weight 2 counts as two rows, here too
-    count = np.bincount(codes, weights=own, minlength=len(labels))
-    there = count > 0
-    each = own.sum() / (there.sum() * np.where(there, count, 1.0))
-    balanced: np.ndarray = each[codes] * own
-    return balanced
+    totals = np.bincount(codes, weights=sample_weight, minlength=len(labels))
+    present = totals > 0
+    by_class = sample_weight.sum() / (present.sum() * np.where(present, totals, 1.0))
+    row_weight: np.ndarray = by_class[codes] * sample_weight
+    return row_weight
 
 
 def _weight_table(class_weight: Mapping[Any, Any], labels: tuple[Any, ...]) -> np.ndarray:
@@ -64,27 +64,36 @@ def _weight_table(class_weight: Mapping[Any, Any], labels: tuple[Any, ...]) -> n
 
 
 def balanced(
-    class_weight: Any, y: np.ndarray, weight: np.ndarray | None, target: TargetEncoder
+    class_weight: Any,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    target_encoder: TargetEncoder,
 ) -> np.ndarray | None:
     """Return sample weights times class weights; of shape (n, labels) for several labels.
 
+    target: as `target_encoder` has encoded it.
+
     Raises
     ------
-    ConfigurationError: class weights for targets that are no classes, or another number than labels.
+    ConfigurationError: class weights for targets that are not classes, or not one for each label.
     """
     if class_weight is None:
         return weight
-    if isinstance(target, LabelsEncoder):
-        each = class_weight
-        each = each if isinstance(each, list | tuple) else [each] * len(target.names)
-        if len(each) != len(target.names):
+    if isinstance(target_encoder, LabelsEncoder):
+        n_labels = len(target_encoder.names)
+        by_label = (
+            class_weight if isinstance(class_weight, list | tuple) else [class_weight] * n_labels
+        )
+        if len(by_label) != n_labels:
             raise ConfigurationError(
-                f"class_weight lists {len(each)} entries for {len(target.names)} labels: give one each."
+                f"class_weight lists {len(by_label)} entries for {n_labels} labels: give one for each."
             )
-        columns = zip(each, target.transform(y, np.int64).T, strict=True)
-        return np.stack([class_weights(w, codes, (0, 1), weight) for w, codes in columns], axis=1)
-    if not isinstance(target, ClassEncoder):
+        columns = zip(by_label, target.T.astype(np.int64), strict=True)
+        return np.stack(
+            [class_weights(entry, codes, (0, 1), weight) for entry, codes in columns], axis=1
+        )
+    if not isinstance(target_encoder, ClassEncoder):
         raise ConfigurationError(
             "class_weight needs one class a row, but y holds probabilities: leave it out."
         )
-    return class_weights(class_weight, target.transform(y), target.labels, weight)
+    return class_weights(class_weight, target, target_encoder.labels, weight)

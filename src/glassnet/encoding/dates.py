@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from glassnet.data.weighted_statistics import Floats, check_weight, counted_rows
+from glassnet.data.weighted_statistics import Floats, check_weights, counted_rows
 from glassnet.encoding.encoders import NumericEncoder, Scaling
 from glassnet.storage.fields import Fields, refuse_field
 
@@ -62,7 +62,7 @@ class DateEncoder:
         clip: bool = True,
     ) -> DateEncoder:
         """Learn the encoding of a column of datetime64, NaT for missing; raises `DataError`."""
-        weight = check_weight(weight, len(column))
+        weight = check_weights(weight, len(column))
         # a date is no number to leave as it is: days since 1970 would be some 20000
         scaling = "robust" if scaling == "none" else scaling
         days = NumericEncoder.fit(

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from glassnet.data.weighted_statistics import (
     SMALLEST,
     Floats,
-    check_weight,
+    check_weights,
     counted_rows,
     difference,
     distribution,
@@ -107,7 +107,7 @@ class NumericEncoder:
                 + did_you_mean(str(scaling), SCALINGS)
             )
         names = numbered(X.shape[1]) if names is None else tuple(names)
-        weight = check_weight(weight, len(X))
+        weight = check_weights(weight, len(X))
         rows = counted_rows(weight)
         counted = weight if weight is None or rows is None else weight[rows]
         found: list[tuple[float, float, bool]] = []
@@ -260,7 +260,7 @@ class CategoryEncoder:
             raise ConfigurationError(
                 f"max_levels={max_levels}, but at least 1 level needs a place."
             )
-        weight = check_weight(weight, len(column))
+        weight = check_weights(weight, len(column))
         places: dict[str | None, int] = {}
         codes = [places.setdefault(value, len(places)) for value in column]
         totals = np.bincount(codes, weights=weight, minlength=len(places))

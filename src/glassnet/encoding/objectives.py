@@ -91,8 +91,12 @@ def as_target(t: Any, loss: Loss, dtype: str) -> np.ndarray:
 
 
 def encoded(y: Any, target: TargetEncoder) -> np.ndarray:
-    """Return a target by a fitted encoder: codes, labels, values; probabilities where there is none."""
-    return _probabilities(y) if target is None else target.transform(y)
+    """Return a target as its fitted encoder has it: codes, labels or values; without one, probabilities."""
+    if target is None:
+        return _probabilities(y)
+    return (
+        target.transform(y, np.float64) if isinstance(target, TargetScaler) else target.transform(y)
+    )
 
 
 def check_same_classes(classes: Any, target: TargetEncoder) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from glassnet.data.conversion import converted
 from glassnet.data.tables import Column, Kind, Table, as_table, dense, is_table, missing_in
-from glassnet.data.weighted_statistics import Floats, check_weight, counted_rows
+from glassnet.data.weighted_statistics import Floats, check_weights, counted_rows
 from glassnet.encoding.dates import DateEncoder
 from glassnet.encoding.encoders import CategoryEncoder, NumericEncoder, Scaling, numbered
 from glassnet.encoding.target_kinds import sniff_task
@@ -86,7 +86,7 @@ class TableEncoder:
         for an unknown option.
         """
         X = _table_or_matrix(X)
-        weight = check_weight(weight, len(X))
+        weight = check_weights(weight, len(X))
         if not isinstance(X, Table):
             names, kinds = numbered(X.shape[1]), ("number",) * X.shape[1]
             numeric = NumericEncoder.fit(X, weight, scaling=scaling, clip=clip)

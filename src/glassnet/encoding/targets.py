@@ -19,7 +19,7 @@ from glassnet.data.columns import column_of, missing_in
 from glassnet.data.tables import Table
 from glassnet.data.weighted_statistics import (
     Floats,
-    check_weight,
+    check_weights,
     counted_rows,
     distribution,
     mean_and_deviation,
@@ -194,7 +194,7 @@ class TargetScaler:
         if isinstance(y, Table):
             names = y.names
         values = _finite_targets(y)
-        weight = check_weight(weight, len(values))
+        weight = check_weights(weight, len(values))
         rows = counted_rows(weight)
         if rows is not None and weight is not None:
             values, weight = values[rows], weight[rows]

@@ -23,7 +23,7 @@ from glassnet.evaluation.features import Features
 from glassnet.evaluation.scores import SCORES
 from glassnet.evaluation.verdicts import GUESS, GUESSES, NETWORK, TITLES, row_errors
 from glassnet.fit.base import NeuralEstimator
-from glassnet.fit.train import as_callbacks
+from glassnet.fit.inputs import as_callbacks
 from glassnet.training.progress import StepBar
 
 Split = tuple[np.ndarray, np.ndarray]

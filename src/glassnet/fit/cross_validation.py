@@ -13,9 +13,10 @@ from sklearn.model_selection import check_cv
 
 from glassnet.data.tables import as_table, is_table
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.fit.base import NeuralEstimator, fitted, job_of
+from glassnet.fit.base import NeuralEstimator, fitted
+from glassnet.fit.estimator_inputs import estimator_job
+from glassnet.fit.inputs import as_callbacks
 from glassnet.fit.parameters import as_array, seed_of
-from glassnet.fit.train import as_callbacks
 from glassnet.training.checkpoints import as_checkpoint
 from glassnet.training.jobs import run_jobs
 from glassnet.training.loop import Callback
@@ -111,7 +112,7 @@ def cross_validate(
         model = copy.copy(estimator)
         model.random_state = seed  # one for all, so that all meet the rows in one order
         some = None if weight is None else weight[train]
-        jobs.append(job_of(model, _at(rows, train), targets[train], some))
+        jobs.append(estimator_job(model, _at(rows, train), targets[train], some))
         models.append(model)
     bar: list[Callback] = [ProgressBar()] if progress else []
     checkpoint = as_checkpoint(estimator.checkpoint)

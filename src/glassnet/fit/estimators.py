@@ -12,6 +12,7 @@ from glassnet.encoding.objectives import check_same_classes, resolve_loss
 from glassnet.encoding.targets import LabelsEncoder
 from glassnet.errors import ConfigurationError
 from glassnet.fit.base import NeuralEstimator
+from glassnet.fit.estimator_inputs import checked_inputs
 from glassnet.nn.losses import LOSSES, Loss
 from glassnet.nn.network import Network
 
@@ -96,27 +97,29 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         on_divergence: Any = "raise",
         checkpoint: Any = None,
     ) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.embedding = embedding
-        self.network = network
-        self.loss = loss
-        self.optimizer = optimizer
-        self.l2 = l2
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.early_stopping = early_stopping
+        super().__init__(
+            hidden,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            embedding=embedding,
+            network=network,
+            loss=loss,
+            optimizer=optimizer,
+            l2=l2,
+            batch_size=batch_size,
+            epochs=epochs,
+            early_stopping=early_stopping,
+            members=members,
+            max_seconds=max_seconds,
+            warm_start=warm_start,
+            dtype=dtype,
+            random_state=random_state,
+            callbacks=callbacks,
+            on_divergence=on_divergence,
+            checkpoint=checkpoint,
+        )
         self.class_weight = class_weight
-        self.members = members
-        self.max_seconds = max_seconds
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.random_state = random_state
-        self.callbacks = callbacks
-        self.on_divergence = on_divergence
-        self.checkpoint = checkpoint
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Train one epoch on these rows, on from the last call; the first settles the encoding.
@@ -134,7 +137,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each class, (n, classes), or of each label, (n, labels)."""
         check_is_fitted(self)
-        return self.model_.predict_proba(self._normal(X, reset=False))
+        return self.model_.predict_proba(checked_inputs(self, X, reset=False))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """Return the natural logarithm of `predict_proba`; -inf where a probability is 0 in its dtype.
@@ -185,51 +188,6 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
     (2,)
     """
 
-    def __init__(
-        self,
-        hidden: Any = "auto",
-        *,
-        activation: Any = "silu",
-        dropout: Any = "auto",
-        batch_norm: bool = False,
-        embedding: Any = "auto",
-        network: Network | None = None,
-        loss: Any = "auto",
-        optimizer: Any = "auto",
-        l2: float = 0.0,
-        batch_size: Any = "auto",
-        epochs: Any = "auto",
-        early_stopping: Any = "auto",
-        members: Any = "auto",
-        max_seconds: float | None = None,
-        warm_start: bool = False,
-        dtype: str = "auto",
-        random_state: Any = None,
-        callbacks: Any = (),
-        on_divergence: Any = "raise",
-        checkpoint: Any = None,
-    ) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.embedding = embedding
-        self.network = network
-        self.loss = loss
-        self.optimizer = optimizer
-        self.l2 = l2
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.early_stopping = early_stopping
-        self.members = members
-        self.max_seconds = max_seconds
-        self.warm_start = warm_start
-        self.dtype = dtype
-        self.random_state = random_state
-        self.callbacks = callbacks
-        self.on_divergence = on_divergence
-        self.checkpoint = checkpoint
-
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch on these rows, on from the last call; the first settles the encoding."""
         return self._one_epoch(X, y, sample_weight)
@@ -251,7 +209,7 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         (2, 2)
         """
         check_is_fitted(self)
-        return self.model_.predict_interval(self._normal(X, reset=False), coverage)
+        return self.model_.predict_interval(checked_inputs(self, X, reset=False), coverage)
 
     def _loss(self, y: np.ndarray) -> Loss:
         if isinstance(self.loss, str) and self.loss == "auto":

@@ -26,14 +26,14 @@ Choice = TypeVar("Choice")
 
 FEW_ROWS = 40  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
-MOST_ROWS_WATCHED = 3_000  # are enough to choose an epoch by
+MAX_ROWS_WATCHED = 3_000  # are enough to choose an epoch by
 FOLDS = 8  # each member watches one of them, where there are not more members than that
-MOST_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
+MAX_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
 SIDE_OF_A_SHIFT = 28  # pixels, by one of which a picture is moved: half that says nothing new
 MANY_COLUMNS = 256  # get no waves, and more dropout
 ROWS_TO_COMPARE_COLUMNS = 4_000
 LEAST_OF_ITS_OWN = 0.2  # the share that columns with waves say of their own, see `say_the_same`
-MOST_LEVELS_ONE_HOT = 64  # a category of more is looked up in a table
+MAX_LEVELS_ONE_HOT = 64  # a category of more is looked up in a table
 
 
 class Recipe(NamedTuple):

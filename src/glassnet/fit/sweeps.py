@@ -14,8 +14,9 @@ import numpy as np
 from glassnet._checks import check_count, check_range
 from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError, did_you_mean
+from glassnet.fit.inputs import as_callbacks
 from glassnet.fit.parameters import seed_of
-from glassnet.fit.train import as_callbacks, finished_run, network_job
+from glassnet.fit.train import finished_run, network_job
 from glassnet.fit.variations import Settings, grid, vary
 from glassnet.nn.network import Network
 from glassnet.training.batches import batch_count
@@ -158,7 +159,8 @@ def _prepared(
         _check_options(options, [name for name in names if name not in _OWN])
         job = network_job(network, X, y, **options)
         return _Prepared(job, lambda each: each, lambda _, job, ended: finished_run(job, ended[0]))
-    from glassnet.fit.base import NeuralEstimator, fitted, job_of  # lazily: scikit-learn
+    from glassnet.fit.base import NeuralEstimator, fitted  # lazily: scikit-learn
+    from glassnet.fit.estimator_inputs import estimator_job
 
     if not isinstance(network, NeuralEstimator):
         raise ConfigurationError(
@@ -179,7 +181,7 @@ def _prepared(
         changed = {known[name]: value for name, value in settings.items() if name in known}
         return fitted(estimator, job, ended, optimizer=job.optimizers[0], **changed)
 
-    return _Prepared(job_of(estimator, X, y, **options), numbers, finish)
+    return _Prepared(estimator_job(estimator, X, y, **options), numbers, finish)
 
 
 _OWN = ("network", "X", "y", "state", "history")

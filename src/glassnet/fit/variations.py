@@ -16,8 +16,8 @@ import numpy as np
 from glassnet import keys
 from glassnet._checks import check_range
 from glassnet._precision import precision
-from glassnet._types import Key
 from glassnet.errors import ConfigurationError, did_you_mean
+from glassnet.fit.inputs import member_keys
 from glassnet.nn.layers import Dropout, Layer
 from glassnet.nn.network import Network
 from glassnet.nn.optimizer_wrappers import as_optimizer
@@ -95,11 +95,6 @@ def vary(job: Job, settings: Settings) -> Job:
         optimizers=(optimizer,) * n_networks,
         penalties=(penalty,) * n_networks,
     )
-
-
-def member_keys(key: Key, members: int) -> tuple[Key, ...]:
-    """Return a key for each member of an ensemble; the first one's is that of a network by itself."""
-    return (key, *(keys.fold_in(key, 1 + member) for member in range(1, members)))
 
 
 def with_dropout(network: Network, rate: float) -> Network:

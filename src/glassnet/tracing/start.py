@@ -12,8 +12,9 @@ from glassnet import keys
 from glassnet.data.tables import check_one_target_per_row
 from glassnet.encoding.objectives import as_target, encoded
 from glassnet.errors import ConfigurationError, DataError
+from glassnet.fit.inputs import row_weights
 from glassnet.fit.parameters import is_auto
-from glassnet.fit.train import Run, check_weights
+from glassnet.fit.train import Run
 from glassnet.models.model import Model
 from glassnet.nn.layers import BatchNorm
 from glassnet.nn.network import Network
@@ -71,7 +72,8 @@ def batch_of(model: Model, rows: Any, y: Any, sample_weight: Any) -> Data:
     x = model.inputs(rows)
     if len(x) == 0:
         raise DataError("x has no rows: give at least one row to trace.")
-    weight = check_weights(sample_weight, len(x), model.dtype)
+    weight = row_weights(sample_weight, len(x))
+    weight = None if weight is None else weight.astype(model.dtype)
     if y is None:
         return Data(x, None, weight)
     t = as_target(encoded(as_targets(y, len(x)), model.target_encoder), model.loss, model.dtype)
