@@ -1,4 +1,4 @@
-"""Data sets: files as people have them become the right columns, or one clear sentence."""
+"""Files as people have them become the right columns, or one clear error message."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def table_of(source: str, **options: Any) -> Table:
 
 # ---------------------------------------------------------------------------- delimited text
 
-# the text of a file, and the columns that a person sees in it
+# the text of a file, and the columns that a person would see in it
 TEXTS: dict[str, tuple[str, dict[str, list[Any]]]] = {
     "comma": ("a,b\n1,x\n2,y\n", {"a": [1, 2], "b": ["x", "y"]}),
     "semicolon": ("a;b\n1;x\n2;y\n", {"a": [1, 2], "b": ["x", "y"]}),
@@ -131,7 +131,7 @@ TEXTS: dict[str, tuple[str, dict[str, list[Any]]]] = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_text_becomes_the_columns_a_person_sees(tmp_path, name):
+def test_text_becomes_the_columns_that_a_person_would_see(tmp_path, name):
     text, columns = TEXTS[name]
     assert table_of(write(tmp_path / "x.csv", text)) == as_table(columns)
 
@@ -144,20 +144,20 @@ def test_encodings_are_recognised(tmp_path, encoding, packed):
     assert table_of(path) == as_table({"größe": [1, 2], "stadt": ["Köln", "Nîmes"]})
 
 
-def test_bytes_that_windows_does_not_know_are_latin_1(tmp_path):
+def test_bytes_that_cp1252_lacks_are_read_as_latin_1(tmp_path):
     path = write(tmp_path / "x.csv", b"a,b\n\xe9\x81,1\n")
     assert table_of(path)["a"].tolist() == ["é\x81"]
 
 
 @pytest.mark.parametrize("mark", ["", "?", "-", "NA", "N/A", "n/a", "NaN", "nan", "null", "None"])
-def test_marks_for_missing(tmp_path, mark):
+def test_marks_for_missing_values(tmp_path, mark):
     path = write(tmp_path / "x.csv", f'n,c,q\n1,a,b\n{mark},{mark},"{mark}"\n')
     expected = {"n": [1, None], "c": ["a", None], "q": ["b", None]}
     assert table_of(path) == as_table(expected)
 
 
 @pytest.mark.parametrize("last", ["x", "1.5", ""])
-def test_the_last_row_of_a_long_file_counts(tmp_path, last):
+def test_the_last_row_of_a_long_file_can_change_the_type(tmp_path, last):
     rows = "".join(f"{i},{i}\n" for i in range(60_000))
     table = table_of(write(tmp_path / "x.csv", f"a,b\n{rows}{last},0\n"))
     assert len(table) == 60_001
@@ -184,9 +184,9 @@ def test_almost_numeric_columns_are_noted(tmp_path):
         ("a,b\n\xe9,1\n", "cp1252"),
     ],
 )
-def test_what_was_decided_is_noted(tmp_path, text, note):
+def test_decisions_are_noted(tmp_path, text, note):
     path = write(tmp_path / "x.csv", text, "latin-1")
-    assert any(note in said for said in read(path).notes)
+    assert any(note in seen for seen in read(path).notes)
 
 
 CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r", exclude_categories=["Cs"]))
@@ -199,7 +199,7 @@ CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r", exclude_c
     st.booleans(),
 )
 def test_what_pythons_csv_module_writes_is_read_back(tmp_path_factory, rows, delimiter, all_quoted):
-    """The oracle is another implementation of the format; cells are set off as plain text."""
+    """The oracle is Python's csv module; brackets make every cell text."""
     rows = [(f"<{a}>", f"<{b}>", n) for a, b, n in rows]
     text = io.StringIO()
     quoting = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
@@ -211,7 +211,7 @@ def test_what_pythons_csv_module_writes_is_read_back(tmp_path_factory, rows, del
     assert list(zip(*(table[name].tolist() for name in table), strict=True)) == rows
 
 
-# text that is no table, and what the sentence must say
+# text that is not a table, and what the message must say
 BAD_TEXTS: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "is empty"),
     "spaces": (" \n\n", "nothing to learn from"),
@@ -240,7 +240,7 @@ BAD_TEXTS: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_TEXTS)
-def test_what_cannot_be_read_is_one_sentence_that_names_the_file(tmp_path, name):
+def test_a_file_that_cannot_be_read_gives_one_message_that_names_it(tmp_path, name):
     data, reason = BAD_TEXTS[name]
     path = write(tmp_path / "given.csv", data)
     with pytest.raises(DataError, match=reason) as error:
@@ -271,22 +271,22 @@ def test_a_wrong_path_names_the_nearest_file(tmp_path):
 @pytest.mark.parametrize(
     "name", ["x[1].csv", "a b.csv", "ü.csv", "it's.csv", "star*.csv", "x?.csv"]
 )
-def test_odd_file_names_mean_themselves(tmp_path, name):
+def test_file_names_that_look_like_patterns_name_files(tmp_path, name):
     write(tmp_path / "x1.csv", "other\n1\n")
     assert table_of(write(tmp_path / name, "a\n5\n")) == as_table({"a": [5]})
 
 
-def test_devices_and_pipes_are_refused_at_once(tmp_path):
+def test_devices_and_pipes_are_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in ("/dev/zero", str(tmp_path / "pipe"), str(tmp_path / "pip*")):
         with pytest.raises(DataError, match="a device, a pipe"):
             read(path)
 
 
-def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+def test_a_file_without_read_permission(tmp_path, monkeypatch):
     path = write(tmp_path / "x.csv", "a\n1\n")
 
-    def refuse(self, *_):  # also holds where the tests run as root
+    def refuse(self, *_):  # works for root too
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "open", refuse)
@@ -323,7 +323,7 @@ def test_a_pattern_of_several_formats_is_refused(tmp_path):
 # ------------------------------------------------------------------------------------- targets
 
 
-def test_target_columns_leave_X_and_rows_without_target_leave_both(tmp_path):
+def test_target_columns_leave_X_and_rows_without_target_are_dropped(tmp_path):
     path = write(tmp_path / "x.csv", 'a,b,"c,d"\n1,x,5\n2,,6\n3,y,\n')
     one = read(path, target="b")
     assert as_table({"a": [1, 3], "c,d": [5, None]}) == one.X
@@ -357,7 +357,7 @@ def test_a_target_that_cannot_be_used(tmp_path, target, reason):
         read(path, target=target)
 
 
-def test_the_target_tells_a_header_of_numbers(tmp_path):
+def test_the_targets_name_shows_that_a_line_of_numbers_is_a_header(tmp_path):
     path = write(tmp_path / "x.csv", "2019,2020\n1,2\n3,4\n")
     assert read(path, target="2020").y.tolist() == [2, 4]
 
@@ -382,14 +382,14 @@ FRAME = {
 
 
 def test_parquet_keeps_its_types(tmp_path):
-    """The oracle is `as_table`, which goes through the data frame and not through DuckDB."""
+    """The oracle is `as_table`, which reads the data frame without DuckDB."""
     frame = pl.DataFrame(FRAME)
     frame.with_columns(nested=pl.Series([[1], [2]])).write_parquet(tmp_path / "x.parquet")
     data = read(str(tmp_path / "x.parquet"))
     got, expected = data.X, as_table(frame)
     assert isinstance(got, Table)
     for name in expected:
-        if name != "span":  # written to Parquet as a plain integer by polars
+        if name != "span":  # polars writes it to Parquet as a plain integer
             assert got.only([name]) == expected.only([name])
     assert any("'nested' was left out" in note for note in data.notes)
 
@@ -472,7 +472,7 @@ def test_a_query(tmp_path, kind):
 
 
 @BOTH
-def test_a_query_can_change_nothing_and_reach_no_other_file(tmp_path, kind):
+def test_a_query_changes_nothing_and_reaches_no_other_file(tmp_path, kind):
     path = make_database(tmp_path / "x.db", kind, *ONE)
     write(tmp_path / "secret.csv", "a\n1\n")
     before = Path(path).read_bytes()
@@ -504,7 +504,7 @@ def test_databases_without_tables_or_rows(tmp_path, kind):
     path = make_database(tmp_path / "x.db", kind, "CREATE TABLE t (a INTEGER)")
     with pytest.raises(DataError, match="no rows"):
         read(path)
-    # an empty SQLite database would be an empty file
+    # a table is dropped, because an empty SQLite database is an empty file
     path = make_database(tmp_path / "y.db", kind, "CREATE TABLE t (a INTEGER)", "DROP TABLE t")
     with pytest.raises(DataError, match="holds no table"):
         read(path)
@@ -549,7 +549,7 @@ def test_a_folder_of_gray_pictures(tmp_path):
     assert any("empty" in note for note in data.notes)
 
 
-def test_one_colour_picture_makes_all_colour_and_the_commonest_size_wins(tmp_path):
+def test_one_colour_picture_makes_all_colour_and_all_get_the_commonest_size(tmp_path):
     picture(tmp_path / "a" / "1.png", 7)
     picture(tmp_path / "a" / "2.png", 7)
     picture(tmp_path / "b" / "3.png", (255, 0, 0), (8, 8), "RGB")
@@ -570,11 +570,11 @@ def test_gray_pictures_in_other_modes_stay_gray(tmp_path):
     assert data.X[:, 0, 0].tolist() == [255, 255, 255, 9]  # bit, clear on white, deep, rgb
 
 
-def test_sideways_pictures_are_turned_upright(tmp_path):
+def test_rotated_pictures_are_turned_upright(tmp_path):
     image = Image.new("L", (4, 2), 0)
     image.paste(255, (0, 0, 2, 2))
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned a quarter
+    exif[0x0112] = 6  # the camera was rotated by 90 degrees
     (tmp_path / "a").mkdir()
     image.save(tmp_path / "a" / "x.png", exif=exif)
     X = read(str(tmp_path)).X

@@ -1,4 +1,4 @@
-"""Tables: every origin of a column ends in one of three normal forms, and nothing is lost."""
+"""Columns of every origin get one of three normal forms, and no value is lost."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check(column: np.ndarray, kind: str, expected: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(("values", "kind", "expected"), PLAIN)
-def test_a_list_of_values_takes_the_one_kind_they_share(values, kind, expected):
+def test_a_list_of_values_gets_the_kind_that_they_share(values, kind, expected):
     check(column_of(values), kind, expected)
     check(column_of(tuple(values)), kind, expected)
     as_objects = np.empty(len(values), dtype=object)
@@ -207,7 +207,7 @@ def test_a_column_does_not_share_memory_with_the_data_it_came_from():
         (np.array([1], dtype="timedelta64[M]"), "timedelta64[M]"),
     ],
 )
-def test_what_is_no_column_is_refused_in_a_sentence_with_its_name(values, reason):
+def test_values_that_make_no_column_are_refused_by_name(values, reason):
     with pytest.raises(DataError) as error:
         column_of(values, name="price")
     assert "'price'" in str(error.value)
@@ -306,7 +306,7 @@ def test_without_and_only():
             call(["x"]) if call == TABLE.only else call("x")
 
 
-def test_missing_of_every_kind():
+def test_missing_values_of_every_kind():
     for name, where in (("n", 1), ("c", 1), ("d", 0)):
         assert TABLE.missing(name).tolist() == [i == where for i in range(3)]
 
@@ -320,7 +320,7 @@ def test_an_unknown_column_names_the_nearest_and_at_most_twenty():
     assert "column_20" not in str(error.value)
 
 
-def test_equality_counts_names_order_kinds_and_values():
+def test_equality_compares_names_order_kinds_and_values():
     assert as_table(TABLE) is TABLE
     assert TABLE.rows(slice(None)) == TABLE
     assert TABLE.only(["c", "n", "d"]) != TABLE
@@ -347,7 +347,7 @@ CELLS = st.one_of(
 
 
 @given(st.lists(CELLS))
-def test_any_list_of_plain_values_becomes_a_column_and_stays_it(values):
+def test_any_list_of_plain_values_becomes_a_column_that_stays_the_same(values):
     column = column_of(values)
     again = column_of(column)
     assert Table({"x": column}) == Table({"x": again}) or all(v is None for v in column.tolist())

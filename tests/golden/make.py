@@ -1,8 +1,8 @@
-"""Make the golden files of a format version that are not there yet; those that are stay as they are for ever.
+"""Write the golden model files of the current format; files that exist are never changed.
 
     python tests/golden/make.py
 
-Each model file stands beside what it must predict for ever: inputs, predictions, probabilities, intervals.
+Beside each model file, a JSON file holds inputs and what the model must always predict for them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ UNSEEN = {
 }
 
 
-def written(name: str, model: Any, X: Any) -> None:
-    """Write one model and what it predicts."""
+def write_golden(name: str, model: Any, X: Any) -> None:
+    """Write one model and its predictions, unless its file exists."""
     path = FOLDER / f"{name}-{FORMAT}.glassnet"
     if path.exists():
         return
@@ -54,15 +54,15 @@ def written(name: str, model: Any, X: Any) -> None:
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write all golden files."""
     quick: Any = {"hidden": (4,), "members": 2, "epochs": 100, "random_state": 0}
     rng = np.random.default_rng(0)
-    written("table", gn.NeuralClassifier(**quick).fit(TABLE, KIND).model_, UNSEEN)
+    write_golden("table", gn.NeuralClassifier(**quick).fit(TABLE, KIND).model_, UNSEEN)
     X = rng.normal(size=(60, 3))
     values = gn.NeuralRegressor(**quick).fit(X, X @ [3.0, -2.0, 1.0] + 100)
-    written("values", values.model_, X[:4])
+    write_golden("values", values.model_, X[:4])
     labels = (X[:, :2] > 0).astype(int)
-    written("labels", gn.NeuralClassifier(**quick).fit(X, labels).model_, X[:4])
+    write_golden("labels", gn.NeuralClassifier(**quick).fit(X, labels).model_, X[:4])
     pictures = rng.integers(0, 256, (40, 4, 4), np.uint8)
     bright = np.where(pictures.mean(axis=(1, 2)) > 127, "bright", "dark")
     every = gn.Network(
@@ -81,7 +81,7 @@ def main() -> None:
     )
     codes = np.column_stack([X[:, :2], rng.integers(0, 3, 60)])
     deep = gn.train(every, codes, X.argmax(axis=1), loss="cross_entropy", epochs=5, dtype="float64")
-    written("layers", deep.model, codes[:4])
+    write_golden("layers", deep.model, codes[:4])
     small: Any = {
         "hidden": (4,),
         "batch_norm": True,
@@ -89,9 +89,11 @@ def main() -> None:
         "epochs": 5,
         "random_state": 0,
     }
-    written("pictures", gn.NeuralClassifier(**small).fit(pictures, bright).model_, pictures[:4])
+    write_golden(
+        "pictures", gn.NeuralClassifier(**small).fit(pictures, bright).model_, pictures[:4]
+    )
     moved = gn.NeuralClassifier(**small, embedding=gn.RandomShift(2)).fit(pictures, bright)
-    written("pictures_moved", moved.model_, pictures[:4])
+    write_golden("pictures_moved", moved.model_, pictures[:4])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Hostile model files: one error whatever they hold; nothing run, imported or written; memory bounded."""
+"""Hostile model files give one error, run and write nothing, and use bounded memory."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ def test_a_golden_file_predicts_what_it_always_did(path: Path) -> None:
     elif path.stem.startswith("pictures"):
         X = np.array(X, np.uint8)
     for method, answer in expected.items():
-        found = (
+        predicted = (
             getattr(model, method)(X)
             if method != "predict_interval"
             else model.predict_interval(X, 0.8)
         )
         if isinstance(answer[0], str):
-            assert found.tolist() == answer
+            assert predicted.tolist() == answer
         else:
-            np.testing.assert_allclose(found, answer, rtol=2e-5, atol=1e-6)
+            np.testing.assert_allclose(predicted, answer, rtol=2e-5, atol=1e-6)
 
 
 def test_every_version_and_every_layer_has_a_golden_file() -> None:
@@ -157,7 +157,7 @@ def test_a_header_that_lies_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def refused(path: Path, match: str = UNUSABLE) -> None:
-    """Fail unless the file is refused by the one error, in one printable line of moderate length."""
+    """Fail unless `load` refuses the file with one printable line of moderate length."""
     with pytest.raises(ModelFormatError, match=match) as error:
         load(path)
     assert str(error.value).isprintable() and len(str(error.value)) < 600
@@ -331,15 +331,15 @@ def test_files_of_another_kind_are_refused_whatever_their_name(
         Path(f"m.{ending}").write_bytes(data)
         refused(Path(f"m.{ending}"))
     Path(f"m.{ending}").write_bytes(GOLDEN[0].read_bytes())
-    assert load(f"m.{ending}").in_shape  # what a file is, its content decides
+    assert load(f"m.{ending}").in_shape  # the content decides, not the name
     assert os.listdir(tmp_path) == [f"m.{ending}"]
 
 
-def test_places_that_are_no_files_neither_block_nor_end_otherwise(tmp_path: Path) -> None:
+def test_paths_that_are_not_regular_files_are_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
-    for place in (
+    for path in (
         tmp_path / "pipe",
         "/dev/zero",
         "/dev/null",
@@ -349,7 +349,7 @@ def test_places_that_are_no_files_neither_block_nor_end_otherwise(tmp_path: Path
         "x" * 5000,
     ):
         with pytest.raises(DataError, match="model file"):
-            load(place)
+            load(path)
     (tmp_path / "link").symlink_to(GOLDEN[0])
     assert load(tmp_path / "link").in_shape == load(GOLDEN[0]).in_shape
 
@@ -357,7 +357,7 @@ def test_places_that_are_no_files_neither_block_nor_end_otherwise(tmp_path: Path
 def test_a_file_larger_than_any_memory_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
     for start in (b"", struct.pack("<Q", 2**40) + b"{", raw({"x": W})):
         (tmp_path / "m").write_bytes(start)
-        os.truncate(tmp_path / "m", 2**42)  # 4 TiB of nothing
+        os.truncate(tmp_path / "m", 2**42)  # 4 TiB of zeros
         refused(tmp_path / "m")
 
 
@@ -365,7 +365,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m"
-    save(model_of(Network([Dense(3)]), (10_000,)), path)  # more than is read ahead
+    save(model_of(Network([Dense(3)]), (10_000,)), path)  # more than a read-ahead buffer holds
     read = tensorfile.TensorFile.read
 
     def shrinking(self: Any, name: str) -> Any:
@@ -378,7 +378,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(
 
 # --- nothing is run, and memory is bounded ---------------------------------------------------------
 
-# A process of its own: audit hooks stay for ever, and the most memory is that of the whole process.
+# In a new process, because audit hooks cannot be removed and peak memory is that of the process.
 GUARDED = """
 import sys, tracemalloc
 from pathlib import Path
@@ -406,7 +406,7 @@ paths = sorted(folder.iterdir())
 for path in paths:
     if path.name.startswith("good"):
         load(path)
-most = 0
+extra = 0
 for path in paths:
     measured = path.name.startswith(("bomb", "large"))
     if measured:
@@ -422,16 +422,16 @@ for path in paths:
     if measured:
         grown = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        most = max(most, grown - 2 * path.stat().st_size)
+        extra = max(extra, grown - 2 * path.stat().st_size)
         print(path.name, path.stat().st_size >> 20, "MiB:", grown >> 20, "MiB")
         assert grown <= 2 * path.stat().st_size + 200 * 2**20, (path.name, grown)
-print(len(paths), "files, twice the file and", most >> 20, "MiB at most;", seen)
+print(len(paths), "files, twice the file and", extra >> 20, "MiB at most;", seen)
 assert not seen, seen
 """
 
 
 def bombs(whole: Path) -> dict[str, bytes]:
-    """Return files whose objects would take many times their size."""
+    """Return files whose parsed content would take many times their size."""
     dense, norm = (
         {"type": "Dense", "units": 10**6, "initializer": "he", "bias": False},
         {"type": "BatchNorm"},
@@ -484,20 +484,20 @@ def test_loading_runs_nothing_and_takes_twice_the_file_at_most(whole: Path, tmp_
 )
 @given(st.data())
 def test_any_change_of_a_file_gives_a_model_or_one_error(tmp_path: Path, data: Any) -> None:
-    """A model that is read can be printed, saved and read again."""
+    """A model that was read can be printed, saved and read again."""
     whole = bytearray(data.draw(st.sampled_from([path.read_bytes() for path in GOLDEN])))
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(whole) - 1))
+        position = data.draw(st.integers(0, len(whole) - 1))
         kind = data.draw(st.sampled_from(["flip", "cut", "drop", "insert"]))
         if kind == "flip":
-            whole[place] ^= 1 << data.draw(st.integers(0, 7))
+            whole[position] ^= 1 << data.draw(st.integers(0, 7))
         elif kind == "cut":
-            del whole[max(place, 1) :]
+            del whole[max(position, 1) :]
         elif kind == "drop":
-            del whole[place : place + data.draw(st.integers(1, 9))]
+            del whole[position : position + data.draw(st.integers(1, 9))]
             whole += b"\0"
         else:
-            whole[place:place] = data.draw(
+            whole[position:position] = data.draw(
                 st.sampled_from([b"\0", b'"', b"{", b"9" * 20, b"[", b",", b"e9"])
             )
     path = tmp_path / "m"
@@ -541,7 +541,7 @@ def test_shapes_are_known_without_making_arrays(monkeypatch: pytest.MonkeyPatch)
     assert gn.Embedding((huge, huge)).shapes((2,)).params == {"E": (2 * huge, 8)}
 
 
-def test_what_would_be_refused_is_not_written(
+def test_a_file_that_would_be_refused_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undefined = model_of(Network([Dense(3)]))
@@ -561,7 +561,7 @@ def test_saving_replaces_no_device_and_no_link(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "null").symlink_to("/dev/null")
-    for place in (
+    for path in (
         os.devnull,
         tmp_path / "pipe",
         tmp_path / "loop",
@@ -570,7 +570,7 @@ def test_saving_replaces_no_device_and_no_link(tmp_path: Path) -> None:
         "a\0b",
     ):
         with pytest.raises(DataError, match="Cannot write"):
-            save(SMALL, place)
+            save(SMALL, path)
     assert not os.path.isfile(os.devnull) and (tmp_path / "pipe").is_fifo()
     (tmp_path / "old").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "old")

@@ -1,4 +1,4 @@
-"""Intervals: quantiles of answers plus errors, the coverage they promise, and who may ask for one."""
+"""Prediction intervals are quantiles of errors, cover what they promise, and need held-out rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from helpers import assert_same_bits
 def test_ends_are_order_statistics(count: int, coverage: float) -> None:
     rng = np.random.default_rng(0)
     answers, errors = rng.normal(size=(5, 2)), np.sort(rng.normal(size=(2, count)))
-    found = interval(answers, errors, coverage)
+    ends = interval(answers, errors, coverage)
     rank = {19: 1, 40: 10, 7: 1}[count]  # of (1 - coverage) / 2 · (count + 1)
     for target in range(2):
         low, high = errors[target, rank - 1], errors[target, -rank]
         expected = answers[:, target, None] + [low, high]
-        np.testing.assert_allclose(found[:, target], expected)
+        np.testing.assert_allclose(ends[:, target], expected)
 
 
 def test_a_smaller_coverage_lies_within_a_larger_one() -> None:
@@ -32,16 +32,16 @@ def test_a_smaller_coverage_lies_within_a_larger_one() -> None:
     assert (outer[..., 0] < inner[..., 0]).all() and (inner[..., 1] < outer[..., 1]).all()
 
 
-def test_the_promise_holds_on_average_over_drawings() -> None:
+def test_the_coverage_holds_on_average_over_samples() -> None:
     rng = np.random.default_rng(2)
     inside = [
-        ((found := interval(np.zeros((1, 1)), kept_errors(e), 0.8)[0, 0])[0] <= x <= found[1])
+        ((ends := interval(np.zeros((1, 1)), kept_errors(e), 0.8)[0, 0])[0] <= x <= ends[1])
         for e, x in zip(rng.exponential(size=(4000, 30, 1)), rng.exponential(size=4000), strict=True)
     ]  # fmt: skip
     assert np.mean(inside) == pytest.approx(0.8, abs=0.03)  # ranks 3 and 28 of 30: 25/31 = 0.806
 
 
-def test_many_errors_are_kept_as_quantiles_and_weights_repeat_rows() -> None:
+def test_many_errors_are_reduced_to_quantiles_and_weights_repeat_rows() -> None:
     rng = np.random.default_rng(3)
     errors, weight = rng.normal(size=(50, 1)), rng.integers(1, 4, 50)
     many = kept_errors(rng.normal(size=(20_000, 1)))
@@ -62,24 +62,24 @@ def test_an_estimator_covers_new_rows(options: dict[str, Any], tmp_path: Any) ->
     model = gn.NeuralRegressor((8,), embedding="none", epochs=40, random_state=0, **options)
     model.fit(*rows(600, 0), validation=share)
     X, y = rows(2000, 7)
-    found = model.predict_interval(X, coverage=0.9)
-    assert found.shape == (2000, 2)
-    inside = ((found[:, 0] <= y) & (y <= found[:, 1])).mean()
+    ends = model.predict_interval(X, coverage=0.9)
+    assert ends.shape == (2000, 2)
+    inside = ((ends[:, 0] <= y) & (y <= ends[:, 1])).mean()
     assert inside == pytest.approx(0.9, abs=0.05)
     model.save(tmp_path / "m")
-    assert_same_bits(gn.load(tmp_path / "m").predict_interval(X), found)
+    assert_same_bits(gn.load(tmp_path / "m").predict_interval(X), ends)
 
 
-def test_several_targets_each_have_their_own() -> None:
+def test_each_of_several_targets_has_its_own_interval() -> None:
     X, y = rows(300, 0)
     model = gn.NeuralRegressor((8,), members=2, epochs=5, embedding="none", random_state=0)
-    found = model.fit(X, np.stack([y, 100 * y], axis=1)).predict_interval(X[:7])
-    assert found.shape == (7, 2, 2)
-    widths = found[..., 1] - found[..., 0]
+    ends = model.fit(X, np.stack([y, 100 * y], axis=1)).predict_interval(X[:7])
+    assert ends.shape == (7, 2, 2)
+    widths = ends[..., 1] - ends[..., 0]
     assert (widths[:, 1] > 20 * widths[:, 0]).all()
 
 
-def test_who_has_none_is_told_why() -> None:
+def test_a_model_without_intervals_says_why() -> None:
     X, y = rows(60, 0)
     everything = {"members": 1, "epochs": 2, "embedding": "none", "early_stopping": False}
     plain = gn.NeuralRegressor((4,), **everything).fit(X, y)

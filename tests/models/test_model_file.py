@@ -1,4 +1,4 @@
-"""Model files: the same bits after a round trip; old files safe; damaged ones refused with one error."""
+"""Model files keep every bit, replace old files safely, and are refused with one error if damaged."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ EVERYTHING = Network(
 
 
 def model_of(network: Network, in_shape: tuple[int, ...] = (4,), **settings: Any) -> Model:
-    """Return a model with random arrays, as if it had been trained."""
+    """Return a model with random arrays in place of trained ones."""
     dtype = settings.get("dtype", "float32")
     with precision(dtype):
         params, state, _ = network.init(keys.key(0), in_shape)
@@ -191,7 +191,7 @@ def test_files_are_safetensors_that_others_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("call", ["replace", "fsync", "chmod"])
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_failure_leaves_the_old_file_and_nothing_else(
+def test_a_failed_save_leaves_the_old_file_and_nothing_else(
     call: str, failure: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m.glassnet"
@@ -211,7 +211,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     assert os.listdir(tmp_path) == ["m.glassnet"]
 
 
-def test_a_folder_that_cannot_be_forced_to_the_disk_is_no_failure(
+def test_a_folder_that_cannot_be_synced_is_not_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forced = []
@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_be_forced_to_the_disk_is_no_failure(
     def only_files(descriptor: int) -> None:
         forced.append(descriptor)
         if len(forced) > 1:
-            raise OSError(22, "Invalid argument")  # what some network file systems say
+            raise OSError(22, "Invalid argument")  # as some network file systems answer
 
     monkeypatch.setattr(os, "fsync", only_files)
     save(SMALL, tmp_path / "m.glassnet")
@@ -238,24 +238,24 @@ def test_saving_replaces_and_leaves_one_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["no such folder/m.glassnet", ".", "a file/m.glassnet"])
-def test_places_that_cannot_be_written_are_data_errors(where: str, tmp_path: Path) -> None:
+def test_paths_that_cannot_be_written_are_data_errors(where: str, tmp_path: Path) -> None:
     (tmp_path / "a file").write_text("")
     with pytest.raises(DataError, match="Cannot write"):
         save(SMALL, tmp_path / where)
     assert os.listdir(tmp_path) == ["a file"]
 
 
-class Own(Layer):
+class CustomLayer(Layer):
     def forward(self, params: Any, state: Any, x: Any, **context: Any) -> Any:
         return x, state, None
 
 
 class Dense2(Dense):
-    """A class of one's own that only looks like one of ours."""
+    """A class that only looks like one of glassnet's."""
 
 
 UNSAVABLE = [
-    model_of(Network([Own()])),
+    model_of(Network([CustomLayer()])),
     model_of(Network([Network([Dense2(3)])])),
     replace(SMALL, loss=CustomLoss(lambda z, y: z - y)),
     replace(SMALL, info={"score": float("nan")}),
@@ -264,7 +264,7 @@ UNSAVABLE = [
 
 
 @pytest.mark.parametrize("model", UNSAVABLE)
-def test_what_no_file_can_hold_is_refused_before_anything_is_written(
+def test_a_model_that_no_file_can_hold_is_refused_before_anything_is_written(
     model: Model, tmp_path: Path
 ) -> None:
     path = tmp_path / "m.glassnet"
@@ -340,17 +340,16 @@ def test_flipped_bits_give_a_model_or_one_error(tmp_path: Path, data: Any) -> No
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 @given(st.data())
-def test_exchanged_json_gives_a_model_or_one_error(tmp_path: Path, data: Any) -> None:
-    """Any value of the record exchanged for any JSON value."""
+def test_replaced_json_gives_a_model_or_one_error(tmp_path: Path, data: Any) -> None:
+    """Any value of the record is replaced by any JSON value."""
     save(model_of(EVERYTHING, (2, 2, 1), target_encoder=SMALL.target_encoder), tmp_path / "whole")
     tensors, record = opened(tmp_path / "whole")
-    places = list(leaves(record))
-    place = data.draw(st.sampled_from(places))
+    path = data.draw(st.sampled_from(list(leaves(record))))
     strange = st.sampled_from(
         [None, True, -1, 0, 1.5, 10**400, 1e308, "", "he", [], [[]], {}, {"type": "He"},
          {"type": "Network"}, {"type": []}, [1, "a", None]]
     )  # fmt: skip
-    whole = packed(tensors, exchanged(record, place, data.draw(strange)))
+    whole = packed(tensors, replaced(record, path, data.draw(strange)))
     check_loads_or_refuses(whole, tmp_path, (2, 2, 1))
 
 
@@ -365,7 +364,7 @@ def check_loads_or_refuses(data: bytes, folder: Path, in_shape: Any = (4,)) -> N
     if model.encoder is None and model.in_shape == in_shape:
         with np.errstate(all="ignore"):  # an exponent's bit may have made weights huge
             assert len(model.logits(np.ones((2, *in_shape)))) == 2
-    save(model, folder / "again")  # what was read is a whole model
+    save(model, folder / "again")  # a model that was read is complete
 
 
 def opened(path: Path) -> tuple[Any, Any]:
@@ -379,8 +378,8 @@ def packed(tensors: Any, record: Any) -> bytes:
     return to_bytes(tensors, metadata={"glassnet": text})
 
 
-def leaves(tree: Any, place: tuple[Any, ...] = ()) -> Any:
-    yield place
+def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Any:
+    yield path
     items = (
         tree.items()
         if isinstance(tree, dict)
@@ -389,14 +388,14 @@ def leaves(tree: Any, place: tuple[Any, ...] = ()) -> Any:
         else ()
     )
     for key, branch in items:
-        yield from leaves(branch, (*place, key))
+        yield from leaves(branch, (*path, key))
 
 
-def exchanged(tree: Any, place: tuple[Any, ...], value: Any) -> Any:
-    if not place:
+def replaced(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
         return value
     copy = dict(tree) if isinstance(tree, dict) else list(tree)
-    copy[place[0]] = exchanged(tree[place[0]], place[1:], value)
+    copy[path[0]] = replaced(tree[path[0]], path[1:], value)
     return copy
 
 
@@ -551,7 +550,7 @@ NOT_MODELS = {
 
 
 @pytest.mark.parametrize("data", NOT_MODELS.values(), ids=NOT_MODELS)
-def test_what_is_no_model_file_is_refused(data: bytes, tmp_path: Path) -> None:
+def test_a_file_of_another_kind_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(data)
     with pytest.raises(ModelFormatError, match="not a usable glassnet model file"):
         load(tmp_path / "m")
@@ -570,7 +569,7 @@ def test_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert os.listdir(tmp_path) == ["m"]
 
 
-def test_files_that_are_not_there_are_data_errors(tmp_path: Path) -> None:
+def test_missing_files_are_data_errors(tmp_path: Path) -> None:
     save(SMALL, tmp_path / "churn.glassnet")
     with pytest.raises(DataError, match=r"does not exist.*Did you mean 'churn\.glassnet'"):
         load(tmp_path / "chrun.glassnet")

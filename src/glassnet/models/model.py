@@ -200,7 +200,7 @@ class Model:
         n, parts = x.shape[0], []
         if n == 0:
             raise DataError(
-                "X has no rows, so that there is nothing to predict: give at least one row."
+                "There is no row to predict, because X is empty: give at least one row."
             )
         with precision(self.dtype):
             for first in range(0, n, BUCKETS[-1]):
