@@ -486,7 +486,7 @@ def test_an_optimizer_of_optax_that_diverged_is_replaced() -> None:
 def test_what_cannot_be_diagnosed_says_so() -> None:
     run = gn.train(**small("float32"))
     X, y = small()["X"], small()["y"]
-    with pytest.raises(gn.ConfigurationError, match="cannot be diagnosed"):
+    with pytest.raises(gn.ConfigurationError, match="'a name' is not a trained model"):
         gn.diagnose("a name", X, y)
     with pytest.raises(gn.ConfigurationError, match="loss of your own"):
         gn.train(**small("float32"), loss=lambda z, t: ((z - t) ** 2).mean(axis=1), diagnose=True)

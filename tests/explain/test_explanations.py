@@ -271,8 +271,8 @@ def test_an_attribution_prints_and_draws_and_becomes_a_frame() -> None:
 def test_what_cannot_be_attributed_is_said() -> None:
     X, _, _ = table()
     wrong: list[tuple[Any, str]] = [
-        (lambda: gn.attribute("model.glassnet", X), "no trained model"),
-        (lambda: gn.attribute(gn.NeuralClassifier(), X), "no trained model"),
+        (lambda: gn.attribute("model.glassnet", X), "not a trained model"),
+        (lambda: gn.attribute(gn.NeuralClassifier(), X), "call fit"),
         (lambda: gn.attribute(classifier(), X, "maybe"), "had not seen"),
         (lambda: gn.attribute(classifier(), X, ["yes", "no"]), "2 classes for 240 rows"),
         (lambda: gn.attribute(classifier(), X, method="gradients"), "no method of attribution"),

@@ -537,7 +537,7 @@ REFUSED = {
     ),
     "own loss in NumPy": (model_of(Network([Sine()]), (2,)), "m.py", r"layer of your own \(Sine\)"),
     "ending": (SMALL, "m.onx", "must end with .onnx.*Did you mean '.onnx'"),
-    "no model": (Network([Dense(1)]), "m.onnx", "this is Network"),
+    "no model": (Network([Dense(1)]), "m.onnx", "has no weights"),
 }
 
 

@@ -117,7 +117,7 @@ def test_a_network_that_widens_between_layers_is_refused():
     net = gn.Network([gn.Dense(2), gn.Periodic(columns=2), gn.Dense(1)])
     with pytest.raises(gn.ConfigurationError, match="changes the number"):
         F.network(F.untrained(net, (2,)))
-    with pytest.raises(gn.ConfigurationError, match="no trained network"):
+    with pytest.raises(gn.ConfigurationError, match="has no weights"):
         F.network(net)
 
 

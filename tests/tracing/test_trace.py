@@ -614,7 +614,7 @@ def test_mistakes_are_explained():
     cases: list[tuple[Any, type, str]] = [
         (lambda: eager(NET, X, Y), wrong, "no weights"),
         (lambda: eager(gn.NeuralClassifier(), X, Y), wrong, "call fit"),
-        (lambda: eager(3, X, Y), wrong, "int cannot be traced"),
+        (lambda: eager(3, X, Y), wrong, "type int is not a trained model"),
         (lambda: eager(run, X, Y[:5]), gn.DataError, "12 rows and y has 5"),
         (lambda: eager(run, X[:, :2], Y), gn.DataError, "2 numbers per row instead of 3"),
         (lambda: eager(run, X[:0], Y[:0]), gn.DataError, "no rows"),

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 
 from glassnet.diagnosis import network_illnesses, run_illnesses
-from glassnet.diagnosis.evidence import Evidence, member_of, worst_member
+from glassnet.diagnosis.evidence import Evidence, worst_member
 from glassnet.diagnosis.findings import SEVERITIES, Diagnosis, Finding
 from glassnet.diagnosis.remedies import Door
 from glassnet.errors import ConfigurationError, DataError, DivergenceError
-from glassnet.models.model import Model
+from glassnet.models.model import Model, model_of
 from glassnet.nn.losses import CustomLoss, Loss
 from glassnet.training.batches import Data
 from glassnet.training.jobs import Job, Outcome
@@ -142,10 +142,7 @@ def patient_of(what: Any) -> Patient:
         return Patient(what.model_, healthy, "estimator", what.network is not None)
     if isinstance(getattr(what, "outcome", None), Outcome):
         return Patient(what.model, (what.outcome,), "train", True)
-    raise ConfigurationError(
-        f"{type(what).__name__} cannot be diagnosed: give a run of gn.train, a fitted estimator, a model, or"
-        " the DivergenceError that training ended with."
-    )
+    return patient_of(model_of(what))
 
 
 def last_model(blueprint: Model, outcome: Outcome) -> Model:
@@ -165,7 +162,7 @@ def _examined(patient: Patient, rows: Data, held: Data | None) -> Diagnosis:
     model, outcomes = patient.model, patient.outcomes
     place = worst_member(model, rows)
     evidence = Evidence(
-        member_of(model, place), model, rows, held, outcomes[place] if outcomes else None,
+        model.member(place), model, rows, held, outcomes[place] if outcomes else None,
         patient.door, patient.own_network,
     )  # fmt: skip
     found = [finding for check in ILLNESSES.values() for finding in check(evidence)]

@@ -7,7 +7,7 @@ known, and at those that predict), from its history, and from its predictions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -380,14 +380,6 @@ def _loss(logits: Any, target: Any, *, loss: Loss) -> Any:
 def _first_step(optimizer: Any, grads: Params, params: Params) -> Params:
     """Return what an optimizer adds to the weights in its first step."""
     return optimizer.update(grads, optimizer.init(params), params)[0]
-
-
-def member_of(model: Model, place: int) -> Model:
-    """Return one network of a model of many members, as a model."""
-    if model.members == 1:
-        return model
-    params, state = jax.tree.map(lambda p: np.asarray(p)[place], (model.params, model.layer_state))
-    return replace(model, params=params, layer_state=state, members=1, errors=None)
 
 
 def worst_member(model: Model, data: Data) -> int:

@@ -35,9 +35,8 @@ from glassnet.explain.rows import (
     bar,
     draw_bars,
     draw_picture,
-    model_of,
 )
-from glassnet.models.model import Model
+from glassnet.models.model import Model, model_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,8 @@ from glassnet.data.tables import Kind, Table, frame_of, missing_in
 from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError, DataError, did_you_mean
 from glassnet.explain.importance import Gathered, grouped
-from glassnet.explain.rows import COLORS, Rows, as_plain, as_text, axes, model_of
+from glassnet.explain.rows import COLORS, Rows, as_plain, as_text, axes
+from glassnet.models.model import model_of
 
 ENDS = (0.05, 0.95)  # quantiles between which numbers are varied, as in scikit-learn
 MAX_ROWS = 1_000  # each row is predicted once for every value

@@ -16,7 +16,8 @@ from glassnet.encoding.targets import ClassEncoder
 from glassnet.errors import ConfigurationError
 from glassnet.evaluation.evaluation import Evaluation, confusion, evaluate, most_confused
 from glassnet.explain.neurons import last_hidden_layer, neuron_outputs, up_to_layer
-from glassnet.explain.rows import COLORS, Rows, as_text, axes, described, model_of
+from glassnet.explain.rows import COLORS, Rows, as_text, axes, described
+from glassnet.models.model import model_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,9 +26,8 @@ from glassnet.explain.rows import (
     axes,
     bar,
     draw_bars,
-    model_of,
 )
-from glassnet.models.model import Model
+from glassnet.models.model import Model, model_of
 
 MAX_ROWS = 10_000  # more rows change the mean by less than its standard deviation
 

@@ -27,9 +27,8 @@ from glassnet.explain.rows import (
     axes,
     draw_bars,
     draw_picture,
-    model_of,
 )
-from glassnet.models.model import Model
+from glassnet.models.model import Model, model_of
 from glassnet.nn.layers import Dense, Flatten
 from glassnet.nn.losses import MeanSquaredError
 from glassnet.nn.network import Network
@@ -54,21 +53,19 @@ def up_to_layer(model: Model, layer: Any, member: int | None = None) -> Model:
             f"layer is {layer!r}, but the network has layers 0 to {len(layers) - 1}:"
             " model.network.summary(model.in_shape) lists them."
         )
-    params, state = model.params, model.layer_state
     if member is not None:
-        if not isinstance(member, (int, np.integer)) or not 0 <= member < model.members:
-            raise ConfigurationError(
-                f"member is {member!r}, but the model has {model.members}, counted from 0."
-            )
-        if model.members > 1:
-            params, state = jax.tree.map(lambda a: a[member], (params, state))
+        model = model.member(member)
     count = range(len(layers))[layer] + 1
     return replace(
         model,
-        network=Network([*layers[:count], Flatten()]), params=(*params[:count], {}),
-        layer_state=(*state[:count], {}), loss=MeanSquaredError(), encoder=None, target_encoder=None,
-        temperature=1.0, members=model.members if member is None else 1,
-    )  # fmt: skip
+        network=Network([*layers[:count], Flatten()]),
+        params=(*model.params[:count], {}),
+        layer_state=(*model.layer_state[:count], {}),
+        loss=MeanSquaredError(),
+        encoder=None,
+        target_encoder=None,
+        temperature=1.0,
+    )
 
 
 def last_hidden_layer(model: Model) -> int:

@@ -14,32 +14,11 @@ from glassnet.data.tables import Kind, Table, as_table, dense, is_sparse, is_tab
 from glassnet.encoding.encoders import numbered
 from glassnet.encoding.target_kinds import as_array
 from glassnet.encoding.targets import ClassEncoder, LabelsEncoder
-from glassnet.errors import ConfigurationError, DataError
+from glassnet.errors import DataError
 from glassnet.models.model import Model
 
 COLORS = "cividis"  # ordered by lightness, so that it can be read without colour
 MAX_SHOWN = 8  # columns of a row that fit into a line of the terminal
-
-
-def model_of(model: Any) -> Model:
-    """Return the `Model` of a fitted estimator or of a `Run`, or the model itself.
-
-    Raises
-    ------
-    ConfigurationError: it is none of them, or was not fitted.
-
-    >>> model_of("churn.glassnet")
-    Traceback (most recent call last):
-    glassnet.errors.ConfigurationError: 'churn.glassnet' is no trained model: give a fitted estimator,
-    run.model, or what gn.load returned.
-    """
-    fitted = getattr(model, "model_", getattr(model, "model", model))
-    if not isinstance(fitted, Model):
-        raise ConfigurationError(
-            f"{str(model)[:60]!r} is no trained model: give a fitted estimator, run.model, or what"
-            " gn.load returned."
-        )
-    return fitted
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from glassnet.exporting.onnx_columns import column_inputs, feeds, sample, write_
 from glassnet.exporting.onnx_graph import ELEMENTS, IR_VERSION, ML_OPSET, OPSET, Graph, Value
 from glassnet.exporting.onnx_layers import write_network
 from glassnet.models.layer_records import LOSS_TYPES
-from glassnet.models.model import Model
+from glassnet.models.model import Model, model_of
 from glassnet.models.model_file import packed
 from glassnet.nn.layers import Rescale
 from glassnet.nn.losses import BinaryCrossEntropy, CrossEntropy, CustomLoss, Loss
@@ -55,7 +55,7 @@ def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None =
 
     Parameters
     ----------
-    model: a `Model`, or a fitted NeuralClassifier or NeuralRegressor.
+    model: a `Model`, a `Run`, or a fitted NeuralClassifier or NeuralRegressor.
     path: a file's name that ends with .onnx or .py.
     input_type: of arrays and pictures without preprocessing: "uint8", "float32" or "float64". None: "uint8"
         for pictures whose mean in training was above 1, else the model's own type.
@@ -72,12 +72,7 @@ def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None =
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     gn.export(classifier, f"{folder}/small.onnx")
     """
-    model, path = getattr(model, "model_", model), Path(path)
-    if not isinstance(model, Model):
-        raise ConfigurationError(
-            f"Only a trained model can be exported, but this is {type(model).__name__}: call fit first, or"
-            " give run.model."
-        )
+    model, path = model_of(model), Path(path)
     endings = {".onnx": _onnx_bytes, ".py": _python_bytes}
     if path.suffix not in endings:
         raise ConfigurationError(

@@ -20,9 +20,8 @@ from glassnet.display.drawing import (
 )
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.evaluation.evaluation import task_of
-from glassnet.figures.opened import whole
 from glassnet.fit.train import train
-from glassnet.models.model import Model
+from glassnet.models.model import Model, model_of
 from glassnet.nn.layers import Dense
 from glassnet.nn.network import Network
 from glassnet.nn.optimizers import Adam
@@ -48,7 +47,7 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
     if model is None:
         net = Network([Dense(4), "tanh", Dense(2)])
         model = train(net, CORNERS, XOR, optimizer=Adam(0.05), epochs=200)
-    found = whole(model)
+    found = model_of(model)
     ax = axes_for(ax, (5.6, 5.0))
     colors = palette(ax)
     grid = np.linspace(-0.4, 1.4, 121, dtype=np.float32)
@@ -136,7 +135,7 @@ def decision_boundary(
     >>> gn.figures.decision_boundary(run, X, y, points=11).get_title()
     'All 4 rows lie on their own side'
     """
-    found = whole(model)
+    found = model_of(model)
     task = task_of(found)
     if task == "labels" or len(found.in_shape) != 1:
         raise ConfigurationError(
@@ -305,7 +304,7 @@ def confusion_matrix(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes
     """
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    found = whole(model)
+    found = model_of(model)
     if task_of(found) != "classification":
         raise ConfigurationError(
             "A confusion matrix is for one class a row; this model predicts values or labels: draw"
@@ -347,7 +346,7 @@ def residuals(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes:
     """
     from sklearn.metrics import PredictionErrorDisplay, r2_score, root_mean_squared_error
 
-    found = whole(model)
+    found = model_of(model)
     predicted = np.asarray(found.predict(X)) if task_of(found) == "regression" else np.zeros((0, 2))
     truth = np.asarray(y, np.float64).ravel() if len(predicted) else np.zeros(0)
     if predicted.size != truth.size or not truth.size:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +12,7 @@ from glassnet._precision import precision
 from glassnet._types import Key, Shape
 from glassnet.encoding.objectives import encode_target, resolve_loss
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.models.model import Model
+from glassnet.models.model import Model, model_of
 from glassnet.nn.activations import Activation, Identity
 from glassnet.nn.layers import Dense, Layer
 from glassnet.nn.losses import MeanSquaredError
@@ -51,28 +50,13 @@ def untrained(
 
 
 def opened(model: Any) -> Model:
-    """Return the model inside a run or a fitted estimator; of many members the first alone.
+    """Return the model behind a run or a fitted estimator; of several members the first.
 
     Raises
     ------
-    ConfigurationError: it is none of these, or not fitted.
+    ConfigurationError: it is none of these, or is not fitted.
     """
-    found = whole(model)
-    if found.members == 1:
-        return found
-    first = jax.tree.map(lambda leaf: np.asarray(leaf)[0], (found.params, found.layer_state))
-    return replace(found, params=first[0], layer_state=first[1], members=1)
-
-
-def whole(model: Any) -> Model:
-    """Return the model inside a run or a fitted estimator, with all its members."""
-    for found in (model, getattr(model, "model_", None), getattr(model, "model", None)):
-        if isinstance(found, Model):
-            return found
-    raise ConfigurationError(
-        f"{type(model).__name__} is no trained network. Give a gn.Model, the run of gn.train, a fitted"
-        " estimator, or gn.figures.untrained(network, in_shape)."
-    )
+    return model_of(model).member(0)
 
 
 def one_row(model: Model, x: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -111,6 +111,25 @@ class Model:
     members: int = 1
     temperature: float = 1.0
     errors: np.ndarray | None = None
+
+    def member(self, k: int) -> Model:
+        """Return network k of those that predict together, counted from 0, as a model by itself.
+
+        Raises
+        ------
+        ConfigurationError: there is no network k.
+        """
+        if not isinstance(k, (int, np.integer)) or not 0 <= k < self.members:
+            raise ConfigurationError(
+                f"member is {k!r}, but the model has {self.members} network{'s' * (self.members > 1)}:"
+                f" give one from 0 to {self.members - 1}."
+            )
+        if self.members == 1:
+            return self
+        params, layer_state = jax.tree.map(
+            lambda array: np.asarray(array)[k], (self.params, self.layer_state)
+        )
+        return replace(self, params=params, layer_state=layer_state, members=1, errors=None)
 
     def inputs(self, X: Any) -> np.ndarray:
         """Return rows encoded as the network's inputs, shape (n, *in_shape).
@@ -292,6 +311,37 @@ class Model:
         return (
             self.target_encoder.classes if isinstance(self.target_encoder, ClassEncoder) else None
         )
+
+
+def model_of(given: Any) -> Model:
+    """Return the `Model` behind a `gn.Run`, a fitted estimator, or the model itself.
+
+    Raises
+    ------
+    ConfigurationError: it is none of these, or is not fitted.
+
+    >>> model_of("churn.glassnet")
+    Traceback (most recent call last):
+    glassnet.errors.ConfigurationError: 'churn.glassnet' is not a trained model: give a gn.Model, a gn.Run,
+    or a fitted gn.NeuralClassifier or gn.NeuralRegressor. gn.load(path) reads a model from its file.
+    """
+    for candidate in (given, getattr(given, "model_", None), getattr(given, "model", None)):
+        if isinstance(candidate, Model):
+            return candidate
+    kinds = "give a gn.Model, a gn.Run, or a fitted gn.NeuralClassifier or gn.NeuralRegressor."
+    if isinstance(given, Network):
+        raise ConfigurationError(
+            "A network by itself has no weights: give what gn.train(network, X, y) returns."
+        )
+    if hasattr(given, "fit"):
+        raise ConfigurationError(
+            f"This {type(given).__name__} has no trained network: call fit(X, y) first, or {kinds}"
+        )
+    shown = (
+        repr(given[:60]) if isinstance(given, str) else f"An object of type {type(given).__name__}"
+    )
+    hint = " gn.load(path) reads a model from its file." if isinstance(given, str) else ""
+    raise ConfigurationError(f"{shown} is not a trained model: {kinds}{hint}")
 
 
 def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:

@@ -15,9 +15,8 @@ from glassnet.errors import ConfigurationError, DataError
 from glassnet.fit.inputs import row_weights
 from glassnet.fit.parameters import is_auto
 from glassnet.fit.train import Run
-from glassnet.models.model import Model
+from glassnet.models.model import Model, model_of
 from glassnet.nn.layers import BatchNorm
-from glassnet.nn.network import Network
 from glassnet.nn.optimizer_wrappers import averaging
 from glassnet.nn.optimizers import SGD
 from glassnet.nn.penalties import Penalty
@@ -46,25 +45,13 @@ def source_of(given: Any) -> Source:
     ------
     ConfigurationError: it is none of these, or was not fitted.
     """
-    if isinstance(given, Model):
-        return Source(given)
     if isinstance(given, Run):
         return Source(given.model, given.state, given.optimizer, given.penalty)
-    if isinstance(getattr(given, "model_", None), Model):
-        optimizer = None if is_auto(given.optimizer) else given.optimizer
-        return Source(given.model_, None, optimizer, Penalty(0.0, given.l2))
-    if isinstance(given, Network):
-        raise ConfigurationError(
-            "A network alone has no weights to trace: give what gn.train(network, X, y) returns."
-        )
-    if hasattr(given, "fit"):
-        raise ConfigurationError(
-            f"This {type(given).__name__} holds no network of glassnet: call fit(X, y) first, or give a"
-            " gn.Model, a fitted gn.NeuralClassifier or gn.NeuralRegressor, or a gn.Run."
-        )
-    raise ConfigurationError(
-        f"{type(given).__name__} cannot be traced: give a gn.Model, a fitted estimator, or a gn.Run."
-    )
+    model = model_of(given)
+    if model is given:
+        return Source(model)
+    optimizer = None if is_auto(given.optimizer) else given.optimizer
+    return Source(model, None, optimizer, Penalty(0.0, given.l2))
 
 
 def batch_of(model: Model, rows: Any, y: Any, sample_weight: Any) -> Data:
@@ -94,10 +81,8 @@ def start_of(
     key = keys.key(seed or 0)
     state = source.state
     if state is None:
-        arrays = (source.model.params, source.model.layer_state)
-        if source.model.members > 1:
-            arrays = jax.tree.map(lambda leaf: leaf[member], arrays)
-        params, layer_state = cast(arrays)
+        model = source.model.member(member)
+        params, layer_state = cast((model.params, model.layer_state))
         return state_of(params, layer_state, optimizer, key), optimizer
     params, layer_state, optimizer_state = cast(
         (state.params, state.layer_state, state.optimizer_state)

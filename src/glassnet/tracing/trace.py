@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from glassnet._checks import check_count, check_range
+from glassnet._checks import check_range
 from glassnet._precision import precision
 from glassnet.data.tables import frame_of
 from glassnet.errors import ConfigurationError, DataError
@@ -322,12 +322,7 @@ def trace(
 
 
 def _check(model: Model, member: int, dtype: str) -> None:
-    check_count("member", member, 0)
-    if member >= model.members:
-        raise ConfigurationError(
-            f"member is {member}, but the model has {model.members}"
-            f" network{'s' * (model.members > 1)}: give one from 0 to {model.members - 1}."
-        )
+    model.member(member)  # raises if there is no such member
     if dtype not in ("float32", "float64"):
         raise ConfigurationError(f"dtype is {dtype!r}, but it must be 'float32' or 'float64'.")
 
