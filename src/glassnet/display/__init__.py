@@ -1,4 +1,4 @@
-"""How results look: drawing styles, SVG charts, thumbnails, and HTML without scripts.
+"""Style results as figures, SVG charts, thumbnails, text tables and HTML pages.
 
 Read in this order: text, html, drawing, charts.
 May import: the ground modules.

@@ -1,4 +1,4 @@
-"""Charts: drawings as SVG inside the page, in its colours and its fonts, each with its text."""
+"""Draw charts as SVG elements of an HTML page, in its colours and fonts, with alternative texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from glassnet.display.drawing import LIGHT
 from glassnet.display.html import escape
 
-# matplotlib knows no CSS variables: the colours of a light page become those of the reader's page
+# matplotlib knows no CSS variables: the light colours are replaced by variables of the page
 INK, MUTED, GRID, FIRST, SECOND = LIGHT.ink, LIGHT.muted, LIGHT.line, LIGHT.plus, LIGHT.minus
 _VARIABLES = {
     INK: "ink",
@@ -26,7 +26,7 @@ _VARIABLES = {
 }
 
 SIZE = (4.9, 3.3)
-MOST_POINTS = 800
+MAX_POINTS = 800
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 10.5,
@@ -49,7 +49,7 @@ _SETTINGS: dict[Any, Any] = {
 
 
 class Line(NamedTuple):
-    """A curve over epochs: what the legend calls it, its values, NaN where there is none."""
+    """A curve over epochs: its label in the legend, and its values (NaN: none)."""
 
     label: str
     values: NDArray[Any]
@@ -58,9 +58,9 @@ class Line(NamedTuple):
 def curves(
     key: str, title: str, epochs: NDArray[Any], lines: Sequence[Line], best: int, ylabel: str
 ) -> str:
-    """Return curves over epochs, the best epoch marked by a dotted line (0: none).
+    """Draw curves over epochs as SVG; a dotted line marks the best epoch (0: none).
 
-    `key` is the prefix of the drawing's ids, unique on the page; `title` is its text alternative.
+    `key` is the prefix of the drawing's ids, unique on the page; `title` is its alternative text.
     """
     styles = ((FIRST, "-", "o"), (SECOND, "--", "s"))
     values = np.concatenate([line.values for line in lines])
@@ -77,9 +77,9 @@ def curves(
             ax.set_yscale("log")
             several = (1, 2, 5) if values.max() / values.min() < 1000 else (1,)
             ax.yaxis.get_major_locator().set_params(subs=several)
-            # the usual labels are formulas, which a page cannot set
-            ax.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
-            ax.yaxis.set_minor_formatter(lambda value, place: "")
+            # the default labels are formulas, which HTML cannot show
+            ax.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+            ax.yaxis.set_minor_formatter(lambda value, position: "")
         ax.set(xlabel="epoch", ylabel=ylabel)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(fontsize=9.5)
@@ -88,10 +88,10 @@ def curves(
 
 
 def scatter(key: str, title: str, true: NDArray[Any], predicted: NDArray[Any]) -> str:
-    """Return predicted over true values with the line where both are equal; evenly thinned."""
+    """Draw predicted over true values as SVG, with a line where they are equal; evenly thinned."""
     order = np.argsort(true, kind="stable")
-    places = order[np.unique(np.linspace(0, len(order) - 1, MOST_POINTS).astype(int))]
-    x, y = true[places], predicted[places]
+    rows = order[np.unique(np.linspace(0, len(order) - 1, MAX_POINTS).astype(int))]
+    x, y = true[rows], predicted[rows]
     ends = [min(x.min(), y.min()), max(x.max(), y.max())]
 
     def draw(ax: Any) -> None:
@@ -106,12 +106,12 @@ def scatter(key: str, title: str, true: NDArray[Any], predicted: NDArray[Any]) -
 
 
 def histogram(key: str, title: str, residuals: NDArray[Any]) -> str:
-    """Return how often each residual occurs; the rarest ends, 1 % of the rows, in the end bins."""
+    """Draw a histogram of residuals as SVG; the end bins include the most extreme 1 % of the rows."""
     low, high = np.percentile(residuals, [0.5, 99.5])
     bins = int(np.clip(np.sqrt(len(residuals)) * 1.5, 5, 40))
     span = (low, high)
     if not (high - low) / bins > 2 * np.spacing(max(abs(low), abs(high))):
-        wide = max(abs(low) / 8, 0.5)  # too near to each other to be told apart: one bar
+        wide = max(abs(low) / 8, 0.5)  # too close together for several bins: one bar
         span, bins = (low - wide, low + wide), 5
 
     def draw(ax: Any) -> None:
@@ -133,19 +133,19 @@ def svg(
     size: tuple[float, float] = SIZE,
     formulas: bool = False,
 ) -> str:
-    """Return what `draw` draws on matplotlib axes as an SVG element for inside an HTML page.
+    """Return what `draw` draws on matplotlib axes as an SVG element for an HTML page.
 
-    Text stays text, colours are the page's, ids begin with `key`, and the same drawing gives the
-    same bytes. `title` says in words what it shows. `formulas`: text between two "$" is one.
+    Text stays text, colours are those of the page, ids begin with `key`, and the same drawing gives the
+    same bytes. `title` is the alternative text. `formulas`: whether text between two "$" is a formula.
     """
-    import matplotlib as mpl  # lazily: half a second that only a report needs
+    import matplotlib as mpl  # lazily: slow to import
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     out = io.StringIO()
     settings = {**_SETTINGS, "svg.hashsalt": key, "text.parse_math": formulas}
     with mpl.rc_context(settings), warnings.catch_warnings():
-        # of letters that matplotlib's font lacks: the page's fonts have them
+        # letters that matplotlib's font lacks; the fonts of the page have them
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)

@@ -1,8 +1,8 @@
-"""Drawing: what the figures share: colours for light and dark, a look for each line, titles that fit.
+"""Define the style of all figures, with colours for light and dark pages.
 
-Nothing is told by colour alone. Lines differ by dashes and markers, areas by hatches, signs by solid and
-dashed lines; the colours, after Okabe and Ito ("Color Universal Design", 2008), differ for colour-blind eyes
-too, and stand out from their background by at least 3 : 1.
+Nothing is shown by colour alone. Lines differ by dashes and markers, areas by hatches, and signs by solid
+and dashed lines. The colours, after Okabe and Ito ("Color Universal Design", 2008), can be told apart by
+colour-blind readers, and have a contrast of at least 3 : 1 with their background.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ HATCHES = ("", "//", "..", "\\\\", "xx", "++", "--", "oo", "||", "**")
 class Palette(NamedTuple):
     """The colours on one background.
 
-    ink: text and outlines. muted: what stands back. line: grids. face: the background.
-    series: of lines and areas, one after the other. plus, minus: of signs.
+    ink: text and outlines. muted: less important parts. line: grids. face: the background.
+    series: the colours of successive lines and areas. plus, minus: of positive and negative numbers.
     """
 
     ink: str
@@ -36,22 +36,22 @@ class Palette(NamedTuple):
 
     @property
     def plus(self) -> str:
-        """The colour of what is above 0."""
+        """The colour of positive numbers."""
         return self.series[0]
 
     @property
     def minus(self) -> str:
-        """The colour of what is below 0."""
+        """The colour of negative numbers."""
         return self.series[1]
 
-    def look(self, place: int, every: int | None = None) -> dict[str, Any]:
-        """Return how the line in this place is drawn; with a marker at each `every`-th point."""
+    def look(self, index: int, every: int | None = None) -> dict[str, Any]:
+        """Return the style of a line by its index, with a marker at every `every`-th point."""
         look: dict[str, Any] = {
-            "color": self.series[place % len(self.series)],
-            "linestyle": DASHES[place % len(DASHES)],
+            "color": self.series[index % len(self.series)],
+            "linestyle": DASHES[index % len(DASHES)],
         }
         if every is not None:
-            look |= {"marker": MARKERS[place % len(MARKERS)], "markevery": max(1, every)}
+            look |= {"marker": MARKERS[index % len(MARKERS)], "markevery": max(1, every)}
         return look
 
 
@@ -67,12 +67,12 @@ DARK = Palette(
 
 @contextmanager
 def style(dark: bool = False, transparent: bool = False) -> Iterator[None]:
-    """Draw figures in glassnet's style inside the block: calm axes, colours for a light or a dark page.
+    """Draw figures inside the block in glassnet's style, for a light or a dark page.
 
     Parameters
     ----------
-    dark: for a dark page. Default: for a light one.
-    transparent: let the page behind the figure show through. Default: the figure has a background.
+    dark: whether the page is dark. Default False.
+    transparent: whether the page shows through the figure. Default: the figure has a background.
 
     >>> import matplotlib
     >>> with style(dark=True):
@@ -123,7 +123,7 @@ def style(dark: bool = False, transparent: bool = False) -> Iterator[None]:
 
 
 def palette(ax: Axes) -> Palette:
-    """Return the colours for the background that an axes has, whoever chose it."""
+    """Return the colours that suit the background of the axes."""
     from matplotlib.colors import to_rgba
 
     face = to_rgba(ax.get_facecolor())
@@ -134,7 +134,7 @@ def palette(ax: Axes) -> Palette:
 
 
 def signed_colors() -> Any:
-    """Return a scale for numbers around 0, lighter from below to above, so that grey shows signs."""
+    """Return a colour map for numbers around 0 that gets lighter upwards, so that signs show in grey."""
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#0b2a4a", "#245f93", "#8a9099", "#e0a04c", "#fff0c2"]
@@ -142,7 +142,7 @@ def signed_colors() -> Any:
 
 
 def axes_for(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4), **options: Any) -> Axes:
-    """Return the axes given, or those of a new figure of this size in inches."""
+    """Return the given axes, or those of a new figure of a size in inches."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -152,44 +152,44 @@ def axes_for(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4), **options:
 
 
 def panels(ax: Axes | None, rows: int, columns: int, size: tuple[float, float]) -> np.ndarray:
-    """Return axes in rows and columns in the place of the axes given, or of a new figure."""
+    """Return axes in rows and columns, which replace the given axes or fill a new figure."""
     if ax is None:
         import matplotlib.pyplot as plt
 
         figure = plt.figure(figsize=size, layout="constrained")
         return np.asarray(figure.subplots(rows, columns, squeeze=False))
-    figure, place = ax.figure, ax.get_subplotspec()
-    if place is None:
+    figure, spec = ax.figure, ax.get_subplotspec()
+    if spec is None:
         box = ax.get_position()
         grid = figure.add_gridspec(
             rows, columns, left=box.x0, right=box.x1, bottom=box.y0, top=box.y1
         )
     else:
-        grid = place.subgridspec(rows, columns)
+        grid = spec.subgridspec(rows, columns)
     ax.remove()
     return np.asarray(grid.subplots(squeeze=False))
 
 
 def title(ax: Axes, text: str, size: float | None = None) -> None:
-    """Say the finding above an axes, from its left edge, in lines that fit it."""
-    share = ax.get_position().width / 0.775  # the layout to come takes the margins of 22.5 % away
+    """Write a title above the axes, from the left edge, in lines that fit the width."""
+    share = ax.get_position().width / 0.775  # the final layout has no margins, which are 22.5 %
     width = share * ax.figure.get_size_inches()[0] * 72
     shown = ax.set_title("", x=0, ha="left", loc="center")
     if size is not None:
         shown.set_fontsize(size)
-    # an average letter is some 0.62 of the size wide
+    # the average letter is about 0.62 font sizes wide
     letters = max(20, int(width / (0.64 * shown.get_fontsize())))
     shown.set_text("\n".join(textwrap.wrap(text, letters, break_on_hyphens=False)))
 
 
 def bare(ax: Axes) -> None:
-    """Take frame, ticks and grid off an axes that holds a diagram."""
+    """Remove frame, ticks and grid from axes that hold a diagram."""
     ax.grid(False)
     ax.set_axis_off()
 
 
 def literal(text: object, longest: int = 24) -> str:
-    """Return a name from the data as it is, no part of it read as a formula.
+    """Return a name from the data, escaped so that no part of it is read as a formula.
 
     >>> literal("cost in $")
     'cost in \\\\$'
@@ -200,7 +200,7 @@ def literal(text: object, longest: int = 24) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a number in some significant digits with a true minus.
+    """Return a number with a number of significant digits and a true minus sign.
 
     >>> number(-0.12345), number(12.0), number(0.0)
     ('−0.123', '12', '0')
@@ -211,10 +211,10 @@ def number(value: float, digits: int = 3) -> str:
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
-def subscript(place: int) -> str:
-    """Return a whole number as small figures below the line.
+def subscript(index: int) -> str:
+    """Return a whole number as subscript digits.
 
     >>> "x" + subscript(12)
     'x₁₂'
     """
-    return str(place).translate(_SUBSCRIPTS)
+    return str(index).translate(_SUBSCRIPTS)

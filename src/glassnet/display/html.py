@@ -1,4 +1,4 @@
-"""Markup: text from data made harmless, tables, and the page around them; plain HTML, no scripts."""
+"""Write HTML pages without scripts, with text from the data escaped."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _BIDI = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-LONGEST = 200
+MAX_LENGTH = 200
 
 
-def clean(text: object, longest: int = LONGEST) -> str:
-    """Return text in one line without control characters, direction marks and lone surrogates.
+def clean(text: object, longest: int = MAX_LENGTH) -> str:
+    """Return text on one line, without control characters, direction marks or lone surrogates.
 
     >>> clean("a\\x1b[31m\\nb\\u202ec"), clean("abcdef", longest=4)
     ('a[31m bc', 'abc…')
@@ -28,8 +28,8 @@ def clean(text: object, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def escape(text: object, longest: int = LONGEST) -> str:
-    """Return text from anywhere as HTML text, also safe inside a quoted attribute.
+def escape(text: object, longest: int = MAX_LENGTH) -> str:
+    """Return untrusted text as HTML text, also safe inside a quoted attribute.
 
     >>> escape("<script>")
     '&lt;script&gt;'
@@ -38,7 +38,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 
 def name(text: object) -> str:
-    """Return a name from the data as HTML, its writing direction kept to itself.
+    """Return a name from the data as HTML, isolated from the writing direction of its surroundings.
 
     >>> name("a<b")
     '<bdi>a&lt;b</bdi>'
@@ -47,7 +47,7 @@ def name(text: object) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number in four significant digits, from 1000 on to the unit, with a true minus.
+    """Return a number with four significant digits, from 1000 without decimals, and a true minus sign.
 
     >>> number(0.123456), number(-12345.6), number(12.0), number(1.5e-7), number(float("nan"))
     ('0.1235', '−12346', '12', '1.5e−07', 'not defined')
@@ -72,7 +72,7 @@ def percent(value: float) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return a count with its noun, thousands apart.
+    """Return a count with its noun in singular or plural.
 
     >>> counted(1, "row"), counted(345, "row"), counted(2, "class")
     ('1 row', '345 rows', '2 classes')
@@ -82,7 +82,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def thousands(count: float) -> str:
-    """Return a whole number with its thousands apart by narrow spaces that do not break.
+    """Return a whole number with narrow non-breaking spaces between thousands.
 
     >>> thousands(1234567).split()
     ['1', '234', '567']
@@ -108,8 +108,8 @@ def table(
 ) -> str:
     """Return a table in a box that scrolls sideways; the first cell of each row is its heading.
 
-    `caption`, `head`, cells and `note`, a paragraph below, are HTML already; `numeric` lists the
-    columns aligned to the right.
+    `caption`, `head`, the cells and `note`, a paragraph below the table, are HTML; `numeric` lists the
+    columns to align right.
     """
     heads = [f'<th scope="col"{_align(j, numeric)}>{h}</th>' for j, h in enumerate(head)]
     lines = []
@@ -130,22 +130,22 @@ def table(
 
 
 def paragraph(text: str, kind: str = "") -> str:
-    """Return a paragraph of HTML, or nothing for nothing."""
+    """Return a paragraph of HTML; "" without text."""
     return f"<p{_class(kind)}>{text}</p>\n" if text else ""
 
 
 def bullets(items: Iterable[str], kind: str = "") -> str:
-    """Return a list of HTML items, or nothing for none."""
+    """Return a list of HTML items; "" without items."""
     lines = "".join(f"<li>{item}</li>\n" for item in items)
     return f"<ul{_class(kind)}>\n{lines}</ul>\n" if lines else ""
 
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src {images}"
-"""What a browser may load for the page: nothing but the styles and pictures inside it, or beside it."""
+"""What a browser may load for the page: only its own styles, and pictures from `images`."""
 
 
 def code(text: str) -> str:
-    """Return lines of text as a block of code.
+    """Return lines of text as a code block.
 
     >>> code("a < b")
     '<pre tabindex="0"><code>a &lt; b</code></pre>\\n'
@@ -157,10 +157,10 @@ def code(text: str) -> str:
 def page(
     title: str, header: str, sections: Sequence[tuple[str, str, str]], images: str = "data:"
 ) -> str:
-    """Return the whole page: title (text), header (HTML), and sections (id, heading text, HTML).
+    """Return a whole page from title (text), header (HTML) and sections (id, heading text, HTML).
 
-    The page may load nothing from anywhere: its own security policy forbids it, but for pictures from
-    `images`. Default: those inside it.
+    The page's security policy forbids it to load anything but pictures from `images`. Default: only
+    pictures inside the page.
     """
     style = (files("glassnet.display") / "report.css").read_text("utf-8")
     links = "".join(f'<li><a href="#{key}">{escape(head)}</a></li>' for key, head, _ in sections)

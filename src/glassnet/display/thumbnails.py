@@ -1,4 +1,4 @@
-"""Thumbnails: pictures, and maps of their pixels, as small PNGs inside a page."""
+"""Show pictures and maps of their pixels as small PNGs inside an HTML page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PICTURE_SIZE = 128
 
 
 def thumbnail(picture: NDArray[Any], among: NDArray[Any], alt: str) -> str:
-    """Return a picture (h, w) or (h, w, c), as bright as `among` others of its data, as HTML."""
+    """Return a picture (h, w) or (h, w, c) as HTML, scaled like the pictures `among` which it is."""
     high = 255.0 if among.dtype == np.uint8 and among.max() > 127 else float(among.max())
     low = min(0.0, float(among.min()))
     scaled = (picture.astype(np.float64) - low) / ((high - low) or 1.0) * 255
@@ -27,15 +27,15 @@ def thumbnail(picture: NDArray[Any], among: NDArray[Any], alt: str) -> str:
 
 
 def pixel_map(values: NDArray[Any], alt: str) -> str:
-    """Return numbers of pixels (h, w[, c]), channels summed, as HTML: above 0 light, below 0 dark."""
+    """Return numbers of pixels (h, w[, c]), summed over channels, as HTML; positive ones are light."""
     flat = values.sum(axis=2) if values.ndim == 3 else values
-    most = float(np.abs(flat).max()) or 1.0
-    colors = signed_colors()(0.5 + 0.5 * flat / most)
+    largest = float(np.abs(flat).max()) or 1.0
+    colors = signed_colors()(0.5 + 0.5 * flat / largest)
     return _img(np.round(colors[..., :3] * 255).astype(np.uint8), alt)
 
 
 def _img(pixels: NDArray[np.uint8], alt: str) -> str:
-    from PIL import Image  # lazily: only reports on pictures need it
+    from PIL import Image  # lazily: only needed for pictures
 
     image = Image.fromarray(pixels)
     image.thumbnail((PICTURE_SIZE, PICTURE_SIZE))

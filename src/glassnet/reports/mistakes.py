@@ -161,7 +161,7 @@ def _residuals(key: str, target: str, true: NDArray[Any], predicted: NDArray[Any
     )
     if mean:
         text += f" On average they are {number(abs(mean))} too {'high' if mean > 0 else 'low'}."
-    drawn = min(len(true), charts.MOST_POINTS)
+    drawn = min(len(true), charts.MAX_POINTS)
     thinned = f" {drawn} of {len(true)} rows are drawn." if drawn < len(true) else ""
     scatter = charts.scatter(
         f"{key}-scatter",
