@@ -1,4 +1,4 @@
-"""Share helpers between test files: small data, comparisons of trees, derivatives by differences."""
+"""Make small data, compare trees and take derivatives by differences, for several test files."""
 
 from __future__ import annotations
 

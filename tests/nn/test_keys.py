@@ -1,4 +1,4 @@
-"""Every public function that takes a key also takes one of `jax.random`, and explains what is no key.
+"""Every public function that takes a key also takes one of `jax.random`, and rejects anything else.
 
 The functions are found by their signatures, so that a new one is tested without a new test.
 """
@@ -98,10 +98,10 @@ def test_keys_of_jax_are_keys(call: Call) -> None:
 
 
 @CASES
-def test_what_is_no_key_is_explained(call: Call) -> None:
+def test_anything_else_is_rejected_with_an_explanation(call: Call) -> None:
     first, second = (jax.tree.leaves(call(keys.key(seed))) for seed in (1, 2))
     if all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
-        return  # nothing is drawn here, so that the key is never looked at
+        return  # nothing is drawn, so that the key is not used
     refused: dict[str, Any] = {
         r"key is 7, which is a seed: give gn\.keys\.key\(7\)": 7,
         r"key is 1\.5, but it must be a key: give gn\.keys\.key\(0\) or jax\.random\.key\(0\)": 1.5,

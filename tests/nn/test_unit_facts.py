@@ -1,4 +1,4 @@
-"""The facts of a course's unit on neural networks, from the neuron to batch normalization, as tests."""
+"""Test the facts of a course unit on neural networks, from the neuron to batch normalization."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def with_params(network: Network, in_shape: tuple[int, ...], seed: int = 0) -> t
     return params, jax.tree.map(jnp.asarray, state)
 
 
-# --- neurons, layers, the flow of information -----------------------------------------------------
+# --- neurons, layers, forward passes -----------------------------------------------------
 
 
 def test_a_3_4_1_network_has_weights_4_by_3_and_1_by_4() -> None:
@@ -52,7 +52,7 @@ def test_a_neuron_sums_its_weighted_inputs_and_its_bias() -> None:
     assert z.tolist() == [[1 * 2 - 2 * 1 + 0.5 * 4 + 5, 0 * 2 + 3 * 1 + 1 * 4 - 1]]
 
 
-def test_a_whole_network_written_out_by_hand() -> None:
+def test_a_network_equals_its_formula_written_by_hand() -> None:
     network = Network([Dense(4), Sigmoid(), Dense(1)])
     with precision("float64"):
         params, state = with_params(network, (3,))
@@ -88,14 +88,14 @@ def test_no_perceptron_of_a_dense_grid_gets_more_than_3_of_4_on_xor() -> None:
     ticks = np.linspace(-3, 3, 61)
     W = np.stack([g.ravel() for g in np.meshgrid(ticks, ticks, ticks)])
     z = CORNERS @ W[:2] + W[2]
-    for said in (z > 0, z >= 0):
-        assert (said == XOR[:, None]).sum(axis=0).max() == 3
+    for predicted in (z > 0, z >= 0):
+        assert (predicted == XOR[:, None]).sum(axis=0).max() == 3
 
 
 @given(*[st.integers(-(10**6), 10**6)] * 3)
 def test_no_perceptron_at_all_gets_4_of_4_on_xor(w1: int, w2: int, b: int) -> None:
-    z = {(x, y): w1 * x + w2 * y + b for x in (0, 1) for y in (0, 1)}  # whole numbers: exact
-    # the proof: XOR asks both on the left to be above 0, and both on the right not to be
+    z = {(x, y): w1 * x + w2 * y + b for x in (0, 1) for y in (0, 1)}  # whole numbers are exact
+    # the proof: XOR needs both terms on the left above 0 and both on the right at most 0
     assert z[0, 1] + z[1, 0] == z[0, 0] + z[1, 1]
     assert sum((z[x, y] > 0) == bool(x ^ y) for x, y in z) <= 3
 
@@ -151,7 +151,7 @@ def test_an_activation_keeps_layers_from_collapsing() -> None:
     with precision("float64"):
         params, state = with_params(network, (2,))
         z = np.asarray(network.forward(params, state, jnp.asarray(CORNERS))[0])[:, 0]
-    assert abs(z[1] + z[2] - z[0] - z[3]) > 1e-3  # 0 for whatever is linear
+    assert abs(z[1] + z[2] - z[0] - z[3]) > 1e-3  # 0 for every linear function
 
 
 # --- activations ----------------------------------------------------------------------------------
@@ -168,13 +168,13 @@ def test_activations_have_their_ranges_and_values() -> None:
 
 
 def test_the_sigmoids_derivative_is_at_most_a_quarter() -> None:
-    z = jnp.arange(-2000, 2001) / 100  # 0 among them
+    z = jnp.arange(-2000, 2001) / 100  # includes 0
     slope = Sigmoid().derivative(z, Sigmoid().value(z))
     assert slope.max() == 0.25 and z[slope.argmax()] == 0
     assert slope.min() < 1e-8
 
 
-def test_sigmoids_let_gradients_vanish_with_depth_and_relu_does_not() -> None:
+def test_gradients_vanish_with_depth_through_sigmoids_but_not_through_relu() -> None:
     def first_gradient(activation: str, depth: int) -> float:
         network = Network(
             [*(layer for _ in range(depth) for layer in (Dense(16), activation)), Dense(1)]
@@ -201,21 +201,23 @@ def test_one_hidden_layer_fits_a_wave_with_a_kink_to_two_hundredths() -> None:
         return np.sin(3 * x) + np.abs(x)
 
     assert largest_error("tanh") < 0.02
-    assert largest_error("identity", 50) > 1  # a line, however wide the layer
+    assert largest_error("identity", 50) > 1  # a straight line, however wide the layer
 
 
 # --- loss, gradient, descent ----------------------------------------------------------------------
 
 
-def test_the_losses_are_those_of_the_formulas() -> None:
-    y, said = np.array([1.0, 2.0, 4.0]), np.array([[1.5], [2.0], [1.0]])
-    assert MeanSquaredError().value(jnp.asarray(said), jnp.asarray(y)) == pytest.approx(9.25 / 3)
+def test_losses_equal_their_formulas() -> None:
+    y, predicted = np.array([1.0, 2.0, 4.0]), np.array([[1.5], [2.0], [1.0]])
+    assert MeanSquaredError().value(jnp.asarray(predicted), jnp.asarray(y)) == pytest.approx(
+        9.25 / 3
+    )
     p = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
     loss = CrossEntropy().value(jnp.log(jnp.asarray(p)), jnp.array([0, 2]))
     assert loss == pytest.approx(-(np.log(0.7) + np.log(0.8)) / 2)
 
 
-def test_the_gradient_of_the_units_exercise_is_4_2_0() -> None:
+def test_the_gradient_of_the_exercise_is_4_2_0() -> None:
     def f(v: Any) -> Any:
         x, y, z = v
         return (2 / 3) * x**2 + y**2 - 2 * y + z**4 - (4 / 3) * z**3
@@ -237,17 +239,17 @@ def test_the_chain_rule_of_one_sigmoid_neuron() -> None:
         params, state = with_params(network, (3,))
         a = jnp.asarray(np.random.default_rng(0).normal(size=(6, 3)))
         y = jnp.asarray(np.random.default_rng(1).uniform(size=6))
-        said, _, cache = network.forward(params, state, a)
-        dy = MeanSquaredError().gradient(said, y)
+        predicted, _, cache = network.forward(params, state, a)
+        dy = MeanSquaredError().gradient(predicted, y)
         _, grads = network.backward(params, cache, dy)
-    said, y = np.asarray(said)[:, 0], np.asarray(y)
+    predicted, y = np.asarray(predicted)[:, 0], np.asarray(y)
     # dL/dw_x = sum over examples of -2 (y - ŷ) / N · σ'(z) · a_x
-    delta = -2 * (y - said) / 6 * said * (1 - said)
+    delta = -2 * (y - predicted) / 6 * predicted * (1 - predicted)
     np.testing.assert_allclose(grads[0]["W"][0], delta @ np.asarray(a), rtol=1e-12)
     np.testing.assert_allclose(grads[0]["b"], [delta.sum()], rtol=1e-12)
 
 
-def test_gradient_descent_goes_down_for_small_steps() -> None:
+def test_gradient_descent_with_small_steps_lowers_the_loss() -> None:
     X = np.random.default_rng(0).normal(size=(40, 3))
     y = X @ [1.0, -2.0, 0.5] + 3
     run = train(Network([Dense(1)]), X, y, optimizer=SGD(0.05), batch_size=None, epochs=200)
@@ -259,7 +261,7 @@ def test_gradient_descent_goes_down_for_small_steps() -> None:
 # --- dropout --------------------------------------------------------------------------------------
 
 
-def test_a_dropped_neurons_weights_in_and_out_get_no_gradient_from_that_example() -> None:
+def test_the_weights_of_a_dropped_neuron_get_no_gradient_from_that_row() -> None:
     network = Network([Dense(6), Tanh(), Dropout(0.5), Dense(2)])
     with precision("float64"):
         params, state = with_params(network, (3,))
@@ -278,7 +280,7 @@ def test_a_dropped_neurons_weights_in_and_out_get_no_gradient_from_that_example(
     assert dropped_ever > 10 and kept_ever > 10
 
 
-def test_dropouts_expectation_is_scaling_the_outgoing_weights_by_1_minus_rate() -> None:
+def test_the_expectation_of_dropout_is_scaling_the_outgoing_weights_by_1_minus_rate() -> None:
     rate, n_neurons = 0.3, 8
     with precision("float64"):
         layer = Dropout(rate)
@@ -291,16 +293,16 @@ def test_dropouts_expectation_is_scaling_the_outgoing_weights_by_1_minus_rate() 
         at_prediction = layer.forward({}, state, rows, key=keys.key(1), train=False)[0]
     W, b, a, scaled = (np.asarray(array) for array in (W, b, a, scaled))
 
-    # exact: what we train with is the unscaled mask, with weights W / (1 - rate) ...
+    # exactly: scaled dropout with weights W equals unscaled dropout with weights W / (1 - rate) ...
     unscaled = np.where(scaled == 0, 0, a)
     trained_unscaled = W / (1 - rate)
     np.testing.assert_allclose(
         scaled @ W.T + b, unscaled @ trained_unscaled.T + b, rtol=1e-12, atol=1e-12
     )
-    # ... so that after training the weights of the one are those of the other times 1 - rate
+    # ... whose weights the unit multiplies by 1 - rate after training, which gives W again
     unit_rule = np.asarray(at_prediction) @ (trained_unscaled * (1 - rate)).T + b
     np.testing.assert_allclose(np.asarray(at_prediction) @ W.T + b, unit_rule, rtol=1e-12)
-    # and the mean over masks is what prediction gives, within five standard errors
+    # and the mean over masks is the prediction, within five standard errors
     logits = scaled @ W.T + b
     error = logits.std(axis=0) / np.sqrt(len(logits))
     assert (np.abs(logits.mean(axis=0) - (W @ a + b)) < 5 * error).all()
@@ -324,7 +326,7 @@ def batch_norm(x: Any, **context: Any) -> tuple[Any, Any, Any]:
     return np.asarray(y), state, params
 
 
-def test_batch_norms_output_has_mean_beta_and_deviation_gamma() -> None:
+def test_the_output_of_batch_norm_has_mean_beta_and_deviation_gamma() -> None:
     with precision("float64"):
         x = np.random.default_rng(0).normal(size=(64, 5)) * [1, 10, 100, 1e-3, 3] + [
             0,
@@ -340,7 +342,7 @@ def test_batch_norms_output_has_mean_beta_and_deviation_gamma() -> None:
 
 def test_the_deviation_is_the_root_of_the_mean_squared_deviation() -> None:
     with precision("float64"):
-        x = np.array([[0.0], [0.0], [0.0], [4.0]])  # the mean deviation itself is always 0
+        x = np.array([[0.0], [0.0], [0.0], [4.0]])  # the mean deviation without squares is always 0
         y, state, _ = batch_norm(x, train=True)
     np.testing.assert_allclose((y[:, 0] + 3) / 2, (x[:, 0] - 1) / np.sqrt(3), rtol=1e-9)
     np.testing.assert_allclose(state["variance"], [0.9 * 1 + 0.1 * 3], rtol=1e-12)
@@ -366,7 +368,7 @@ def test_batch_statistics_while_training_and_moving_averages_at_prediction() -> 
         assert after is state
 
 
-def test_a_trained_model_predicts_each_row_by_itself() -> None:
+def test_a_prediction_does_not_depend_on_the_other_rows() -> None:
     X = np.random.default_rng(0).normal(size=(40, 3)) * 5 + 3
     net = Network([Dense(4), BatchNorm(), Tanh(), Dropout(0.3), Dense(2)])
     model = train(net, X, X[:, 0] > 3, epochs=5, dtype="float64").model
