@@ -624,7 +624,7 @@ def test_mistakes_are_explained():
         (lambda: eager(run, X, Y, dtype="float16"), wrong, "float16"),
         (lambda: eager(run, X, Y, l2=-1), wrong, "l2"),
         (lambda: eager(run, X, Y, member=1), wrong, "the model has 1 network:"),
-        (lambda: eager(run, X, Y, sample_weight=[1]), gn.DataError, "one weight a row"),
+        (lambda: eager(run, X, Y, sample_weight=[1]), gn.DataError, "one weight per row"),
         (lambda: eager(run, X).check(), gn.DataError, "give y"),
         (lambda: eager(run, X).weight(0, (0, 0)), gn.DataError, "give y"),
         (lambda: traced.neuron(9, 0), wrong, "no layer 9.*4 \\(Dense\\)"),

@@ -49,7 +49,7 @@ def folds(
         size_of_class = np.repeat(sizes, sizes)
         position = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         fold = position * count // size_of_class
-        # rows of a class smaller than `count` would all fall into the first folds: spread them
+        # rows of classes with fewer than `count` rows would all fall into the first folds: spread them
         rare = size_of_class < count
         fold[rare] = np.arange(rare.sum()) % count
         held = [order[fold == number] for number in range(count)]

@@ -34,13 +34,13 @@ def check_weights(weight: ArrayLike | None, n_rows: int) -> Floats | None:
         values = np.asarray(weight, dtype=np.float64)
     except (TypeError, ValueError):
         raise DataError(
-            "sample_weight holds something that is no number: give one weight a row."
+            "sample_weight holds a value that is not a number: give one weight per row."
         ) from None
     if values.ndim == 0:
         values = np.full(n_rows, values)
     if values.shape != (n_rows,):
         raise DataError(
-            f"sample_weight has shape {values.shape}, but X has {n_rows} rows: give one weight a row."
+            f"sample_weight has shape {values.shape}, but X has {n_rows} rows: give one weight per row."
         )
     wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
     if len(wrong):
