@@ -71,20 +71,20 @@ ROWS = st.sampled_from([0, 1, 2, 7, 7])
 
 def numbers(draw: Any, n: int, width: int) -> np.ndarray:
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    found: Any = rng.normal(size=(n, width)) * draw(
+    array: Any = rng.normal(size=(n, width)) * draw(
         st.sampled_from([1, 1, 1e3, 1e300, 1e-300, 1e38])
     )
     dtype = draw(st.sampled_from(DTYPES))
     if dtype in ("U3", "S2", "M8[us]", "m8[s]"):
-        found = rng.integers(0, 3, (n, width)).astype("S2" if dtype == "S2" else "i8")
+        array = rng.integers(0, 3, (n, width)).astype("S2" if dtype == "S2" else "i8")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        found = found.astype(dtype)
-    if found.size and dtype in ("f8", "f4", "O"):
-        found.flat[0] = draw(
+        array = array.astype(dtype)
+    if array.size and dtype in ("f8", "f4", "O"):
+        array.flat[0] = draw(
             st.sampled_from([1.0, np.nan, np.inf, *(VALUES if dtype == "O" else ())])
         )
-    return np.asarray(found)
+    return np.asarray(array)
 
 
 def columns(draw: Any, n: int) -> dict[Any, Any]:
@@ -284,7 +284,7 @@ def some_files(tmp_path_factory: Any) -> dict[str, bytes]:
 
 @settings(FUZZED, max_examples=250)
 @given(st.data())
-def test_any_bytes_are_a_table_or_one_sentence(tmp_path: Path, some_files: Any, data: Any) -> None:
+def test_any_bytes_give_a_table_or_one_sentence(tmp_path: Path, some_files: Any, data: Any) -> None:
     whole = bytearray(data.draw(st.sampled_from([b"", *some_files.values()])))
     whole += b"".join(data.draw(st.lists(st.sampled_from(PIECES), max_size=0 if whole else 12)))
     for _ in range(data.draw(st.integers(0, 3))):
@@ -299,8 +299,8 @@ def test_any_bytes_are_a_table_or_one_sentence(tmp_path: Path, some_files: Any, 
     path = tmp_path / data.draw(st.sampled_from(["f", "f.csv", "f.json", "f.gz"]))
     path.write_bytes(bytes(whole))
     try:
-        found = read(str(path))
-        assert len(found.X) > 0 and not any("\n" in note for note in found.notes)
+        dataset = read(str(path))
+        assert len(dataset.X) > 0 and not any("\n" in note for note in dataset.notes)
     except DataError as error:
         assert len(str(error)) < 3000
     finally:
@@ -329,7 +329,7 @@ def table(names: Any = ("size", "width", "kind"), delimiter: str = ",", end: str
 
 
 WIDE = ",".join(f"c{i}" for i in range(100_000)) + "\n" + ",".join(["1"] * 100_000) + "\n"
-TEXTS: dict[str, tuple[bytes, str]] = {  # the file, and what is said; "" where it is trained on
+TEXTS: dict[str, tuple[bytes, str]] = {  # the file, and the message; "" if it is trained on
     "random bytes": (np.random.default_rng(0).bytes(5000), "neither text"),
     "a truncated gzip": (gzip.compress(table().encode())[:-20], "shortened gzip"),
     "a gzip with a flipped bit": (gzip.compress(table().encode())[:100] + b"\xff" * 400, "gzip"),
@@ -352,7 +352,7 @@ TEXTS: dict[str, tuple[bytes, str]] = {  # the file, and what is said; "" where 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_command_refuses_or_trains(name: str, tmp_path: Path) -> None:
-    data, said = TEXTS[name]
+    data, message = TEXTS[name]
     path = tmp_path / f"{SQL.replace('/', '')}.csv"  # the file's own name is SQL too
     path.write_bytes(data)
     (tmp_path / "m").write_bytes(b"old")
@@ -372,8 +372,8 @@ def test_the_command_refuses_or_trains(name: str, tmp_path: Path) -> None:
     )
     assert isinstance(result.exception, SystemExit | None), result.exception
     assert "Traceback" not in result.output
-    if said:
-        assert result.exit_code == 3 and said in result.stderr
+    if message:
+        assert result.exit_code == 3 and message in result.stderr
         assert result.stderr.splitlines()[-1].startswith("Error: ")
         assert (tmp_path / "m").read_bytes() == b"old"
     else:
@@ -382,7 +382,7 @@ def test_the_command_refuses_or_trains(name: str, tmp_path: Path) -> None:
     assert path.read_bytes() == data
 
 
-def test_places_that_are_no_files_are_refused_and_kept(tmp_path: Path) -> None:
+def test_paths_that_are_not_files_are_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "pool")
     (tmp_path / "pool").symlink_to(tmp_path / "loop")
     os.mkfifo(tmp_path / "pipe")
@@ -418,7 +418,7 @@ def test_huge_and_tiny_values_end_in_a_report(scale: float, target: str, tmp_pat
         assert (tmp_path / "r.html").read_text("utf-8").endswith("</html>\n")
 
 
-def test_answers_for_machines_cannot_steer_a_terminal(tmp_path: Path) -> None:
+def test_json_output_cannot_steer_a_terminal(tmp_path: Path) -> None:
     evil = "\x9b31m\u202e\x1b"
     (tmp_path / "d.csv").write_text(table().replace("yes", evil), "utf-8")
     model = tmp_path / "m"
@@ -433,7 +433,7 @@ def test_answers_for_machines_cannot_steer_a_terminal(tmp_path: Path) -> None:
     assert set(json.loads(shown)[0]) == {"kind", "probability no", f"probability {evil}"}
 
 
-def test_a_wide_table_is_read_as_a_narrow_one(tmp_path: Path) -> None:
+def test_a_wide_table_is_read_like_a_narrow_one(tmp_path: Path) -> None:
     """Columns are worked on in blocks: the first and last of each are where mistakes would be."""
     rng = np.random.default_rng(0)
     values = rng.normal(size=(3, 130)).round(3)
@@ -443,10 +443,10 @@ def test_a_wide_table_is_read_as_a_narrow_one(tmp_path: Path) -> None:
         n63=["x", "y", None], n64=["1,5", "2,5", "3,5"]
     ).to_csv(text, index=False)
     (tmp_path / "d.csv").write_text(text.getvalue())
-    found = read(str(tmp_path / "d.csv")).X
-    assert found.names == tuple(names)
+    table = read(str(tmp_path / "d.csv")).X
+    assert table.names == tuple(names)
     for j, name in enumerate(names):
         if j == 63:
-            assert found[name].tolist() == ["x", "y", None]
+            assert table[name].tolist() == ["x", "y", None]
         else:
-            np.testing.assert_array_equal(found[name], [1.5, 2.5, 3.5] if j == 64 else values[:, j])
+            np.testing.assert_array_equal(table[name], [1.5, 2.5, 3.5] if j == 64 else values[:, j])

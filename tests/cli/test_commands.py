@@ -207,7 +207,7 @@ def test_formats_of_one_table_give_one_model(tmp_path):
      ("p,q", "classification", "subset_accuracy"),
      ("size,width", "regression", "r2")],
 )  # fmt: skip
-def test_targets(target, task, score, tmp_path):
+def test_each_kind_of_target_is_learned(target, task, score, tmp_path):
     wide = [[*row, 2 * row[0], c, 1 - c] for row, c in zip(ROWS, codes, strict=True)]
     data = write(tmp_path / "d.csv", wide, [*HEADER, "width", "p", "q"])
     model = tmp_path / "m.glassnet"
@@ -266,9 +266,9 @@ def test_every_option_reaches_the_estimator(home, monkeypatch, options, paramete
     monkeypatch.setattr(gn.NeuralClassifier, "fit", fit)
     result = run("train", home / "data.csv", "-t", "kind", *options)
     assert isinstance(result.exception, ReachedError)
-    (found,) = result.exception.args
+    (parameters_used,) = result.exception.args
     expected = gn.NeuralClassifier(random_state=0).get_params() | parameters
-    assert {k: v for k, v in found.items() if k != "callbacks"} == {
+    assert {k: v for k, v in parameters_used.items() if k != "callbacks"} == {
         k: v for k, v in expected.items() if k != "callbacks"
     }
 
@@ -283,7 +283,7 @@ def test_split_and_columns_can_be_chosen(home):
     assert "size" in train(*arguments, "--drop", "sise").stderr  # the nearest name
 
 
-def test_text_and_report(home, tmp_path):
+def test_train_prints_scores_and_writes_a_report(home, tmp_path):
     report, data = tmp_path / "r.html", home / "data.csv"
     result = done(train(data, "-t", "kind", "--report", report))
     assert "Classification of kind: rows 42 training, 6 validation" in result.stdout
@@ -299,8 +299,8 @@ def test_a_saved_model_gets_a_report_on_rows_whose_target_is_known(home, tmp_pat
     shown = done(run("inspect", model, data, "--report", page))
     assert shown.stdout == done(run("inspect", model)).stdout
     html = page.read_text(encoding="utf-8")
-    found = re.findall('<section id="([^"]*)"', html)
-    assert found == ["result", "diagnosis", "errors", "examples", "reasons", "data", "network", "use",
+    sections = re.findall('<section id="([^"]*)"', html)
+    assert sections == ["result", "diagnosis", "errors", "examples", "reasons", "data", "network", "use",
                      "versions"]  # fmt: skip
     scores = json.loads(done(run("evaluate", model, data, "--json")).stdout)["scores"]
     assert f"{scores['log_loss']:.4g}" in html  # on all rows
@@ -459,7 +459,7 @@ def array_model() -> gn.Model:
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_sentence_and_destroys_nothing(name, workshop, array_model):
+def test_a_mistake_gives_one_sentence_and_destroys_nothing(name, workshop, array_model):
     data, command, code, reason = MISTAKES[name]
     gn.save(array_model, "array.glassnet")
     if isinstance(data, str):
@@ -480,28 +480,28 @@ def test_a_mistake_is_one_sentence_and_destroys_nothing(name, workshop, array_mo
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [([[*row[:2], "" if i < 7 else row[2]] for i, row in enumerate(ROWS)], "7 of 60 rows were dropped"),
      ([["", *row[1:]] for row in ROWS], "'size' has no value in any row"),
      (with_cells(0, "1e39"), "Read 60 rows")],
     ids=["missing targets", "column all missing", "1e39"],
 )  # fmt: skip
-def test_what_is_only_odd_is_said_and_trained_on(rows, said, tmp_path):
+def test_odd_data_are_trained_on_with_a_message(rows, message, tmp_path):
     model = tmp_path / "m.glassnet"
     result = done(train(write(tmp_path / "d.csv", rows), "-t", "kind", "--json", "-o", model))
-    assert said in result.stderr
+    assert message in result.stderr
     assert all(np.isfinite(v) for v in json.loads(result.stdout)["scores"].values())
     done(run("predict", model, tmp_path / "d.csv"))
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_really(home, tmp_path):
+def test_a_folder_really_without_write_access_is_refused(home, tmp_path):
     tmp_path.chmod(0o500)
     result = train(home / "data.csv", "-t", "kind", "-o", tmp_path / "m.glassnet")
     assert result.exit_code == 3 and "is not writable" in result.stderr
 
 
-def test_a_folder_that_may_not_be_written(home, tmp_path, monkeypatch):
+def test_a_folder_without_write_access_is_refused(home, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     result = train(home / "data.csv", "-t", "kind", "-o", tmp_path / "m.glassnet")
     assert result.exit_code == 3 and "is not writable" in result.stderr
@@ -542,22 +542,22 @@ def test_help_is_quick_to_import():
         "heavy = {'jax', 'sklearn', 'duckdb', 'matplotlib', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     for word in ("train", "predict", "evaluate", "inspect", "Exit codes"):
-        assert word in found.stdout
+        assert word in process.stdout
 
 
 def test_ctrl_c_saves_the_model_so_far(home, tmp_path):
     model = tmp_path / "m.glassnet"
-    told = (  # the progress bar says when training is under way
+    code = (  # the progress bar says when training is under way
         "import sys\nfrom glassnet.cli import main\nfrom glassnet.training.progress import ProgressBar\n"
         "ProgressBar.__call__ = lambda self, event: print('epoch', file=sys.stderr, flush=True)\n"
         "main()\n"
     )
     options = ["train", home / "data.csv", "-t", "kind", "--epochs", 10**8, "--json", "-o", model]
     process = subprocess.Popen(
-        [sys.executable, "-c", told, *map(str, options)],
+        [sys.executable, "-c", code, *map(str, options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -573,7 +573,7 @@ def test_ctrl_c_saves_the_model_so_far(home, tmp_path):
     assert len(gn.load(model).predict({"size": [1.0], "city": ["Ulm"]})) == 1
 
 
-def test_a_reader_that_goes_away_is_no_error(home, tmp_path):
+def test_a_closed_pipe_is_not_an_error(home, tmp_path):
     many = write(tmp_path / "many.csv", ROWS * 200)  # more than a pipe holds
     process = command("predict", home / "m.glassnet", many)
     assert process.stdout.readline().startswith("kind,")
@@ -584,7 +584,7 @@ def test_a_reader_that_goes_away_is_no_error(home, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_behind_the_output_is_one_sentence(home):
+def test_a_full_disk_gives_one_sentence(home):
     with open("/dev/full", "w") as full:
         process = subprocess.Popen(
             [sys.executable, "-m", "glassnet", "predict", home / "m.glassnet", home / "data.csv"],
@@ -595,7 +595,7 @@ def test_a_full_disk_behind_the_output_is_one_sentence(home):
     assert err.startswith("Error: ") and len(err.splitlines()) == 1
 
 
-def test_a_terminal_of_another_encoding_is_no_error(home):
+def test_a_terminal_with_another_encoding_shows_escapes(home):
     environment = os.environ | {"PYTHONIOENCODING": "cp1251", "PYTHONUTF8": "0"}  # has no ²
     process = command("train", home / "data.csv", "-t", "size", *FAST, env=environment)
     out, err = process.communicate(timeout=120)
@@ -603,7 +603,7 @@ def test_a_terminal_of_another_encoding_is_no_error(home):
     assert "R\\xb2" in out
 
 
-def test_version_is_the_packages():
+def test_the_version_is_that_of_the_package():
     result = CliRunner().invoke(cli.app, ["--version"])
     assert result.exit_code == 0 and result.stdout == f"glassnet {version('glassnet')}\n"
 
@@ -627,7 +627,7 @@ def test_compare_says_which_model_to_use(tmp_path):
     assert f"Wrote {page}" in result.stderr
 
 
-def test_compare_as_json_and_over_rows(tmp_path):
+def test_compare_prints_json_with_a_learning_curve(tmp_path):
     data = write(tmp_path / "d.csv")
     options = ("--json", "--learning-curve", "--drop", "city", "--folds", "4")
     result = done(run("compare", data, "-t", "size", *CHEAP, *options))
@@ -638,7 +638,7 @@ def test_compare_as_json_and_over_rows(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "said"),
+    ("options", "code", "message"),
     [
         ((), 3, "--target"),
         (("-t", "kind,size"), 3, "one target at a time"),
@@ -649,12 +649,12 @@ def test_compare_as_json_and_over_rows(tmp_path):
         (("-t", "kind", "--report", "nowhere/c.html"), 3, "does not exist"),
     ],
 )
-def test_mistakes_of_compare(options, code, said, tmp_path):
+def test_mistakes_of_compare(options, code, message, tmp_path):
     result = run("compare", write(tmp_path / "d.csv"), *options)
-    assert result.exit_code == code and said in result.stderr
+    assert result.exit_code == code and message in result.stderr
 
 
 def test_train_gives_the_short_form_of_the_verdict(tmp_path):
-    said = done(train(write(tmp_path / "d.csv"), "-t", "kind")).stdout
-    assert re.search(r"^Use .*\.$", said, flags=re.M)
-    assert "boosting" in said and "`glassnet compare`" in said
+    output = done(train(write(tmp_path / "d.csv"), "-t", "kind")).stdout
+    assert re.search(r"^Use .*\.$", output, flags=re.M)
+    assert "boosting" in output and "`glassnet compare`" in output
