@@ -117,6 +117,42 @@ def test_every_decision_stands_in_the_index_with_its_title():
         assert page.name == "index.md" or f"- [{title}]({page.name})" in index
 
 
+def test_the_way_from_fit_to_the_gradient_is_the_one_in_the_architecture():
+    """Each step's functions are entered, and the steps in the order in which they are listed."""
+    text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    steps = re.findall(r"^\d+\. \[[\w/.]+\]\(([\w/.]+)\), (.*?): ", text, re.M)
+    assert 1 < len(steps) <= 10
+    entered: list[tuple[str, str]] = []
+
+    def note(frame, event, argument):
+        if event == "call":
+            entered.append((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+    # no other test has these shapes: a program that is compiled already is not traced again
+    estimator = gn.NeuralClassifier((11,), members=1, epochs=1, random_state=0)
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        estimator.fit([[0.1 * i, 1.0] for i in range(53)], [i % 2 for i in range(53)])
+    finally:
+        sys.setprofile(before)
+    first: dict[tuple[str, str], int] = {}
+    for position, call in enumerate(entered):
+        first.setdefault(call, position)
+    positions = []
+    for path, functions in steps:
+        file = str(ROOT / path)
+        for name in re.findall(r"`([\w.]+)`", functions):
+            calls = [
+                position
+                for (source, qualified), position in first.items()
+                if source == file and f".{qualified}".endswith(f".{name}")
+            ]
+            assert calls, f"{path}: {name} is not entered"
+            positions.append(min(calls))
+    assert positions == sorted(positions)
+
+
 def test_every_test_that_trust_names_exists():
     text = (ROOT / "docs" / "trust.md").read_text("utf-8")
     sources = {path: path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py")}
