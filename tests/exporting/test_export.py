@@ -49,7 +49,7 @@ from helpers import blobs
 pytestmark = pytest.mark.lowest
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
-EXACT = {"float32": 1e-7, "float64": 1e-14}  # of features, which no network makes less exact
+EXACT = {"float32": 1e-7, "float64": 1e-14}  # for features alone, without a network
 RNG = np.random.default_rng(0)
 
 
@@ -60,7 +60,7 @@ FAST: dict[str, Any] = {
 
 
 def model_of(network: Network, in_shape: tuple[int, ...], seed: int = 0, **given: Any) -> Model:
-    """Return a model with random arrays of the size that training gives them."""
+    """Return a model with random arrays of the usual size after training."""
     dtype, members = given.setdefault("dtype", "float32"), given.setdefault("members", 1)
     rng = np.random.default_rng(seed)
 
@@ -152,7 +152,7 @@ def close(actual: np.ndarray, expected: np.ndarray, limit: float, scale: Any = 1
 
 @st.composite
 def fronts(draw: Any, features: int) -> list[Layer]:
-    """Draw the layers before the first neurons, for vectors."""
+    """Draw layers that stand in front of the first Dense layer."""
     layers: list[Layer] = []
     if draw(st.booleans()):
         layers.append(Embedding((3, 2), size=draw(st.integers(1, 3))))
@@ -166,7 +166,7 @@ def fronts(draw: Any, features: int) -> list[Layer]:
 
 @st.composite
 def bodies(draw: Any, depth: int = 0) -> list[Layer]:
-    """Draw hidden layers, networks inside networks among them."""
+    """Draw hidden layers, nested networks among them."""
     plain = st.sampled_from(
         [BatchNorm(), Dropout(0.3), LeakyReLU(1.5), LeakyReLU(-0.2), Scale(), *ACTIVATIONS.values()]
     )
@@ -248,7 +248,7 @@ def test_every_layer_and_loss_is_written() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_activation_far_out_and_near_zero(dtype: str, tmp_path: Path) -> None:
+def test_every_activation_on_large_and_tiny_inputs(dtype: str, tmp_path: Path) -> None:
     """A network of all activations in a row, then every activation alone."""
     z = np.concatenate(
         [[0.0, 1e4, -1e4, 88.0, -88.0, 700.0], np.linspace(-30, 30, 601), [1e-9, -1e-9]]
@@ -283,14 +283,14 @@ def test_extreme_logits_stay_probabilities(loss: Any, dtype: str, tmp_path: Path
     forms.agrees(X, 1e-2 if dtype == "float32" else 1e-9)  # a logit of 1e4 has an ulp of 1e-3
     for _, p in forms.onnx(X):
         assert np.isfinite(p).all()
-        assert (np.abs(2 * p - np.round(2 * p)) < 0.02).mean() > 0.9  # both members are sure
+        assert (np.abs(2 * p - np.round(2 * p)) < 0.02).mean() > 0.9  # both members are certain
 
 
 # --- columns --------------------------------------------------------------------------------------
 
 
 def mixed(n: int = 160) -> pd.DataFrame:
-    """Return a table of every kind of column, with missing values, and with names that ONNX uses too."""
+    """Return a table with every kind of column, missing values, and columns named like ONNX values."""
     rng = np.random.default_rng(3)
     hours = pd.to_timedelta(rng.integers(0, 900 * 24, n), unit="h")
     frame = pd.DataFrame(
@@ -315,7 +315,7 @@ def mixed(n: int = 160) -> pd.DataFrame:
 
 
 def unfamiliar(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with levels that are new, and with everything missing."""
+    """Return rows with unseen levels, extreme numbers and missing values."""
     frame = frame.iloc[:20].copy()
     frame.loc[0, "city"], frame.loc[1, "sex"], frame.loc[2, "zip"] = "Paris ☃", "x", "999"
     frame.loc[3, ["label", "Add_3", "city", "sex", "zip", "when"]] = None
@@ -341,13 +341,13 @@ def features_model(encoder: TableEncoder, dtype: str) -> Model:
     ],
     ids=str,
 )
-def test_features_are_the_encoders_own(how: dict[str, Any], dtype: str, tmp_path: Path) -> None:
+def test_features_are_those_of_the_encoder(how: dict[str, Any], dtype: str, tmp_path: Path) -> None:
     frame = mixed()
     encoder = TableEncoder.fit(as_table(frame), **how)
     assert encoder.dropped
     forms = Exported(features_model(encoder, dtype), tmp_path)
     rows = unfamiliar(frame)
-    if not encoder.numeric.clip:  # nothing holds such numbers back there
+    if not encoder.numeric.clip:  # unclipped, 1e300 would overflow
         rows.loc[4, ["label", "Add_3"]] = 1e30, -1e30
     for X in (as_table(rows), sample(encoder, 50)):
         expected = encoder.transform(X, dtype)
@@ -375,7 +375,7 @@ def test_every_day_of_four_centuries_and_every_hour(tmp_path: Path) -> None:
     close(forms.numpy.outputs({"t": times}), expected, 1e-15)
 
 
-def test_numbers_of_an_array(tmp_path: Path) -> None:
+def test_an_array_of_numbers_with_extreme_columns(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(50, 4)) * [1, 1e-200, 1e200, 0]
     X[::5, 1] = np.nan
@@ -480,7 +480,7 @@ def test_pictures_enter_as_bytes(tmp_path: Path) -> None:
         forms.numpy.predict(pictures[:, 0])
 
 
-def test_values_come_in_their_own_unit(tmp_path: Path) -> None:
+def test_values_come_in_the_unit_of_the_target(tmp_path: Path) -> None:
     X, _ = blobs(60)
     y = X @ [3e6, 1e6, -2e6, 0] + 5e7
     regressor = gn.NeuralRegressor(**FAST).fit(X, y)
@@ -496,7 +496,7 @@ def test_values_come_in_their_own_unit(tmp_path: Path) -> None:
 SMALL = model_of(Network([Dense(3)]), (2,), loss=CrossEntropy())
 
 
-def test_the_file_holds_to_the_standard(tmp_path: Path) -> None:
+def test_the_file_conforms_to_the_standard(tmp_path: Path) -> None:
     forms = Exported(SMALL, tmp_path)
     onnx.checker.check_model(forms.proto, full_check=True)
     assert {(o.domain, o.version) for o in forms.proto.opset_import} == {
@@ -557,7 +557,7 @@ def test_columns_that_onnx_has_no_name_for_are_refused(tmp_path: Path) -> None:
         model = features_model(TableEncoder.fit(as_table(table)), "float32")
         with pytest.raises(ConfigurationError, match=message):
             export(model, tmp_path / "m.onnx")
-        export(model, tmp_path / "m.py")  # NumPy has no such need
+        export(model, tmp_path / "m.py")  # the NumPy file needs no names
 
 
 def test_a_model_too_large_for_one_file_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
@@ -605,8 +605,8 @@ def test_a_file_that_disagrees_is_not_written(
     assert path.read_text() == "before"
 
 
-def test_what_rounding_explains_is_no_disagreement(tmp_path: Path, monkeypatch: Any) -> None:
-    """Where the model itself is off by more than the tolerance, the file may be off as far."""
+def test_differences_that_rounding_explains_are_accepted(tmp_path: Path, monkeypatch: Any) -> None:
+    """Where the model's own rounding error exceeds the tolerance, so may the file's."""
     monkeypatch.setitem(exporting.TOLERANCE, "float32", 1e-9)
     deep = model_of(Network([Dense(64), "tanh", Dense(64), "tanh", Dense(3)]), (5,))
     export(deep, tmp_path / "m.onnx")
@@ -615,7 +615,7 @@ def test_what_rounding_explains_is_no_disagreement(tmp_path: Path, monkeypatch: 
     assert 1e-9 < np.abs(actual - deep.outputs(X)).max() < 1e-5
 
 
-def test_damaged_files_are_no_models(tmp_path: Path) -> None:
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
     save(SMALL, tmp_path / "m")
     data = (tmp_path / "m").read_bytes()
     later = data.replace(b'\\"format\\": 1', b'\\"format\\": 9')
@@ -747,6 +747,6 @@ def test_a_file_read_again_exports_the_same(trained: Any, tmp_path: Path) -> Non
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Cannot write"):
         export(SMALL, tmp_path / "none" / "m.py")
