@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +26,10 @@ import glassnet as gn
 from glassnet.data.tables import as_table
 from glassnet.encoding.table_encoder import TableEncoder
 from glassnet.errors import ConfigurationError, DataError
+from glassnet.fit.estimator_inputs import estimator_job
+from glassnet.fit.parameters import seed_of
 from glassnet.fit.recipes import picture_front, table_front
+from glassnet.fit.train import network_job
 from glassnet.nn.augmentation import RandomShift
 from helpers import assert_same_bits, blobs
 
@@ -661,3 +665,86 @@ def test_before_fit(tmp_path):
         classifier().save(tmp_path / "model.glassnet")
     assert not list(tmp_path.iterdir())
     assert not hasattr(classifier(), "classes_")
+
+
+# --- one preparation for train and the estimators ---------------------------------------------------
+
+
+def test_targets_of_float64_keep_their_precision():
+    X = np.linspace(-1, 1, 12)[:, None]
+    y = 1 + 1e-12 * np.arange(12.0)
+    job = estimator_job(gn.NeuralRegressor(random_state=0), X, y, validation=(X, y))
+    expected = (y - y.mean()) / y.std()
+    for rows in (job.data[0], job.validation[0]):
+        assert rows.y.dtype == np.float64
+        np.testing.assert_allclose(np.sort(rows.y[:, 0]), np.sort(expected), rtol=1e-3)
+        assert (rows.y != rows.y.astype(np.float32)).any()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+def test_a_share_for_validation_is_stratified_by_class(loss):
+    y = np.repeat(["no", "yes"], [90, 10])
+    X = np.arange(100.0)[:, None]
+    outputs = 2 if loss == "cross_entropy" else 1
+    job = network_job(gn.Network([gn.Dense(outputs)]), X, y, loss=loss, validation=0.2)
+    assert np.bincount(job.validation[0].y.astype(int)).tolist() == [18, 2]
+
+
+def test_train_and_an_estimator_prepare_the_same_job():
+    """Of numbers that need no encoding, with the same choices, from the same seed."""
+    X, y = blobs(60)
+    X = X.astype(np.float32)
+    net = gn.Network([gn.Dense(4), gn.Tanh(), gn.Dense(len(np.unique(y)))])
+    seed = 5
+    options = {"optimizer": gn.Adam(), "batch_size": 16, "epochs": 3, "on_divergence": "stop"}
+    estimator = gn.NeuralClassifier(
+        network=net, random_state=seed, members=1, early_stopping=True, **options
+    )
+    by_estimator = estimator_job(estimator, X, y, validation=0.25)
+    by_train = network_job(
+        net,
+        X,
+        y,
+        seed=seed_of(seed),
+        early_stopping=True,
+        metrics="accuracy",
+        validation=0.25,
+        **options,
+    )
+    assert by_estimator.plan == by_train.plan
+    assert by_estimator.epochs == by_train.epochs
+    assert by_estimator.early_stopping == by_train.early_stopping
+    assert by_estimator.on_divergence == by_train.on_divergence
+    assert_same_bits(by_estimator.states[0].params, by_train.states[0].params)
+    assert_same_bits(by_estimator.data[0].y, by_train.data[0].y)
+    assert_same_bits(by_estimator.validation[0].y, by_train.validation[0].y)
+
+
+def test_a_fitted_estimator_and_its_copies_hold_one_record_a_member():
+    X, y = blobs(60)
+    fitted = gn.NeuralClassifier((4,), members=2, epochs=2, random_state=0).fit(X, y)
+    copied = pickle.loads(pickle.dumps(fitted))
+    for model in (fitted, copied):
+        assert [outcome.history for outcome in model.outcomes_] == list(model.histories_)
+        assert [outcome.settings.epochs for outcome in model.outcomes_] == [2, 2]
+        assert model.n_iter_ == 2 and model.status_ == model.outcomes_[0].status
+    assert_same_bits(copied.states_, fitted.states_)
+    assert not hasattr(clone(fitted), "n_iter_")
+
+
+def test_the_regressor_has_the_classifiers_parameters_without_class_weight():
+    parameters = inspect.signature(gn.NeuralClassifier).parameters
+    shared = {name: value for name, value in parameters.items() if name != "class_weight"}
+    assert dict(inspect.signature(gn.NeuralRegressor).parameters) == shared
+    assert set(gn.NeuralRegressor().get_params()) == set(shared)
+
+
+def test_a_run_reads_its_optimizer_and_penalty_from_its_settings():
+    X, y = blobs(40)
+    net = gn.Network([gn.Dense(len(np.unique(y)))])
+    run = gn.train(
+        net, X, y, optimizer=gn.SGD(gn.Cosine(0.1)), l1=0.5, l2=0.25, batch_size=16, epochs=4
+    )
+    assert run.settings.optimizer.learning_rate.steps is None
+    assert run.optimizer.learning_rate.steps == 4 * 3
+    assert tuple(run.penalty) == (0.5, 0.25) and run.settings is run.outcome.settings

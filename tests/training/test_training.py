@@ -498,7 +498,7 @@ BAD = {  # name: (changes to a good call, error, part of its message)
     "pictures": ({"X": X.reshape(50, 2, 2)}, ConfigurationError, r"gn.Flatten\(\)"),
     "no network": ({"network": [Dense(3)]}, ConfigurationError, "gn.Network"),
     "loss's name": ({"loss": "cros_entropy"}, ConfigurationError, "Did you mean 'cross_entropy'"),
-    "loss's class": ({"loss": CrossEntropy}, ConfigurationError, "is no loss"),
+    "loss's class": ({"loss": CrossEntropy}, ConfigurationError, "is not a loss"),
     "optimizer's name": ({"optimizer": "adm"}, ConfigurationError, "Did you mean 'adam'"),
     "optimizer's class": ({"optimizer": Adam}, ConfigurationError, "is no optimizer"),
     "rate of text": ({"optimizer": Adam("fast")}, ConfigurationError, "learning_rate is 'fast'"),

@@ -1,4 +1,4 @@
-"""Columns and targets become the numbers a network takes, and its outputs become answers again.
+"""Encode columns and targets as numbers for a network, and decode its outputs.
 
 Read in this order: encoders, dates, table_encoder, targets, target_kinds, objectives.
 May import: `nn`, `data`, `storage` and below.

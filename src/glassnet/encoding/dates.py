@@ -1,4 +1,4 @@
-"""The encoder of dates; it has the form of those in `encoders`."""
+"""Encode dates as numbers; the encoder has the contract of those in `encoders`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ PARTS = {"month": _month, "weekday": _weekday, "hour": _hour}
 
 @dataclass(frozen=True)
 class DateEncoder:
-    """A date: days since the median date, scaled as a number, and its place in year, week and day.
+    """A date: days since the median date, scaled as a number, and its position in year, week and day.
 
-    Each of month, weekday and hour (with minutes) that varies in training becomes a place on a
+    Each of month, weekday and hour (with minutes) that varies in training becomes a point on a
     circle, sin(2π·share) and cos(2π·share), so that December stands beside January. A missing date
     (NaT) becomes zeros, with an indicator if training had missing dates.
 
@@ -63,7 +63,7 @@ class DateEncoder:
     ) -> DateEncoder:
         """Learn the encoding of a column of datetime64, NaT for missing; raises `DataError`."""
         weight = check_weights(weight, len(column))
-        # a date is no number to leave as it is: days since 1970 would be some 20000
+        # without scaling a date would be the days since 1970, about 20 000
         scaling = "robust" if scaling == "none" else scaling
         days = NumericEncoder.fit(
             _days(column), weight, names=(f"{name}: days",), scaling=scaling, clip=clip
@@ -89,10 +89,10 @@ class DateEncoder:
         out = np.zeros((len(column), len(self.feature_names)), dtype)
         first = len(self.days.feature_names)
         out[:, :first] = self.days.transform(_days(column), dtype)
-        for place, part in enumerate(self.parts):
+        for index, part in enumerate(self.parts):
             angle = 2 * np.pi * PARTS[part](time)
-            out[known, first + 2 * place] = np.sin(angle)
-            out[known, first + 2 * place + 1] = np.cos(angle)
+            out[known, first + 2 * index] = np.sin(angle)
+            out[known, first + 2 * index + 1] = np.cos(angle)
         return out
 
     def to_spec(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Encoders of numbers and categories: columns become inputs of a network (dates: see `dates`).
+"""Encode columns of numbers and of categories as inputs of a network (for dates see `dates`).
 
-Each is a record of plain numbers and texts, learned from the training rows alone:
+Each encoder is a record of plain numbers and texts, learned from the training rows alone:
 
     fit(column, weight) -> encoder      encoder.transform(column) -> (rows, features)
     encoder.to_spec() -> dict of strict JSON      from_spec(dict) -> encoder, or ModelFormatError
@@ -30,8 +30,8 @@ from glassnet.storage.fields import Fields
 
 Scaling = Literal["robust", "standard", "none"]
 BLOCK = 1 << 20
-"""Numbers worked on at once: the float64 copies stay small whatever the size of the data."""
-RARE = 3  # rows: what so few of them have in common is not told from chance
+"""Numbers converted at once, so that the float64 copies stay small for data of any size."""
+RARE = 3  # rows: what fewer have in common may be chance
 FAR = 1e150
 """Beyond this the smooth clip is 3 to the last bit; its square is still finite."""
 
@@ -56,7 +56,7 @@ def numbered(count: int) -> tuple[str, ...]:
     >>> numbered(2)
     ('x0', 'x1')
     """
-    return tuple(f"x{place}" for place in range(count))
+    return tuple(f"x{index}" for index in range(count))
 
 
 @dataclass(frozen=True)
@@ -110,17 +110,17 @@ class NumericEncoder:
         weight = check_weights(weight, len(X))
         rows = counted_rows(weight)
         counted = weight if weight is None or rows is None else weight[rows]
-        found: list[tuple[float, float, bool]] = []
+        scalings: list[tuple[float, float, bool]] = []
         for columns in _blocks(X.shape[1], len(X)):
             part = X[:, columns] if rows is None else X[rows, columns]
             for column in np.ascontiguousarray(part.T):
                 values, total, missing = _values(column, counted)
                 if len(values) and not np.isfinite(values[[0, -1]]).all():
-                    raise _infinite(X[:, len(found)], names[len(found)])
+                    raise _infinite(X[:, len(scalings)], names[len(scalings)])
                 center, scale = SCALINGS[scaling](values, total) if len(values) else (0.0, 0.0)
                 # a smaller scale would be lost in halving: such a column counts as constant
-                found.append((center, scale if scale >= SMALLEST * 2 else 0.0, missing))
-        centers, scales, indicators = zip(*found, strict=True) if found else ((), (), ())
+                scalings.append((center, scale if scale >= SMALLEST * 2 else 0.0, missing))
+        centers, scales, indicators = zip(*scalings, strict=True) if scalings else ((), (), ())
         return cls(names, centers, scales, indicators, clip and scaling != "none")
 
     @property
@@ -218,7 +218,7 @@ class NumericEncoder:
 
 @dataclass(frozen=True)
 class CategoryEncoder:
-    """A category, one place for each level; levels are sorted by frequency, equal ones by name.
+    """A category, one feature for each level; levels are sorted by frequency, equal ones by name.
 
     - Two levels: one feature; the first level is +1, the second -1, missing and unseen are 0.
     - Else one feature a level (1 there, 0 elsewhere), and one for "missing" if training had missing
@@ -261,10 +261,10 @@ class CategoryEncoder:
                 f"max_levels={max_levels}, but at least 1 level needs a place."
             )
         weight = check_weights(weight, len(column))
-        places: dict[str | None, int] = {}
-        codes = [places.setdefault(value, len(places)) for value in column]
-        totals = np.bincount(codes, weights=weight, minlength=len(places))
-        frequency = {value: totals[code] for value, code in places.items() if totals[code] > 0}
+        code_of: dict[str | None, int] = {}
+        codes = [code_of.setdefault(value, len(code_of)) for value in column]
+        totals = np.bincount(codes, weights=weight, minlength=len(code_of))
+        frequency = {value: totals[code] for value, code in code_of.items() if totals[code] > 0}
         missing = bool(frequency.pop(None, 0) > 0)
         ranked = sorted(frequency, key=lambda level: (-frequency[level], str(level)))
         if code_above is not None and len(ranked) > code_above:
@@ -297,20 +297,20 @@ class CategoryEncoder:
         """Return the places of a column of texts, None for missing: (rows, features)."""
         if self.coded:
             numbers = {level: code + 2 for code, level in enumerate(self.levels)}
-            found = [0 if v is None else numbers.get(v, 1) for v in column]
-            return np.array(found, dtype).reshape(-1, 1)
+            coded = [0 if v is None else numbers.get(v, 1) for v in column]
+            return np.array(coded, dtype).reshape(-1, 1)
         codes = {level: code for code, level in enumerate(self.levels)}
         nowhere = len(self.levels) + self.other + self.missing
         unseen = len(self.levels) if self.other else nowhere
         absent = nowhere - 1 if self.missing else nowhere
-        place = np.array([absent if v is None else codes.get(v, unseen) for v in column], np.intp)
+        index = np.array([absent if v is None else codes.get(v, unseen) for v in column], np.intp)
         if self._signed:
             sign = np.zeros(nowhere + 1, dtype)
             sign[:2] = 1, -1
-            return sign[place][:, None]
+            return sign[index][:, None]
         out = np.zeros((len(column), nowhere), dtype)
-        rows = np.flatnonzero(place < nowhere)
-        out[rows, place[rows]] = 1
+        rows = np.flatnonzero(index < nowhere)
+        out[rows, index[rows]] = 1
         return out
 
     def to_spec(self) -> dict[str, Any]:
@@ -337,21 +337,21 @@ class CategoryEncoder:
 
 
 def _blocks(count: int, size: int) -> Iterator[slice]:
-    """Cut `count` things of `size` numbers each into pieces of some BLOCK numbers."""
+    """Cut `count` rows or columns of `size` numbers into slices of about BLOCK numbers."""
     step = max(1, BLOCK // max(1, size))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
 def _values(column: NDArray[Any], weight: Floats | None) -> tuple[Floats, Floats, bool]:
-    """Return the distribution of the numbers there, and if some but not all are missing."""
+    """Return the distribution of the known numbers, and whether some but not all are missing."""
     if column.dtype.kind != "f":
         return *distribution(column, weight), False
     missing = np.isnan(column)
     if not missing.any():
         return *distribution(column, weight), False
-    there = ~missing
-    values, total = distribution(column[there], None if weight is None else weight[there])
-    return values, total, bool(there.any())
+    known = ~missing
+    values, total = distribution(column[known], None if weight is None else weight[known])
+    return values, total, bool(known.any())
 
 
 def _infinite(column: NDArray[Any], name: str) -> DataError:

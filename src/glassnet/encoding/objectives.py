@@ -1,4 +1,4 @@
-"""Objectives: a loss and its target together, as the training program takes them."""
+"""Match a loss with its target, and encode the target as the training program takes it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def resolve_loss(loss: Any, y: Any) -> Loss:
     if loss == "auto":
         kind = np.asarray(y).dtype.kind
         return LOSSES["squared_error" if kind == "f" else "cross_entropy"]
-    found = resolve("loss", loss, LOSSES)
-    if isinstance(found, Loss):
-        return found
-    if callable(found) and not isinstance(found, type):
-        return CustomLoss(found)
+    resolved = resolve("loss", loss, LOSSES)
+    if isinstance(resolved, Loss):
+        return resolved
+    if callable(resolved) and not isinstance(resolved, type):
+        return CustomLoss(resolved)
     raise ConfigurationError(
-        f"{loss!r} is no loss. Give a name, such as 'squared_error', or a function."
+        f"{loss!r} is not a loss. Give a name, such as 'squared_error', or a function."
     )
 
 
@@ -100,7 +100,7 @@ def encoded(y: Any, target: TargetEncoder) -> np.ndarray:
 
 
 def check_same_classes(classes: Any, target: TargetEncoder) -> None:
-    """Raise unless the classes, where they are given again, are those that the target has."""
+    """Raise if classes are given again and differ from those of the target's encoder."""
     if classes is None or not isinstance(target, ClassEncoder):
         return
     known = np.asarray(target.classes)
@@ -112,14 +112,14 @@ def check_same_classes(classes: Any, target: TargetEncoder) -> None:
 
 
 def outputs_needed(loss: Loss, target: TargetEncoder, t: np.ndarray) -> int:
-    """Return how many numbers a row the network must put out."""
+    """Return how many outputs the network needs for each row."""
     if isinstance(target, ClassEncoder):
         return 1 if loss.task == "labels" else len(target.labels)
     return int(t.shape[1]) if t.ndim == 2 else 1
 
 
 def check_output(out_shape: Shape, loss: Loss, target: TargetEncoder, t: np.ndarray) -> None:
-    """Raise unless the network puts out as many numbers a row as the target needs."""
+    """Raise unless the network has as many outputs as the target needs."""
     if isinstance(loss, CustomLoss):
         return  # only its function knows
     needed = outputs_needed(loss, target, t)
@@ -130,8 +130,10 @@ def check_output(out_shape: Shape, loss: Loss, target: TargetEncoder, t: np.ndar
             f" loss='cross_entropy' with a last layer gn.Dense({n_classes})."
         )
     if out_shape != (needed,):
-        what = f"{n_classes} classes" if n_classes else f"{needed} column{'s' * (needed > 1)}"
+        target_width = (
+            f"{n_classes} classes" if n_classes else f"{needed} column{'s' * (needed > 1)}"
+        )
         raise ConfigurationError(
-            f"The network puts out shape {out_shape} for each row, but y has {what}:"
+            f"The network puts out shape {out_shape} for each row, but y has {target_width}:"
             f" its last layer with weights must be gn.Dense({needed})."
         )

@@ -1,8 +1,7 @@
-"""Preprocessing: a table or an array of numbers becomes the inputs of a network, from one record.
+"""Encode a table, or an array of numbers, as the inputs of a network.
 
 `TableEncoder` holds one encoder for all numeric columns, one for each category and date, and the
-columns that are of no use, with the reason. All that a fitted model needs is plain numbers and
-texts.
+names of the useless columns with the reason. All of it is plain numbers and texts.
 """
 
 from __future__ import annotations
@@ -139,7 +138,7 @@ class TableEncoder:
 
     @property
     def places(self) -> tuple[int, ...]:
-        """How many places each of the coded features, the last ones, counts."""
+        """The number of codes of each coded feature; these features come last."""
         coded = (e for e in self.others if isinstance(e, CategoryEncoder) and e.coded)
         return tuple(encoder.places for encoder in coded)
 
@@ -267,28 +266,28 @@ _ENCODERS: dict[str, type[CategoryEncoder] | type[DateEncoder]] = {
 
 def _table_or_matrix(X: Any) -> Table | NDArray[Any]:
     """Return X as a Table, or as an array of numbers (rows, columns)."""
-    found: Table | NDArray[Any] = as_table(X) if is_table(X) else _array(X)
-    if isinstance(found, np.ndarray) and found.dtype.kind in "OUST" and found.ndim == 2:
-        found = as_table(found.astype(object))
-    if isinstance(found, np.ndarray):
-        if found.dtype.kind == "c":
+    rows: Table | NDArray[Any] = as_table(X) if is_table(X) else _array(X)
+    if isinstance(rows, np.ndarray) and rows.dtype.kind in "OUST" and rows.ndim == 2:
+        rows = as_table(rows.astype(object))
+    if isinstance(rows, np.ndarray):
+        if rows.dtype.kind == "c":
             raise DataError("Complex data not supported: X holds complex numbers; give real ones.")
-        if found.dtype.kind not in "biuf":
+        if rows.dtype.kind not in "biuf":
             raise DataError(
-                f"X is of type {found.dtype}: give numbers of shape (rows, columns), or a table."
+                f"X is of type {rows.dtype}: give numbers of shape (rows, columns), or a table."
             )
-        if found.ndim != 2:
+        if rows.ndim != 2:
             raise DataError(
-                f"X has shape {found.shape}, but (rows, columns) is needed. Reshape your data: "
+                f"X has shape {rows.shape}, but (rows, columns) is needed. Reshape your data: "
                 "X.reshape(len(X), -1) makes one row of each sample, X.reshape(-1, 1) one column."
             )
-    columns = len(found.names) if isinstance(found, Table) else found.shape[1]
+    columns = len(rows.names) if isinstance(rows, Table) else rows.shape[1]
     if not columns:
         raise DataError(
-            f"Found array with 0 feature(s) (shape=({len(found)}, 0)) while a minimum of 1 is "
+            f"Found array with 0 feature(s) (shape=({len(rows)}, 0)) while a minimum of 1 is "
             "required: X needs at least one column."
         )
-    return found
+    return rows
 
 
 def _array(X: Any) -> NDArray[Any]:
@@ -307,22 +306,22 @@ def _matrix(table: Table, names: tuple[str, ...], rows: int | None = None) -> Fl
 def _useless(column: Column) -> str | None:
     """Return why a column cannot help, or None."""
     missing = missing_in(column)
-    there = column[~missing]
-    if not len(there):
+    known = column[~missing]
+    if not len(known):
         return "every value is missing"
-    levels = len(set(there)) if column.dtype.kind == "O" else len(np.unique(there))
+    levels = len(set(known)) if column.dtype.kind == "O" else len(np.unique(known))
     if levels == 1 and not missing.any():
-        value = there[0] if there.dtype.kind == "O" else str(there[0])
+        value = known[0] if known.dtype.kind == "O" else str(known[0])
         return f"every value is the same ({value!r})"
     if (
         column.dtype.kind == "O"
         and levels > IDENTIFIER_LEVELS
-        and levels > IDENTIFIER_SHARE * len(there)
+        and levels > IDENTIFIER_SHARE * len(known)
     ):
-        return f"it names rows ({levels} different texts in {len(there)} rows)"
+        return f"it names rows ({levels} different texts in {len(known)} rows)"
     return None
 
 
-def _quoted(names: Any, most: int = 20) -> str:
+def _quoted(names: Any, limit: int = 20) -> str:
     names = [repr(name) for name in names]
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+    return ", ".join(names[:limit]) + (f", ... ({len(names)} in all)" if len(names) > limit else "")

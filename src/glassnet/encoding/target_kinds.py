@@ -14,7 +14,7 @@ from glassnet.errors import DataError
 
 Task = Literal["classification", "regression"]
 
-MOST_CLASSES = 20
+MAX_CLASSES = 20
 ROWS_PER_CLASS = 10
 
 
@@ -42,11 +42,11 @@ def sniff_task(y: Any) -> Task:
     (column,) = columns
     if column.dtype.kind == "O":
         return "classification"
-    there = column[~np.isnan(column)]
-    distinct = np.unique(there)
+    known = column[~np.isnan(column)]
+    distinct = np.unique(known)
     if not (np.isfinite(distinct).all() and (distinct == np.floor(distinct)).all()):
         return "regression"
-    few = len(distinct) <= MOST_CLASSES and len(distinct) * ROWS_PER_CLASS <= len(there)
+    few = len(distinct) <= MAX_CLASSES and len(distinct) * ROWS_PER_CLASS <= len(known)
     return "classification" if few or len(distinct) == 2 else "regression"
 
 
@@ -63,7 +63,7 @@ def target_columns(y: Any) -> list[NDArray[Any]]:
             "(rows, targets)."
         )
     array = np.asarray(array)
-    return [column_of(array[:, place], name=f"target {place}") for place in range(array.shape[1])]
+    return [column_of(array[:, index], name=f"target {index}") for index in range(array.shape[1])]
 
 
 def as_array(y: Any) -> NDArray[Any]:

@@ -1,4 +1,6 @@
-"""Targets: classes become codes, labels 0 and 1, values are standardised; and all the way back.
+"""Encode targets for a network, and decode its outputs.
+
+Classes become codes, labels become 0 and 1, and values are standardised.
 
 Like the encoders of columns, each is a record of plain numbers and texts: `fit`, `transform`,
 `inverse`, `to_spec`, `from_spec`.
@@ -74,16 +76,16 @@ class ClassEncoder:
         Raises `DataError` for a label that is none of the classes.
         """
         known = {_text(label): code for code, label in enumerate(self.labels)}
-        labels, _, place = _labels_of(y)
+        labels, _, index = _labels_of(y)
         for label in labels:
             if _text(label) not in known:
                 raise DataError(
                     f"The target holds the class {label!r}, which training had not seen."
-                    f"{did_you_mean(_text(label), known)} The classes are: {_some(known)}. "
+                    f"{did_you_mean(_text(label), known)} The classes are: {_listed(known)}. "
                     "Correct or drop these rows, or train again with them."
                 )
         codes = np.array([known[_text(label)] for label in labels], dtype=np.int32)
-        return codes[place]
+        return codes[index]
 
     def inverse(self, codes: NDArray[Any]) -> NDArray[Any]:
         """Return the labels (rows,) of codes."""
@@ -140,7 +142,7 @@ class LabelsEncoder:
         if len(columns) != len(self.names):
             raise DataError(
                 f"The target has {len(columns)} columns, but the model has {len(self.names)} "
-                f"labels: {_some(self.names)}. Give one column of 0 and 1 for each."
+                f"labels: {_listed(self.names)}. Give one column of 0 and 1 for each."
             )
         for column, name in zip(columns, self.names, strict=True):
             if not is_indicator(column):
@@ -198,11 +200,11 @@ class TargetScaler:
         rows = counted_rows(weight)
         if rows is not None and weight is not None:
             values, weight = values[rows], weight[rows]
-        found = [mean_and_deviation(*distribution(column, weight)) for column in values.T]
+        moments = [mean_and_deviation(*distribution(column, weight)) for column in values.T]
         return cls(
-            _target_names(len(found), names),
-            tuple(mean for mean, _ in found),
-            tuple(deviation or 1.0 for _, deviation in found),
+            _target_names(len(moments), names),
+            tuple(mean for mean, _ in moments),
+            tuple(deviation or 1.0 for _, deviation in moments),
             not isinstance(y, Table) and np.ndim(y) == 1,
         )
 
@@ -212,7 +214,7 @@ class TargetScaler:
         if values.shape[1] != len(self.names):
             raise DataError(
                 f"The target has {values.shape[1]} columns, but the model predicts "
-                f"{len(self.names)}: {_some(self.names)}."
+                f"{len(self.names)}: {_listed(self.names)}."
             )
         with np.errstate(over="ignore"):
             z = (values / 2 - np.array(self.center) / 2) / np.array(self.scale) * 2
@@ -257,10 +259,10 @@ TargetEncoder = ClassEncoder | LabelsEncoder | TargetScaler | None
 
 def _target_names(count: int, names: Sequence[str] | None) -> tuple[str, ...]:
     if names is None:
-        return ("y",) if count == 1 else tuple(f"y{place}" for place in range(count))
+        return ("y",) if count == 1 else tuple(f"y{index}" for index in range(count))
     if len(names) != count or len(set(names)) < count:
         raise DataError(
-            f"There are {count} targets, but the names are {_some(names)}: give one for each."
+            f"There are {count} targets, but the names are {_listed(names)}: give one for each."
         )
     return tuple(names)
 
@@ -269,9 +271,9 @@ def _finite_targets(y: Any) -> Floats:
     columns = target_columns(y)
     for column in columns:
         if column.dtype.kind != "f":
-            there = column[~missing_in(column)]
+            known = column[~missing_in(column)]
             raise DataError(
-                f"The target holds {str(there[0])!r}, which is no number, and a regression "
+                f"The target holds {str(known[0])!r}, which is no number, and a regression "
                 "predicts numbers: use a classification, or turn the target into numbers."
             )
         unusable = np.flatnonzero(~np.isfinite(column))
@@ -285,7 +287,7 @@ def _finite_targets(y: Any) -> Floats:
 
 
 def _labels_of(y: Any) -> tuple[list[Label], str, NDArray[np.intp]]:
-    """Return the distinct labels as Python values, their type, and each row's place in them."""
+    """Return the distinct labels as Python values, their type, and the index of each row's label."""
     array = np.stack(target_columns(y), axis=1) if isinstance(y, Table) else as_array(y)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -304,11 +306,11 @@ def _labels_of(y: Any) -> tuple[list[Label], str, NDArray[np.intp]]:
             "whole numbers or booleans: turn the target into one of them."
         )
     if name != "object":
-        distinct, place = np.unique(array, return_inverse=True)
-        return distinct.tolist(), name, place
-    places: dict[Label, int] = {}
-    codes = [places.setdefault(label, len(places)) for label in array]
-    return list(places), name, np.array(codes, dtype=np.intp)
+        distinct, index = np.unique(array, return_inverse=True)
+        return distinct.tolist(), name, index
+    code_of: dict[Label, int] = {}
+    codes = [code_of.setdefault(label, len(code_of)) for label in array]
+    return list(code_of), name, np.array(codes, dtype=np.intp)
 
 
 def _typed(array: NDArray[Any]) -> NDArray[Any]:
@@ -349,6 +351,6 @@ def _is_label(value: object, dtype: str) -> bool:
     return is_integer(value) and limits.min <= value <= limits.max  # type: ignore[operator]
 
 
-def _some(names: Any, most: int = 20) -> str:
+def _listed(names: Any, limit: int = 20) -> str:
     names = list(names)
-    return ", ".join(names[:most]) + (f", ... ({len(names)} in all)" if len(names) > most else "")
+    return ", ".join(names[:limit]) + (f", ... ({len(names)} in all)" if len(names) > limit else "")

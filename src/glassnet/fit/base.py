@@ -1,4 +1,4 @@
-"""The estimators' common base: a network behind `fit` and `predict`."""
+"""Put a network behind scikit-learn's `fit` and `predict`: the base of both estimators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cross-validation: an estimator on every fold, the folds' networks trained together."""
+"""Cross-validate an estimator, with the networks of all folds trained together."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def cross_validate(
 
     Raises
     ------
-    ConfigurationError: no estimator of glassnet. DataError: X or y unfit, or too few rows for so many folds.
+    ConfigurationError: not an estimator of glassnet. DataError: unusable X or y, or more folds than rows.
     DivergenceError: a fold's networks all diverged.
 
     >>> import glassnet as gn
@@ -91,7 +91,7 @@ def cross_validate(
     """
     if not isinstance(estimator, NeuralEstimator):
         raise ConfigurationError(
-            f"{type(estimator).__name__} is no estimator of glassnet: give gn.NeuralClassifier() or"
+            f"{type(estimator).__name__} is not an estimator of glassnet: give gn.NeuralClassifier() or"
             " gn.NeuralRegressor(); for others there is sklearn.model_selection.cross_validate."
         )
     rows = as_table(X) if is_table(X) else X if hasattr(X, "shape") else as_array("X", X)
@@ -111,30 +111,30 @@ def cross_validate(
     for train, _ in folds:
         model = copy.copy(estimator)
         model.random_state = seed  # one for all, so that all meet the rows in one order
-        some = None if weight is None else weight[train]
-        jobs.append(estimator_job(model, _at(rows, train), targets[train], some))
+        fold_weight = None if weight is None else weight[train]
+        jobs.append(estimator_job(model, _at(rows, train), targets[train], fold_weight))
         models.append(model)
     bar: list[Callback] = [ProgressBar()] if progress else []
     checkpoint = as_checkpoint(estimator.checkpoint)
-    ended = run_jobs(jobs, [*as_callbacks(callbacks), *bar], checkpoint=checkpoint)
-    done = [fitted(*each) for each in zip(models, jobs, ended, strict=True)]
+    outcomes = run_jobs(jobs, [*as_callbacks(callbacks), *bar], checkpoint=checkpoint)
+    done = list(map(fitted, models, jobs, outcomes))
     tests = tuple(test for _, test in folds)
     return _judged(done, rows, targets, weight, tests)
 
 
-def _at(rows: Any, places: np.ndarray) -> Any:
-    return rows.rows(places) if is_table(rows) else rows[places]
+def _at(rows: Any, indices: np.ndarray) -> Any:
+    return rows.rows(indices) if is_table(rows) else rows[indices]
 
 
 def _judged(
     models: Sequence[Any], rows: Any, y: np.ndarray, weight: np.ndarray | None, tests: Any
 ) -> CrossValidation:
-    """Score each fold's estimator, and put together what each says of the rows it has not seen."""
+    """Score each fold's estimator, and collect its predictions for the rows it has not seen."""
     scores, predictions, probabilities = [], None, None
     for model, test in zip(models, tests, strict=True):
         held = _at(rows, test)
-        some = None if weight is None else weight[test]
-        scores.append(model.score(held, y[test], sample_weight=some))
+        fold_weight = None if weight is None else weight[test]
+        scores.append(model.score(held, y[test], sample_weight=fold_weight))
         answers = model.predict(held)
         if predictions is None:
             predictions = np.zeros((len(y), *answers.shape[1:]), answers.dtype)

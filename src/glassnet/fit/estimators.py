@@ -1,4 +1,4 @@
-"""NeuralClassifier and NeuralRegressor: a network behind scikit-learn's contract; nothing numerical here."""
+"""Define NeuralClassifier and NeuralRegressor, scikit-learn estimators that train networks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from glassnet.nn.network import Network
 
 
 class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
-    """A network that tells classes, or yes-or-no labels, apart.
+    """A network that predicts classes, or several yes-or-no labels.
 
     Parameters
     ----------
@@ -54,14 +54,14 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
     callbacks: each is called with an `Event` between calls of the program, `gn.ProgressBar()` for example.
     on_divergence: when all members diverge "raise"; or "stop": warn and keep the last finite model; or
         "rollback" (gn.Rollback(times=5)): each that diverges goes back and on with half the learning rate.
-    checkpoint: a folder, or gn.Checkpoint(folder, every=5, resume=True), to which `fit` writes its standing.
+    checkpoint: a folder, or gn.Checkpoint(folder, every=5, resume=True), to which `fit` writes its progress.
 
     Attributes
     ----------
-    model_: the `Model`, which predicts by itself and is what is saved. history_: one row an epoch, of many
-        members their mean; histories_: each member's. states_: each member's `TrainState`.
-    status_: "finished", "converged", "stopped early", "interrupted", "out of time" or "diverged"; of many
-        members the first's.
+    model_: the `Model`, which predicts and is saved. history_: one row an epoch, the mean over the members.
+    histories_, states_, outcomes_: each member's history, `TrainState`, and the record of its training.
+    status_: "finished", "converged", "stopped early", "interrupted", "out of time" or "diverged"; with
+        several members, how the first one's training ended.
     n_validation_: rows that a member watches for early stopping, and does not learn from.
     classes_, n_features_in_, feature_names_in_, n_iter_: scikit-learn's.
 

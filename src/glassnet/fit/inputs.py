@@ -1,4 +1,4 @@
-"""Prepare a training: rows and choices become a job.
+"""Make a training job from rows and choices.
 
 `gn.train` and the estimators bring rows in their own ways and end in the same `prepare`. The target is
 encoded once, before, and is carried with the rows.

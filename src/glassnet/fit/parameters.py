@@ -1,4 +1,4 @@
-"""Choices: what a person may write for an estimator's parameters, checked one by one."""
+"""Check the parameters that a person gives an estimator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipes: what the estimators do where a person chose nothing, by the size and the kind of the data."""
+"""Choose what a person left open, by the size and the kind of the data."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Choice = TypeVar("Choice")
 
 FEW_ROWS = 40  # fewer rows are all needed for training
 VALIDATION_SHARE = 0.125  # where all members watch the same rows
-MAX_ROWS_WATCHED = 3_000  # are enough to choose an epoch by
-FOLDS = 8  # each member watches one of them, where there are not more members than that
+MAX_ROWS_WATCHED = 3_000  # enough to choose an epoch
+FOLDS = 8  # or one a member, if there are more members
 MAX_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
-SIDE_OF_A_SHIFT = 28  # pixels, by one of which a picture is moved: half that says nothing new
+SIDE_OF_A_SHIFT = 28  # pixels of a picture's side for one pixel of shift
 MANY_COLUMNS = 256  # get no waves, and more dropout
 ROWS_TO_COMPARE_COLUMNS = 4_000
-LEAST_OF_ITS_OWN = 0.2  # the share that columns with waves say of their own, see `say_the_same`
+MIN_EFFECTIVE_SHARE = 0.2  # below this, columns mostly repeat one another, see `say_the_same`
 MAX_LEVELS_ONE_HOT = 64  # a category of more is looked up in a table
 
 
@@ -49,7 +49,7 @@ class Recipe(NamedTuple):
 
 
 def steady(rate: float, warm_up: int = 50, weight_decay: float = 0.01) -> Averaged:
-    """Return the optimizer: at a steady rate, since how long the run will be is found out on the way."""
+    """Return the optimizer: with a steady rate, because early stopping decides the length of the run."""
     after = WarmUp(rate, warm_up=warm_up)
     return Averaged(AdamW(after, weight_decay=weight_decay, beta2=0.95), share=0.1)
 
@@ -106,7 +106,7 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
 
 
 def _by_rows(n_rows: int, steps: tuple[tuple[int, Choice], ...], beyond: Choice) -> Choice:
-    return next((value for most, value in steps if n_rows <= most), beyond)
+    return next((value for limit, value in steps if n_rows <= limit), beyond)
 
 
 def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, own_rows: bool) -> Recipe:
@@ -116,7 +116,7 @@ def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, own_rows: bool
 
     Raises
     ------
-    ConfigurationError: a parameter that is none of what it may be.
+    ConfigurationError: a parameter has a value that is not allowed.
     """
 
     def choice(name: str) -> Any:
@@ -156,8 +156,8 @@ def table_front(embedding: Any, X: Table | np.ndarray, encoder: TableEncoder) ->
     count = len(encoder.numeric.names)
     alike = False
     if is_auto(embedding) and len(X) >= FEW_ROWS and count <= MANY_COLUMNS:
-        some = np.arange(0, len(X), 1 + len(X) // ROWS_TO_COMPARE_COLUMNS)
-        rows = rows_at(X, some)
+        sample = np.arange(0, len(X), 1 + len(X) // ROWS_TO_COMPARE_COLUMNS)
+        rows = rows_at(X, sample)
         alike = say_the_same(encoder.transform(rows)[:, :count])
     return embedding_front(embedding, count, encoder.places, alike=alike)
 
@@ -175,15 +175,15 @@ def say_the_same(numbers: np.ndarray) -> bool:
     varying = numbers[:, numbers.std(axis=0) > 0]
     if varying.shape[1] < 2:
         return False
-    return bool(np.mean(np.corrcoef(varying.T) ** 2) > 1 / (LEAST_OF_ITS_OWN * varying.shape[1]))
+    return bool(np.mean(np.corrcoef(varying.T) ** 2) > 1 / (MIN_EFFECTIVE_SHARE * varying.shape[1]))
 
 
 def embedding_front(
-    embedding: Any, n_numbers: int, places: tuple[int, ...] = (), *, alike: bool = False
+    embedding: Any, n_numbers: int, codes: tuple[int, ...] = (), *, alike: bool = False
 ) -> list[Layer]:
     """Return the layers before the first layer of neurons, for a table of so many columns of numbers.
 
-    places: of the features that are codes (`TableEncoder.places`), which are looked up before all else.
+    codes: the number of codes of each coded feature (`TableEncoder.places`); these are looked up first.
     embedding: "auto" ("periodic" for up to 256 columns of numbers that are not mostly `alike`, else "scale"),
     "periodic" (a learned scale for each input, and waves of the numbers), "scale" (the scale alone), "none",
     or a layer of one's own.
@@ -200,7 +200,7 @@ def embedding_front(
             f"embedding is {embedding!r}, but it must be 'auto', 'periodic', 'scale', 'none', or a layer"
             " such as gn.Periodic(columns=3)."
         )
-    looked_up: list[Layer] = [Embedding(places)] if places else []
+    looked_up: list[Layer] = [Embedding(codes)] if codes else []
     if embedding == "none":
         return looked_up
     plain = embedding == "auto" and (alike or n_numbers > MANY_COLUMNS)

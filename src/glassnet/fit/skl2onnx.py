@@ -1,4 +1,4 @@
-"""Pipelines to ONNX: what skl2onnx must know to convert a pipeline that holds one of our estimators."""
+"""Let skl2onnx convert pipelines that hold one of our estimators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def register_skl2onnx() -> None:
 
     Raises
     ------
-    ConfigurationError: skl2onnx is not there.
+    ConfigurationError: skl2onnx is not installed.
 
     >>> import glassnet as gn
     >>> gn.register_skl2onnx()
@@ -55,8 +55,8 @@ def _set_types(operator: Any) -> None:
         "str": data_types.StringTensorType,
         "uint64": data_types.UInt64TensorType,
     }
-    _, found = _written(operator)
-    for output, (value, _) in zip(operator.outputs, found, strict=True):
+    _, outputs = _written(operator)
+    for output, (value, _) in zip(operator.outputs, outputs, strict=True):
         output.type = types[value.dtype]([None, *value.shape])
 
 
@@ -70,7 +70,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
             f"target_opset is {opset}, but a network of glassnet needs {OPSET} at least: leave it out, or"
             f" give target_opset={OPSET}."
         )
-    graph, found = _written(operator)
+    graph, outputs = _written(operator)
     names = {variable.full_name: variable.full_name for variable in operator.inputs}
     for name in (*graph.constants, *(node.output for node in graph.nodes)):
         names[name] = scope.get_unique_variable_name(f"glassnet_{name}")
@@ -81,7 +81,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         else:
             proto = numpy_helper.from_array(array)
             container.add_initializer(names[name], proto.data_type, array.shape, proto)
-    ends = zip(operator.outputs, (made for _, made in found), strict=True)
+    ends = zip(operator.outputs, (made for _, made in outputs), strict=True)
     nodes = [
         (n.op, [names[i] for i in n.inputs], names[n.output], n.domain, n.attributes)
         for n in graph.nodes
@@ -100,12 +100,12 @@ def _written(operator: Any) -> tuple[Graph, list[tuple[Value, str]]]:
     graph = Graph(model.dtype, inputs.values())
     names = () if model.encoder is None else model.encoder.names
     if names and set(inputs) >= set(names) - set(model.encoder.dropped):  # type: ignore[union-attr]
-        found = write_model(graph, model, inputs)
+        outputs = write_model(graph, model, inputs)
     else:
         matrices = [graph.cast(name, np.float64) for name in inputs.values()]
         whole = matrices[0] if len(matrices) == 1 else graph.add("Concat", *matrices, axis=1)
-        found = write_model(graph, model, {"": whole})
-    return graph, [_as_expected(graph, operator, *output) for output in found]
+        outputs = write_model(graph, model, {"": whole})
+    return graph, [_as_expected(graph, operator, *output) for output in outputs]
 
 
 def _as_expected(graph: Graph, operator: Any, value: Value, made: str) -> tuple[Value, str]:

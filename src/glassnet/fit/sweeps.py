@@ -1,4 +1,4 @@
-"""Sweeps: many networks side by side in one program, each with other numbers."""
+"""Train many networks side by side in one program, each with other numbers."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def sweep(
     over: values by name, all combinations of which are tried, or a list of settings. Names: "seed" (of
         weights and dropout), "dropout" (the rate of all dropout layers), "l1", "l2", and each number of the
         optimizer or its schedule: "learning_rate", "weight_decay", "momentum", "beta1", "warm_up", ...
-    callbacks, progress: as for `train`; a callback is told of the mean over the networks.
+    callbacks, progress: as for `train`; a callback gets the mean over the networks.
 
     Raises
     ------
@@ -130,20 +130,20 @@ def _trials(
     callbacks: Sequence[Callback] = (),
     steps: int | None = None,
 ) -> tuple[Trial, ...]:
-    """Train a network, or an estimator's, once for each of the settings; for about so many steps if given."""
+    """Train a network, or an estimator's, once for each of the settings; or for about this many steps."""
     job, numbers, finish = _prepared(network, X, y, settings, options)
     if steps is not None:
         an_epoch = batch_count(len(job.data[0].x), job.plan.batch_size)
         job = job._replace(epochs=math.ceil(steps / an_epoch), early_stopping=None)
-    jobs = [vary(job, numbers(each)) for each in settings]
+    jobs = [vary(job, numbers(point)) for point in settings]
     return tuple(
-        _trial(each, varied, ended, finish)
-        for each, varied, ended in zip(settings, jobs, run_jobs(jobs, callbacks), strict=True)
+        _trial(point, varied, outcomes, finish)
+        for point, varied, outcomes in zip(settings, jobs, run_jobs(jobs, callbacks), strict=True)
     )
 
 
 class _Prepared(NamedTuple):
-    """The job that all vary; what a person's settings are inside; and what comes out: a run, an estimator."""
+    """The job to vary, how settings become its numbers, and how outcomes become a run or an estimator."""
 
     job: Job
     numbers: Callable[[Settings], Settings]
@@ -156,9 +156,11 @@ def _prepared(
     """Return a network's training as `train`, or an estimator's as its `fit`, would have it."""
     if isinstance(network, Network):
         names = inspect.signature(network_job).parameters
-        _check_options(options, [name for name in names if name not in _OWN])
+        _check_options(options, [name for name in names if name not in _NOT_OPTIONS])
         job = network_job(network, X, y, **options)
-        return _Prepared(job, lambda each: each, lambda _, job, ended: finished_run(job, ended[0]))
+        return _Prepared(
+            job, lambda settings: settings, lambda _, job, outcomes: finished_run(job, outcomes[0])
+        )
     from glassnet.fit.base import NeuralEstimator, fitted  # lazily: scikit-learn
     from glassnet.fit.estimator_inputs import estimator_job
 
@@ -169,43 +171,43 @@ def _prepared(
         )
     _check_options(options, ("sample_weight", "validation"))
     estimator = copy.copy(network)
-    most = max((each.get("dropout") or 0.0 for each in settings), default=0.0)
-    if most > 0 and network.network is None:
-        estimator.dropout = most  # so that there is a layer
+    highest = max((point.get("dropout") or 0.0 for point in settings), default=0.0)
+    if highest > 0 and network.network is None:
+        estimator.dropout = highest  # so that the network has dropout layers
 
     def numbers(settings: Settings) -> Settings:
         return {k: seed_of(v) if k == "seed" else v for k, v in settings.items()}
 
-    def finish(settings: Settings, job: Job, ended: Sequence[Outcome]) -> Any:
+    def finish(settings: Settings, job: Job, outcomes: Sequence[Outcome]) -> Any:
         known = {"seed": "random_state", "dropout": "dropout", "l2": "l2"}
         changed = {known[name]: value for name, value in settings.items() if name in known}
-        return fitted(estimator, job, ended, optimizer=job.optimizers[0], **changed)
+        return fitted(estimator, job, outcomes, optimizer=job.optimizers[0], **changed)
 
     return _Prepared(estimator_job(estimator, X, y, **options), numbers, finish)
 
 
-_OWN = ("network", "X", "y", "state", "history")
+_NOT_OPTIONS = ("network", "X", "y", "state", "history")
 
 
 def _check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in options:
         if name not in known:
             raise ConfigurationError(
-                f"There is no option '{name}' here.{did_you_mean(name, known)} There are:"
+                f"There is no option '{name}'.{did_you_mean(name, known)} There are:"
                 f" {', '.join(known)}."
             )
 
 
-def _trial(settings: Settings, job: Job, ended: Sequence[Outcome], finish: Any) -> Trial:
-    diverged = all(end.status == "diverged" for end in ended)
-    history = History.mean([end.history for end in ended])
+def _trial(settings: Settings, job: Job, outcomes: Sequence[Outcome], finish: Any) -> Trial:
+    diverged = all(outcome.diverged for outcome in outcomes)
+    history = History.mean([outcome.history for outcome in outcomes])
     losses = history["validation_loss" if job.validation[0] is not None else "loss"]
     score = losses.min() if job.validation[0] is not None else losses[-1]
     return Trial(
         settings=settings,
-        fitted=None if diverged else finish(settings, job, ended),
+        fitted=None if diverged else finish(settings, job, outcomes),
         history=history,
-        status="diverged" if diverged else ended[0].status,
+        status="diverged" if diverged else outcomes[0].status,
         score=math.inf if diverged or np.isnan(score) else float(score),
     )
 

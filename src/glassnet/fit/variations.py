@@ -1,4 +1,4 @@
-"""Variations: the same training with other numbers; what a sweep makes of one job.
+"""Vary the numbers of a training job, for a sweep.
 
 Only what is traced may vary (the seed, dropout rates, penalties, numbers of the optimizer and of its
 schedule): such networks share one program.
@@ -41,10 +41,10 @@ def grid(over: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> lis
     """
     if isinstance(over, Mapping):
         values = {name: _values(name, given) for name, given in over.items()}
-        found = [
+        points = [
             dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())
         ]
-        listed = found if values else []
+        listed = points if values else []
     elif isinstance(over, list | tuple) and all(isinstance(point, Mapping) for point in over):
         listed = [dict(point) for point in over]
     else:
@@ -141,13 +141,13 @@ def with_number(optimizer: Any, name: str, value: Any) -> Any:
     >>> with_number(ClipByNorm(AdamW()), "weight_decay", 0.5).optimizer.weight_decay
     0.5
     """
-    found = _replaced(optimizer, name, value)
-    if found is None:
+    varied = _replaced(optimizer, name, value)
+    if varied is None:
         known = sorted({"seed", "dropout", *Penalty._fields, *_numbers(optimizer)})
         raise ConfigurationError(
             f"'{name}' cannot vary here.{did_you_mean(name, known)} What can: {', '.join(known)}."
         )
-    return found
+    return varied
 
 
 def _replaced(part: Any, name: str, value: Any) -> Any:
