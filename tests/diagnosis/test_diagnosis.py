@@ -33,7 +33,7 @@ import glassnet as gn
 from glassnet import cli
 from glassnet.cli.options import estimator_parameters
 from glassnet.diagnosis import evidence
-from glassnet.diagnosis.diagnose import ILLNESSES, encoded_rows, patient_of
+from glassnet.diagnosis.diagnose import ILLNESSES, encoded_rows, subject_of
 from glassnet.diagnosis.findings import Diagnosis, Finding
 from glassnet.diagnosis.remedies import inner, remedy
 from glassnet.nn.as_code import typed
@@ -247,8 +247,8 @@ def small(dtype: str = "float64", **changed: Any) -> Arguments:
 def looked_at(arguments: Arguments) -> tuple[Any, evidence.Evidence]:
     run = gn.train(**arguments)
     rows = encoded_rows(run.model, arguments["X"], arguments["y"])
-    patient = patient_of(run)
-    found = evidence.Evidence(run.model, run.model, rows, None, patient.outcomes[0], "train", True)
+    subject = subject_of(run)
+    found = evidence.Evidence(run.model, run.model, rows, None, subject.outcomes[0], "train", True)
     return run, found
 
 

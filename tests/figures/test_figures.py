@@ -1,4 +1,4 @@
-"""Figures: the numbers in what was drawn, beside other ways to the same numbers; colours; the gallery."""
+"""Compare what figures draw with other ways to the same numbers, and check colours and the gallery."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def numbers(texts: list[Any]) -> list[float]:
 # ------------------------------------------------------------------------------- the network
 
 
-@pytest.mark.parametrize("layer, place", [(0, 0), (1, 2)])
-def test_a_weights_line_is_as_wide_as_it_is_large_and_dashed_below_zero(xor, layer, place):
+@pytest.mark.parametrize("layer, position", [(0, 0), (1, 2)])
+def test_a_weights_line_is_as_wide_as_it_is_large_and_dashed_below_zero(xor, layer, position):
     ax = F.network(xor)
-    W = xor.model.params[place]["W"]
+    W = xor.model.params[position]["W"]
     largest = max(np.abs(xor.model.params[k]["W"]).max() for k in (0, 2))
     for sign, chosen in (("plus", W >= 0), ("minus", W < 0)):
         (lines,) = by_gid(ax, f"{sign}-{layer}")
@@ -99,15 +99,15 @@ def test_a_weights_line_is_as_wide_as_it_is_large_and_dashed_below_zero(xor, lay
 def test_a_row_writes_its_numbers_into_the_neurons(xor):
     ax = F.network(xor, XOR[0][1], inputs=["left", "right"])
     hidden = np.tanh(XOR[0][1] @ xor.model.params[0]["W"].T + xor.model.params[0]["b"])
-    found = [parsed(text.get_text()) for text in by_gid(ax, "value-1")]
-    np.testing.assert_allclose(found, hidden, atol=0.0051)
-    said = [parsed(text.get_text()) for text in by_gid(ax, "value-2")]
-    np.testing.assert_allclose(said, xor.model.predict_proba(XOR[0][1:2])[0], atol=0.0051)
+    drawn = [parsed(text.get_text()) for text in by_gid(ax, "value-1")]
+    np.testing.assert_allclose(drawn, hidden, atol=0.0051)
+    probabilities = [parsed(text.get_text()) for text in by_gid(ax, "value-2")]
+    np.testing.assert_allclose(probabilities, xor.model.predict_proba(XOR[0][1:2])[0], atol=0.0051)
     assert {"left", "right"} <= {text.get_text() for text in ax.texts}
 
 
 def test_of_many_neurons_the_first_and_the_last_are_drawn(normed):
-    ax = F.network(normed, most=5)
+    ax = F.network(normed, limit=5)
     assert len(by_gid(ax, "neurons-0")[0].get_offsets()) == 4  # and dots for the other five
     assert [text.get_text() for text in ax.texts].count("⋮") == 2
     assert "x₉" in {text.get_text() for text in ax.texts}
@@ -134,7 +134,7 @@ def test_the_neuron_shown_is_the_neuron_asked_for(xor):
 
 
 def test_the_equation_below_a_neuron_adds_up(normed, rows):
-    ax = F.neuron(normed, rows[0][:1], layer=0, unit=2, most=3)
+    ax = F.neuron(normed, rows[0][:1], layer=0, unit=2, limit=3)
     text = by_gid(ax, "equation")[0].get_text().split("\na = ")[0]
     text = text.replace("\n", " ").replace("\u00a0", " ")
     left, right = text.removeprefix("z = ").rsplit(" = ", 1)
@@ -146,7 +146,7 @@ def test_the_equation_below_a_neuron_adds_up(normed, rows):
 
 
 @pytest.mark.parametrize("where", [{"layer": 7}, {"unit": 9}, {"inputs": ["a"]}])
-def test_what_a_neuron_cannot_be_is_said(xor, where):
+def test_a_neuron_that_does_not_exist_is_refused(xor, where):
     with pytest.raises(gn.ConfigurationError):
         F.neuron(xor, XOR[0][:1], **where)
     with pytest.raises(gn.DataError, match="2 rows"):
@@ -170,11 +170,11 @@ def test_weights_are_drawn_as_the_pictures_they_belong_to(normed):
     W = normed.model.params[0]["W"]
     image = np.ma.filled(F.weights(normed).images[0].get_array(), np.nan)
     for k in range(6):
-        row, place = divmod(k, 3)
-        found = image[row * 5 + 2 : row * 5 + 5, place * 5 : place * 5 + 3]
-        np.testing.assert_allclose(found, W[k].reshape(3, 3))
+        row, column = divmod(k, 3)
+        drawn = image[row * 5 + 2 : row * 5 + 5, column * 5 : column * 5 + 3]
+        np.testing.assert_allclose(drawn, W[k].reshape(3, 3))
     assert np.isfinite(image).sum() == W.size
-    table = F.weights(normed, layer=1, most=2)
+    table = F.weights(normed, layer=1, limit=2)
     strongest = np.sort(np.argsort(-np.linalg.norm(normed.model.params[4]["W"], axis=1))[:2])
     np.testing.assert_allclose(table.images[0].get_array(), normed.model.params[4]["W"][strongest])
     with pytest.raises(gn.ConfigurationError, match="9 weights"):
@@ -199,10 +199,10 @@ def test_the_neurons_crossed_out_are_those_of_this_very_pass(normed, rows):
 
 
 def test_of_a_run_the_pass_drawn_is_that_of_its_next_step(normed, rows):
-    own = gn.keys.fold_in(normed.state.key, normed.state.step)
+    key = gn.keys.fold_in(normed.state.key, normed.state.step)
     titles = [
         by_gid(F.dropout(normed, rows[0][:1], **k), "crossed-1")[0].get_offsets().tolist()
-        for k in ({}, {"key": own})
+        for k in ({}, {"key": key})
     ]
     assert titles[0] == titles[1]
     with pytest.raises(gn.ConfigurationError, match="no Dropout"):
@@ -263,7 +263,7 @@ def test_a_surface_has_the_heights_of_its_function_and_its_descent():
         lambda x, y: x * x + 3 * y, at=(1.0, 1.0), optimizer=gn.SGD(0.25), steps=2, span=1
     )
     (way,) = [line for line in ax.lines if line.get_label() == "descent"]
-    x, y, z = (np.asarray(each) for each in way.get_data_3d())
+    x, y, z = (np.asarray(array) for array in way.get_data_3d())
     np.testing.assert_allclose(np.stack([x, y]).T, [[1, 1], [0.5, 0.25], [0.25, -0.5]])
     np.testing.assert_allclose(z, x * x + 3 * y)
     assert "(2, 3)" in " ".join(ax.get_title().split())
@@ -322,11 +322,11 @@ def test_learning_curves_are_the_history(normed):
         F.learning_curves(normed.model)
 
 
-def test_overfitting_is_said():
+def test_the_title_names_overfitting():
     losses = np.array([1.0, 0.5, 0.8])
     history = gn.History({"epoch": np.arange(1, 4), "loss": losses / 2, "validation_loss": losses})
-    said = " ".join(F.learning_curves(history).get_title().split())
-    assert said.endswith("after epoch 2 of 3, then rises to 0.8: overfitting")
+    text = " ".join(F.learning_curves(history).get_title().split())
+    assert text.endswith("after epoch 2 of 3, then rises to 0.8: overfitting")
 
 
 def test_the_gradient_by_layer_is_jax_grads(xor):
@@ -386,7 +386,7 @@ def test_xor_is_drawn_with_the_best_line_and_the_networks_boundary(xor):
     ax = F.xor(xor)
     boundary = contour_points(ax, 0)
     assert np.abs(xor.model.predict_proba(boundary)[:, 1] - 0.5).max() < 0.05
-    (line,) = [each for each in ax.lines if each.get_label() == "a perceptron's best line"]
+    (line,) = [array for array in ax.lines if array.get_label() == "a perceptron's best line"]
     (x0, y0), (x1, y1) = line.get_xydata()[[0, -1]]
     side = (x1 - x0) * (XOR[0][:, 1] - y0) - (y1 - y0) * (XOR[0][:, 0] - x0)
     right = ((side > 0) == XOR[1]).sum()
@@ -475,7 +475,7 @@ def test_the_landscape_is_the_loss_along_directions_as_long_as_the_weights(xor):
     d, e = (directions(model.params, gn.keys.key(0), k) for k in (0, 1))
     for k in (0, 2):
         for along in (d, e):
-            sizes = [np.linalg.norm(each[k]["W"], axis=1) for each in (along, model.params)]
+            sizes = [np.linalg.norm(array[k]["W"], axis=1) for array in (along, model.params)]
             np.testing.assert_allclose(*sizes, rtol=1e-5)
             assert not along[k]["b"].any()
     moved = jax.tree.map(lambda w, d, e: w + 0.5 * d - e, model.params, d, e)
@@ -555,18 +555,18 @@ def test_the_colours_follow_the_background_whoever_chose_it():
 
 @pytest.fixture(scope="module")
 def networks(xor: Any, rows: Any, normed: Any, values: Any) -> Any:
-    """The gallery's networks, small ones in their places."""
-    found = gallery.Networks()
+    """Small networks that stand in for the gallery's."""
+    gallery_networks = gallery.Networks()
     pair = rows[0][:, :2], rows[1]
     moons = gn.train(
         gn.Network([gn.Dense(4), "tanh", gn.Dense(3)]), *pair, epochs=3, validation=0.2
     )
-    found.__dict__ |= {
+    gallery_networks.__dict__ |= {
         "xor": xor, "moon_rows": pair, "moons": moons, "digits": normed, "unseen_digits": rows,
         "digit_rows": rows, "diabetes": values[0],
         "diabetes_rows": values[1:], "deep": {"one": moons},
     }  # fmt: skip
-    return found
+    return gallery_networks
 
 
 SLOW_TO_DRAW = ("approximation", "learning_rates", "sgd_against_gd")  # tested above

@@ -1,4 +1,4 @@
-"""Evidence: what a diagnosis looks at, measured once, when it is first asked for.
+"""Measure what a diagnosis examines, each number once, when it is first needed.
 
 Everything comes from the network's own forward and backward passes (at its first weights, where they are
 known, and at those that predict), from its history, and from its predictions.
@@ -38,17 +38,20 @@ from glassnet.training.passes import pass_through
 from glassnet.training.state import DIVERGED
 
 SAMPLE = 1000
-"""Rows that go through the passes, and that the forest is fitted on: they settle shares to a few percent."""
-ROUNDS, NUDGE = 20, 1e-2  # of the power iteration; float32 tells gradients so far apart
+"""Rows of the passes and of the forest: enough to measure shares to a few percent."""
+ROUNDS, NUDGE = (
+    20,
+    1e-2,
+)  # of the power iteration: float32 can tell gradients apart at this distance
 
 Values = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One network and the rows to look at it with.
+    """One network and the rows to examine it with.
 
-    model: a single network (of many members, the one looked at); whole: what predicts.
+    model: a single network (of several members, the one examined); whole: the model that predicts.
     rows, held: encoded; held: rows it has not learned from, if any are known.
     outcome: of its training; None for a model alone. door: whose parameters the advice names.
     own_network: whether the person gave the network, so that only a network can take its place.
@@ -67,8 +70,8 @@ class Evidence:
     @cached_property
     def sample(self) -> Data:
         """At most SAMPLE rows, evenly from all."""
-        places = np.linspace(0, len(self.rows.x) - 1, min(SAMPLE, len(self.rows.x))).astype(int)
-        return self.rows.at(places)
+        rows = np.linspace(0, len(self.rows.x) - 1, min(SAMPLE, len(self.rows.x))).astype(int)
+        return self.rows.at(rows)
 
     def _pass(self, params: Params, state: State) -> tuple[LayerPass, ...]:
         with precision(self.model.dtype):
@@ -134,19 +137,18 @@ class Evidence:
                 name: (np.linalg.norm(updates[name]["W"]), np.linalg.norm(params[name]["W"]))
                 for name in params
             }
-        push = 1 / (
-            1 - float(getattr(inner(optimizer), "momentum", 0.0))
-        )  # what steps add up to in time
+        # with momentum, steps add up to this many times the first one
+        push = 1 / (1 - float(getattr(inner(optimizer), "momentum", 0.0)))
         return {name: float(push * step / w) for name, (step, w) in norms.items() if w > 0}
 
     @cached_property
     def stable_rate(self) -> float | None:
         """The learning rate 1 / λ, λ the largest curvature of the loss at the first weights.
 
-        Plain gradient descent goes down fastest along the steepest curve with it, and climbs with more than
-        twice as much (LeCun et al., "Efficient BackProp", 1998). λ by power iteration on differences of
-        gradients, H v = (g(w + ε v) - g(w - ε v)) / 2ε; with momentum μ steps add up, and the rate is (1 -
-        μ) / λ.
+        With it, plain gradient descent goes down fastest along the steepest curve. With more than twice
+        as much it climbs (LeCun et al., "Efficient BackProp", 1998). λ is found by power iteration on
+        differences of gradients, H v = (g(w + ε v) - g(w - ε v)) / 2ε. With momentum μ steps add up, and the
+        rate is (1 - μ) / λ.
         """
         if self.beginning is None or self.outcome is None:
             return None
@@ -208,7 +210,7 @@ class Evidence:
         """Whether the network was built from an estimator's parameters, so that these can change it."""
         return self.door != "train" and not self.own_network
 
-    def told(self, parameters: Mapping[str, Any], purpose: str) -> tuple[str, Mapping[str, Any]]:
+    def advice(self, parameters: Mapping[str, Any], purpose: str) -> tuple[str, Mapping[str, Any]]:
         """Return advice as the text to type and as parameters."""
         return remedy(self.door, parameters, purpose), parameters
 
@@ -293,7 +295,7 @@ class Evidence:
 
     @cached_property
     def outputs(self) -> Values:
-        """What the whole model says of the sample."""
+        """The whole model's outputs for the sample."""
         with precision(self.model.dtype):
             if self.whole.members > 1:
                 return self.whole.outputs_encoded(self.sample.x)
@@ -383,10 +385,10 @@ def _first_step(optimizer: Any, grads: Params, params: Params) -> Params:
 
 
 def worst_member(model: Model, data: Data) -> int:
-    """Return the place of the member with the largest squared error on some rows."""
+    """Return the number of the member with the largest squared error on rows."""
     if model.members == 1:
         return 0
-    each = model.outputs_apart(np.broadcast_to(data.x, (model.members, *data.x.shape)))
+    outputs = model.outputs_apart(np.broadcast_to(data.x, (model.members, *data.x.shape)))
     classes = model.loss.task == "classification"
-    truth = one_hot(data.y, each.shape[2]) if classes else np.reshape(data.y, each.shape[1:])
-    return int(np.argmax(((each - truth) ** 2).mean(axis=(1, 2))))
+    truth = one_hot(data.y, outputs.shape[2]) if classes else np.reshape(data.y, outputs.shape[1:])
+    return int(np.argmax(((outputs - truth) ** 2).mean(axis=(1, 2))))

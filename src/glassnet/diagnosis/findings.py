@@ -1,4 +1,4 @@
-"""Findings: what a diagnosis says, as plain records, for the terminal, a notebook and machines."""
+"""Hold what a diagnosis says as plain records, for the terminal, a notebook and machines."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from glassnet.nn.as_code import typed
 
 Severity = Literal["severe", "moderate"]
 SEVERITIES: tuple[Severity, ...] = ("severe", "moderate")
-"""Severe: little or nothing is learned, or what is learned is worth little. Moderate: it could be better."""
+"""Severe: the network learns little, or nothing useful. Moderate: it could be better."""
 WIDTH = 100  # of the text in a terminal
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One illness: all texts are plain sentences.
+    """One illness, described in plain sentences.
 
     kind: the illness, a row of `diagnosis.ILLNESSES`. severity: "severe" or "moderate".
     seen: the evidence in numbers. where: the layers or columns. why: how it comes about.
@@ -88,7 +88,7 @@ class Change:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        said = [
+        changes = [
             f"{name}: {', '.join(kinds)}"
             for name, kinds in (("Gone", self.gone), ("Still there", self.left), ("New", self.new))
             if kinds
@@ -99,17 +99,17 @@ class Change:
             for value in (self.before, self.after)
         ]
         score = f"{self.score.replace('_', ' ')} {numbers[0]} -> {numbers[1]}"
-        return ". ".join([*(said or ["No finding before or after"]), score]) + (
+        return ". ".join([*(changes or ["No finding before or after"]), score]) + (
             f" ({words[self.improved]})."
         )
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` returns: findings, the gravest first, causes before what they bring about.
+    """What `diagnose` returns: findings, the gravest first, causes before their consequences.
 
     findings: empty for a healthy network.
-    about: what was looked at: rows, epochs, which member.
+    about: what was examined: rows, epochs, which member.
     scores: "loss" and the task's score (balanced accuracy, macro F1 or R²), on `scored_on`.
     scored_on: "validation rows", or "these rows" where no others are known.
     change: beside an earlier run, see `diagnose(before=...)`.
@@ -132,7 +132,7 @@ class Diagnosis:
         return not self.findings
 
     def compare(self, after: Diagnosis) -> Change:
-        """Return which findings are gone in a later diagnosis, and what the score did.
+        """Return which findings are gone in a later diagnosis, and how the score changed.
 
         >>> one = Finding("overfitting", "moderate", "seen", "where", "why", "change")
         >>> before = Diagnosis((one,), "", {"loss": 0.5, "r2": 0.4}, "validation rows")
@@ -164,9 +164,9 @@ class Diagnosis:
 
     def _head(self) -> str:
         count = len(self.findings)
-        found = "No finding" if not count else f"{count} finding{'s' * (count > 1)}"
+        head = "No finding" if not count else f"{count} finding{'s' * (count > 1)}"
         scores = ", ".join(f"{k.replace('_', ' ')} {v:.4g}" for k, v in self.scores.items())
-        return f"{found} in {self.about}." + (f" On {self.scored_on}: {scores}." if scores else "")
+        return f"{head} in {self.about}." + (f" On {self.scored_on}: {scores}." if scores else "")
 
     def __str__(self) -> str:
         change = [] if self.change is None else [str(self.change)]
@@ -178,9 +178,9 @@ class Diagnosis:
 
         def shown(finding: Finding) -> str:
             rows = (("where", finding.where), ("seen", finding.seen), ("why", finding.why))
-            said = "".join(f"<br>{name}: {escape(text, 2000)}" for name, text in rows)
+            evidence = "".join(f"<br>{name}: {escape(text, 2000)}" for name, text in rows)
             kind = f"<strong>{escape(finding.kind)}</strong> ({finding.severity})"
-            return f"{kind}{said}<br>change: <code>{escape(finding.change, 2000)}</code>"
+            return f"{kind}{evidence}<br>change: <code>{escape(finding.change, 2000)}</code>"
 
         change = "" if self.change is None else paragraph(escape(self.change, 2000))
         items = bullets(shown(finding) for finding in self.findings)

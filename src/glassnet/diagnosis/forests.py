@@ -1,4 +1,4 @@
-"""Forests: what a random forest explains of rows that it has not seen, to hold a network against."""
+"""Fit a random forest, whose score on unseen rows a network is compared with."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def beside_forest(x: Values, truth: Values, outputs: Values, *, one_class: bool)
     one class. Breiman, "Random Forests", 2001.
 
     >>> x = np.linspace(0, 1, 100)[:, None]
-    >>> found = beside_forest(x, x > 0.5, np.full((100, 1), 0.5), one_class=False)
-    >>> found.explained > 0.9, found.lead > 0.9
+    >>> forest = beside_forest(x, x > 0.5, np.full((100, 1), 0.5), one_class=False)
+    >>> forest.explained > 0.9, forest.lead > 0.9
     (True, True)
     """
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor  # lazily: a second

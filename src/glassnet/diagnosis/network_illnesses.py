@@ -1,6 +1,6 @@
-"""Illnesses of a network: what its passes tell, each a function from evidence to findings.
+"""Find illnesses in a network's passes; each check maps evidence to findings.
 
-Each is one row of `diagnosis.ILLNESSES`. A threshold has a name, and says where it is from.
+Each check is one row of `diagnose.ILLNESSES`. Each threshold has a name and a source.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LARGE_INPUT = 30.0
 still train, so that the line is drawn at thirty times as much."""
 EXPLODED, VANISHED = 1e2, 1e-3
 """The first layer's gradient beside the output's. A good start keeps them of one size (Glorot and Bengio,
-2010); at these the first layers are thrown about, or learn a thousand times slower than the last."""
+2010); beyond these the first layers change erratically, or learn a thousand times slower than the last."""
 DEAD_SHARE = 0.4
 """Karpathy, CS231n: "as much as 40 % of your network can be dead" where the learning rate is set too high."""
 SATURATED_SLOPE, SATURATED_SHARE = 0.05, 0.5
@@ -47,12 +47,12 @@ percent; a layer is ill if half of its neurons could go."""
 STRAIGHT, CONSTANT = 0.9999, 1e-3
 """R² of a line through an activation function's input and output above which it bends nothing; deviation of
 an output beside its size below which it is the same for every row."""
-FEW_ROWS = 10  # fewer lie on a line by chance
+FEW_ROWS = 10  # fewer rows lie on a line by chance
 
 
 def wild_inputs(e: Evidence) -> Iterator[Finding]:
     """Find inputs far larger than what the first weights were drawn for."""
-    layers = e.first or e.last  # before learned scales, if any, went their own way
+    layers = e.first or e.last  # before any learned scales changed them
     x = next((p.input for p in layers if isinstance(p.layer, Dense)), layers[0].input)
     sizes = np.sqrt((x.reshape(len(x), -1).astype(np.float64) ** 2).mean(axis=0))
     largest, typical = float(sizes.max()), float(np.median(sizes))
@@ -67,9 +67,11 @@ def wild_inputs(e: Evidence) -> Iterator[Finding]:
         f" {count} {'is' if count == 1 else 'are'} above {LARGE_INPUT:g}",
         f"input {int(sizes.argmax())} of {e.dense[0].name if e.dense else 'the network'}",
         "The first weights are drawn for inputs of mean 0 and deviation about 1. Large inputs make large"
-        " logits and gradients, no learning rate suits large and small ones alike, and small ones"
-        " are drowned.",
-        *e.told({"network": network}, "batch normalization first gives inputs mean 0, deviation 1"),
+        " logits and gradients, no learning rate suits large and small inputs alike, and the small ones"
+        " have no effect.",
+        *e.advice(
+            {"network": network}, "batch normalization first gives inputs mean 0, deviation 1"
+        ),
         {"largest": largest, "median": typical},
     )
 
@@ -87,8 +89,8 @@ def exploding(e: Evidence) -> Iterator[Finding]:
         f" output and {flow[0][1]:.3g} at {flow[0][0]}: {growth:.3g} times as large ({_chain(flow)})",
         f"{flow[0][0]} to {flow[-2][0]}",
         "On the way back each layer multiplies the gradient by its weights; weights that are too large make"
-        " it grow with every layer, and the first layers are thrown about.",
-        *e.told(_started_well(e), "weights of variance 2 / inputs keep the gradient's size"),
+        " it grow with every layer, and the first layers change erratically.",
+        *e.advice(_started_well(e), "weights of variance 2 / inputs keep the gradient's size"),
         {"growth": growth},
     )
 
@@ -98,30 +100,32 @@ def alike(e: Evidence) -> Iterator[Finding]:
     bends = [p for p in e.last if isinstance(p.layer, Activation)]
     scaled = all(isinstance(p.layer, ReLU | LeakyReLU) for p in bends)
     widths = [p.params["W"].shape[0] for p in e.dense[:-1]]
-    for place, layer in enumerate(e.dense[:-1]):
-        units = widths[place]
+    for index, layer in enumerate(e.dense[:-1]):
+        units = widths[index]
         spare = units - len(set(_groups(layer, scaled)))
         if units < 2 or spare < ALIKE_SHARE * units:
             continue
         same = isinstance(_drawn_by(layer), Zeros)
         if same:
             why = (
-                "Neurons that start alike get the same gradient and stay alike for ever: together they"
-                " are one neuron."
+                "Neurons that start alike get the same gradient and stay alike: together they"
+                " act as one neuron."
             )
-            told = e.told(_started_well(e), "first weights that all differ")
+            advice = e.advice(_started_well(e), "first weights that all differ")
         else:
-            why = "Neurons with the same weights say the same: together they do no more than one."
-            fewer = (*widths[:place], max(units - spare, 1), *widths[place + 1 :])
+            why = "Neurons with the same weights have the same output: together they do no more than one."
+            fewer = (*widths[:index], max(units - spare, 1), *widths[index + 1 :])
             network = {"network": with_widths(e.model.network, fewer)}
-            told = e.told({"hidden": fewer} if e.built else network, "as many neurons as differ")
+            advice = e.advice(
+                {"hidden": fewer} if e.built else network, "as many neurons as differ"
+            )
         yield Finding(
             "duplicate neurons",
             "severe" if same or spare == units - 1 else "moderate",
             f"{spare} of {units} neurons have the weights of another",
             layer.name,
             why,
-            *told,
+            *advice,
             {"spare": spare, "units": units},
         )
 
@@ -150,7 +154,7 @@ def vanishing(e: Evidence) -> Iterator[Finding]:
         f" {known[0]:.2g} of it ({_chain(flow)})",
         f"{flow[0][0]} to {flow[-2][0]}",
         why,
-        *e.told(
+        *e.advice(
             parameters, "a derivative of 1 where the neuron is active, and weights drawn for it"
         ),
         {"share": known[0]},
@@ -183,31 +187,31 @@ def dead(e: Evidence) -> Iterator[Finding]:
         ", ".join(f"{p.name}: {int(never.sum())} of {never.size} neurons" for p, never in ill),
         "A ReLU that is 0 passes no gradient back, so that a neuron that a large step has pushed below 0 for"
         " every row never comes back.",
-        *e.told(parameters, "a small slope below 0 lets neurons come back"),
+        *e.advice(parameters, "a small slope below 0 lets neurons come back"),
         {"share": max(shares)},
     )
 
 
 def saturated(e: Evidence) -> Iterator[Finding]:
     """Find layers of sigmoid or tanh neurons that are mostly at the flat ends of their function."""
-    found = [(p, flat) for p, flat in _flat_shares(e, e.last) if flat >= SATURATED_SHARE]
-    if not found:
+    layers = [(p, flat) for p, flat in _flat_shares(e, e.last) if flat >= SATURATED_SHARE]
+    if not layers:
         return
     at_first = [flat for _, flat in _flat_shares(e, e.first)] if e.first else []
     born = max(at_first, default=0.0) >= SATURATED_SHARE
     if e.explained > LEARNED and not born:
-        return  # outputs that became sure as the network learned are no illness
+        return  # outputs that saturate as the network learns are no illness
     if born and not e.built:
         glorot = with_initializer(e.model.network, "glorot")
-        told = e.told(
+        advice = e.advice(
             {"network": glorot}, "first weights that keep logits where the function is steep"
         )
     else:
         normed = {"batch_norm": True} if e.built else {"network": with_batch_norm(e.model.network)}
-        told = e.told(
+        advice = e.advice(
             normed, "batch normalization brings logits back to where the function is steep"
         )
-    worst = max(flat for _, flat in found)
+    worst = max(flat for _, flat in layers)
     since = f"; before the first step {max(at_first):.0%}" if at_first else ""
     yield Finding(
         "saturated neurons",
@@ -216,11 +220,11 @@ def saturated(e: Evidence) -> Iterator[Finding]:
         f" steepest{since}",
         ", ".join(
             f"{p.name}: {flat:.0%} of the outputs of {p.output.shape[-1]} neurons"
-            for p, flat in found
+            for p, flat in layers
         ),
         "Large logits lie where sigmoid and tanh are flat: next to no gradient passes back, and the neurons"
         " flip between two values.",
-        *told,
+        *advice,
         {"share": worst},
     )
 
@@ -238,13 +242,13 @@ def _flat_shares(e: Evidence, passes: Sequence[LayerPass]) -> list[tuple[LayerPa
 
 
 def idle(e: Evidence) -> Iterator[Finding]:
-    """Find hidden layers that bend nothing, so that they and the next are one, or put out a constant."""
-    found = _idle_layers(e)
-    if not found:
+    """Find hidden layers that are linear, so that they and the next are one, or that output a constant."""
+    layers = _idle_layers(e)
+    if not layers:
         return
     network = e.model.network
     parameters: dict[str, Any]
-    if any(said == "no activation function" for _, said in found):
+    if any(reason == "no activation function" for _, reason in layers):
         parameters = {"activation": "relu"} if e.built else {"network": bent(network)}
         purpose = "an activation function between layers"
     else:
@@ -253,35 +257,35 @@ def idle(e: Evidence) -> Iterator[Finding]:
     hidden = len(e.dense) - 1
     yield Finding(
         "layers that do nothing",
-        "severe" if len(found) == hidden else "moderate",
-        f"{len(found)} of {hidden} hidden layers bend nothing"
-        + (": the whole network is a line through its inputs" if len(found) == hidden else ""),
-        ", ".join(f"{name}: {said}" for name, said in found),
-        "Without a bend between them two layers, W₂(W₁x + b₁) + b₂, are one line: no depth is gained, and"
-        " what no line can tell apart (XOR) stays together.",
-        *e.told(parameters, purpose),
-        {"layers": len(found)},
+        "severe" if len(layers) == hidden else "moderate",
+        f"{len(layers)} of {hidden} hidden layers bend nothing"
+        + (": the whole network is a line through its inputs" if len(layers) == hidden else ""),
+        ", ".join(f"{name}: {reason}" for name, reason in layers),
+        "Without a bend between them two layers, W₂(W₁x + b₁) + b₂, are one line: depth adds nothing, and"
+        " classes that no line separates (XOR) cannot be told apart.",
+        *e.advice(parameters, purpose),
+        {"layers": len(layers)},
     )
 
 
 def _idle_layers(e: Evidence) -> list[tuple[str, str]]:
     """Return the hidden layers of neurons that do nothing, and how that shows."""
-    found = []
-    places = [k for k, p in enumerate(e.last) if isinstance(p.layer, Dense)]
-    for at, following in itertools.pairwise(places):
+    layers = []
+    indices = [k for k, p in enumerate(e.last) if isinstance(p.layer, Dense)]
+    for at, following in itertools.pairwise(indices):
         name = e.last[at].name
         between = e.last[at + 1 : following]
         if all(isinstance(p.layer, _STRAIGHT_LAYERS) for p in between):
-            found.append((name, "no activation function"))
+            layers.append((name, "no activation function"))
             continue
         out = e.last[following].input
         if out.std(axis=0).max() <= CONSTANT * np.abs(out).max():
-            found.append((name, "the same output for every row"))
+            layers.append((name, "the same output for every row"))
             continue
         known = [p for p in between if isinstance(p.layer, Activation)]
         if len(out) >= FEW_ROWS and known and all(_straightness(p) > STRAIGHT for p in known):
-            found.append((name, f"{known[0].name} stays where it is straight"))
-    return found
+            layers.append((name, f"{known[0].name} stays where it is straight"))
+    return layers
 
 
 def _straightness(p: LayerPass) -> float:

@@ -1,4 +1,4 @@
-"""Remedies: what to change, as parameters that can be applied and as the text to type."""
+"""Write what to change as parameters that can be applied and as the text to type."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ USUAL_RATE = 1e-3
 """The learning rate that Adam was proposed with (Kingma and Ba, 2015), AdamW's and RMSprop's default too."""
 LARGE_STEP, SMALL_STEP = 10 * USUAL_STEP, USUAL_STEP / 10
 LEARNED = 0.9
-"""A network that explains so much of its rows has little left to learn that anything would keep it from."""
+"""A network that explains this share of its rows has little left to learn."""
 CHANGE = Callable[[Layer], Sequence[Layer]]
 
 
 def remedy(door: Door, parameters: Mapping[str, Any], purpose: str) -> str:
-    """Return what to type at a door to apply parameters, and what for.
+    """Return what to type to apply parameters, for one of the doors, and the purpose.
 
     >>> remedy("command", {"class_weight": "balanced"}, "each class counts as much")
     'glassnet train ... --class-weight balanced: each class counts as much'
@@ -39,13 +39,13 @@ def remedy(door: Door, parameters: Mapping[str, Any], purpose: str) -> str:
         "command": "glassnet train ... {}",
     }
     if door == "command" and "network" in parameters:
-        door = "estimator"  # the command takes no network of one's own
+        door = "estimator"  # the command has no option for a network
     given = (flags if door == "command" else arguments)(parameters)
     return f"{heads[door].format(given)}: {purpose}"
 
 
 def changed(network: Network, change: CHANGE) -> Network:
-    """Return a network with other layers in the place of each; nested networks too.
+    """Return a network whose layers are replaced one by one; nested networks too.
 
     >>> from glassnet.nn.activations import LeakyReLU
     >>> from glassnet.nn.as_code import typed

@@ -1,6 +1,6 @@
-"""Illnesses of a run: what history, losses and predictions tell, each a function from evidence to findings.
+"""Find illnesses in a run's history, losses and predictions; each check maps evidence to findings.
 
-Each is one row of `diagnosis.ILLNESSES`. A threshold has a name, and says where it is from.
+Each check is one row of `diagnose.ILLNESSES`. Each threshold has a name and a source.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ fiftieth of it: where there is little to learn, what is learned by heart is litt
 MARGIN, ERRORS = 0.05, 2
 """By how much more a forest must explain of rows it has not seen than the network of rows it has, at least,
 and in standard errors."""
-FEW_EPOCHS = 8  # fewer say nothing of a trend
+FEW_EPOCHS = 8  # fewer show no trend
 
 
 def divergence(e: Evidence) -> Iterator[Finding]:
@@ -52,17 +52,17 @@ def divergence(e: Evidence) -> Iterator[Finding]:
         return
     state, rate = e.outcome.state, e.learning_rate
     step = max(e.step_sizes.values(), default=math.nan)
-    said = "" if rate is None else f"; the learning rate was {rate:g}"
-    said += "" if step != step else f", its first step {step:.2g} of the weights' size"
+    detail = "" if rate is None else f"; the learning rate was {rate:g}"
+    detail += "" if step != step else f", its first step {step:.2g} of the weights' size"
     yield Finding(
         "divergence",
         "severe",
         f"the loss or its gradient was not finite at step {int(state.step) + 1}, in epoch"
-        f" {int(state.epoch)}{said}",
+        f" {int(state.epoch)}{detail}",
         "the whole network",
-        "Steps beyond the valley's other side climb it: each gradient is larger than the one before, until"
-        " no number can hold it.",
-        *e.told(*e.slower()),
+        "Steps that overshoot the valley climb its other side: each gradient is larger than the one before, until"
+        " it overflows.",
+        *e.advice(*e.slower()),
         {"step": float(state.step), "step_size": step},
     )
 
@@ -72,8 +72,8 @@ def rate_too_large(e: Evidence) -> Iterator[Finding]:
     step, losses = max(e.step_sizes.values(), default=0.0), e.losses
     if step < LARGE_STEP or e.diverged or len(losses) < FEW_EPOCHS or not e.guess_loss > 0:
         return
-    moves = np.diff(losses[len(losses) // 2 - 1 :])
-    swing, rises = float(np.abs(moves).mean()) / e.guess_loss, float((moves > 0).mean())
+    changes = np.diff(losses[len(losses) // 2 - 1 :])
+    swing, rises = float(np.abs(changes).mean()) / e.guess_loss, float((changes > 0).mean())
     if swing < SWING or rises < SWINGS:
         return
     yield Finding(
@@ -84,8 +84,8 @@ def rate_too_large(e: Evidence) -> Iterator[Finding]:
         f" size (usual: {USUAL_STEP:g}) at learning rate"
         f" {e.learning_rate:g}",
         max(e.step_sizes, key=lambda name: e.step_sizes[name]),
-        "Each step leaps over the valley to its other side instead of going down into it.",
-        *e.told(*e.slower()),
+        "Each step jumps across the valley instead of going down into it.",
+        *e.advice(*e.slower()),
         {"step_size": step, "swing": swing, "rises": rises},
     )
 
@@ -107,13 +107,13 @@ def rate_too_small(e: Evidence) -> Iterator[Finding]:
         f" {int(e.outcome.state.step)} such steps are {path:.2g} of it",
         "all layers",
         "Steps that are small beside the weights need very many epochs to get anywhere.",
-        *e.told(*e.faster()),
+        *e.advice(*e.faster()),
         {"step_size": step, "path": path},
     )
 
 
 def imbalance(e: Evidence) -> Iterator[Finding]:
-    """Find a rare class that the network mostly overlooks."""
+    """Find a rare class that the network mostly misses."""
     if e.classes is None or (e.outcome is not None and e.outcome.settings.weighted):
         return
     truth, predicted = e.answers(e.rows)
@@ -138,15 +138,15 @@ def imbalance(e: Evidence) -> Iterator[Finding]:
         f"class {e.classes[worst]!r} has {counts[worst]} of {len(truth)} rows"
         f" ({counts[worst] / len(truth):.1%}), and {recall[worst]:.0%} of them are found",
         ", ".join(f"class {e.classes[k]!r}: {recall[k]:.0%} found" for k in rare),
-        "The loss is a mean over rows: where one class has nearly all of them, overlooking the others costs"
+        "The loss is a mean over rows: where one class has nearly all of them, missing the others costs"
         " little.",
-        *e.told(parameters, "each class counts as much: n / (classes · rows of the class)"),
+        *e.advice(parameters, "each class counts as much: n / (classes · rows of the class)"),
         {"share": float(counts[worst] / len(truth)), "recall": recall[worst]},
     )
 
 
 def overfitting(e: Evidence) -> Iterator[Finding]:
-    """Find a network whose loss on new rows rose while it learned its own by heart."""
+    """Find a network that memorises its rows while its loss on new rows rises."""
     now = e.validation_loss
     if now is None or e.kept_best or not e.loss < e.guess_loss:
         return
@@ -167,12 +167,12 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "overfitting",
         "severe" if now >= e.guess_loss else "moderate",
-        f"the loss is {e.loss:.4g} on the training rows and {now:.4g} on new ones{rose}; guessing has"
+        f"the loss is {e.loss:.4g} on the training rows and {now:.4g} on new ones{rose}; a constant guess has"
         f" {e.guess_loss:.4g}",
         "the whole network",
-        "With more freedom than the rows can settle the network learns them by heart, noise included, and"
-        " what it knows of new rows gets worse with every epoch.",
-        *e.told(
+        "The network has more freedom than the rows can determine, so it memorises them, noise included, and"
+        " gets worse on new rows with every epoch.",
+        *e.advice(
             parameters, "stop when the validation loss no longer falls, and keep the best epoch"
         ),
         {"by_heart": by_heart, "lost": lost},
@@ -191,10 +191,9 @@ def _turned(e: Evidence, now: float) -> bool:
 
 
 def underfitting(e: Evidence) -> Iterator[Finding]:
-    """Find a network that explains less of its own rows than a simple model explains of new ones."""
-    weighted = (
-        e.outcome is not None and e.outcome.settings.weighted
-    )  # then the rows are not what it was to learn
+    """Find a network that explains less of its training rows than a simple model explains of new ones."""
+    # with weights the rows as they are were not what it had to learn
+    weighted = e.outcome is not None and e.outcome.settings.weighted
     if weighted or e.diverged or e.explained > LEARNED:
         return
     if e.forest is None:
@@ -209,7 +208,7 @@ def underfitting(e: Evidence) -> Iterator[Finding]:
         " rows that it has not seen",
         "the whole network",
         "There is more to learn in these rows than the network has learned: " + _held_back(e)[1],
-        *e.told(*_held_back(e)[::2]),
+        *e.advice(*_held_back(e)[::2]),
         {"explained": e.explained, "forest": forest},
     )
 
@@ -221,19 +220,19 @@ def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
         penalty = e.outcome.settings.penalty
         for name in ("l1", "l2"):
             if float(getattr(penalty, name)) > 0 and e.penalty > MARGIN * e.guess_loss:
-                said = f"{name}={float(getattr(penalty, name)):g} keeps the weights too small."
-                return {name: 0.0}, said, "no penalty"
+                detail = f"{name}={float(getattr(penalty, name)):g} keeps the weights too small."
+                return {name: 0.0}, detail, "no penalty"
     rates = [layer.rate for _, layer, _ in each_layer(network) if isinstance(layer, Dropout)]
     if rates and max(rates) > 0.5:
         parameters: dict[str, Any] = (
             {"dropout": 0.1} if e.built else {"network": with_dropout(network, 0.1)}
         )
-        said = f"dropout leaves it {1 - max(rates):.0%} of its neurons at a time."
-        return parameters, said, "fewer neurons dropped"
+        detail = f"dropout leaves it {1 - max(rates):.0%} of its neurons at a time."
+        return parameters, detail, "fewer neurons dropped"
     epochs = 0 if e.outcome is None else e.outcome.settings.epochs
     if _falling(e.losses) and len(e.losses) == epochs:  # it did not stop by itself
-        said = f"the loss was still falling after {len(e.losses)} epochs."
-        return {"epochs": 10 * epochs}, said, "more time"
+        detail = f"the loss was still falling after {len(e.losses)} epochs."
+        return {"epochs": 10 * epochs}, detail, "more time"
     widths = [layer.params["W"].shape[0] for layer in e.dense[:-1]]
     least = max(64, 4 * max(widths, default=0))
     more = (least,) * max(len(widths), 1)

@@ -1,4 +1,4 @@
-"""Figures of what a network answers: XOR, decision boundaries, its confusion matrix, its residuals."""
+"""Draw predictions of a network as decision boundaries, a confusion matrix or residuals."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from glassnet.nn.layers import Dense
 from glassnet.nn.network import Network
 from glassnet.nn.optimizers import Adam
 
+__all__ = ["confusion_matrix", "decision_boundary", "residuals", "xor"]
+
 CORNERS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
 XOR = np.array([0, 1, 1, 0])
 
@@ -33,8 +35,8 @@ XOR = np.array([0, 1, 1, 0])
 def xor(model: Any = None, ax: Axes | None = None) -> Axes:
     """Draw XOR's four points, the best line that a perceptron can put between them, and a network's boundary.
 
-    The line is the best by search over directions and offsets, not by training, which finds none: of those
-    with most points right the one farthest from the nearest point.
+    The line is found by a search over directions and offsets, because training does not settle on one. Among
+    the lines with most points right it is the one farthest from its nearest point.
 
     Parameters
     ----------
@@ -47,13 +49,13 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
     if model is None:
         net = Network([Dense(4), "tanh", Dense(2)])
         model = train(net, CORNERS, XOR, optimizer=Adam(0.05), epochs=200)
-    found = model_of(model)
+    predictor = model_of(model)
     ax = axes_for(ax, (5.6, 5.0))
     colors = palette(ax)
     grid = np.linspace(-0.4, 1.4, 121, dtype=np.float32)
     X, Y = np.meshgrid(grid, grid)
     rows = np.stack([X.ravel(), Y.ravel()], axis=1)
-    yes = np.asarray(found.predict_proba(rows))[:, 1].reshape(X.shape)
+    yes = np.asarray(predictor.predict_proba(rows))[:, 1].reshape(X.shape)
     ax.contourf(
         X, Y, yes, levels=[0.5, 1.01], colors=[colors.series[0]], alpha=0.16, hatches=["//"]
     )
@@ -68,8 +70,8 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
         *line, color=colors.series[1], linestyle="--", linewidth=2, label="a perceptron's best line"
     )
     for k, (marker, face) in enumerate((("o", colors.face), ("s", colors.ink))):
-        some = CORNERS[k == XOR]
-        ax.scatter(some[:, 0], some[:, 1], s=130, marker=marker, facecolors=face, edgecolors=colors.ink,
+        chosen = CORNERS[k == XOR]
+        ax.scatter(chosen[:, 0], chosen[:, 1], s=130, marker=marker, facecolors=face, edgecolors=colors.ink,
                    linewidths=1.8, zorder=4, label=f"XOR is {k}")  # fmt: skip
     ax.set(
         xlabel="x₁",
@@ -81,7 +83,7 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
         aspect="equal",
     )
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
-    network_right = int((np.asarray(found.predict(CORNERS)) == XOR).sum())
+    network_right = int((np.asarray(predictor.predict(CORNERS)) == XOR).sum())
     title(ax, f"A line gets {right} of 4 right, the network {network_right}")
     return ax
 
@@ -114,10 +116,10 @@ def decision_boundary(
     features: tuple[Any, Any] = (0, 1),
     points: int = 121,
 ) -> Axes:
-    """Draw what a model says all over two of its features, with the rows on it.
+    """Draw what a model predicts over the plane of two features, with the rows as points.
 
-    The other features are held at their medians, categories at the most frequent. Of classes the area of
-    each is hatched and bounded; of values there are contours.
+    The other features are held at their medians, categories at the most frequent. The area of each
+    class is hatched and outlined; values are drawn as contours.
 
     Parameters
     ----------
@@ -127,7 +129,7 @@ def decision_boundary(
 
     Raises
     ------
-    ConfigurationError: pictures, or labels. DataError: no such columns, or one of them is not of numbers.
+    ConfigurationError: pictures, or labels. DataError: no such columns, or one that does not hold numbers.
 
     >>> import glassnet as gn
     >>> X, y = np.array([[0.0, 0], [0, 1], [3, 0], [3, 1]]), np.array(["a", "a", "b", "b"])
@@ -135,27 +137,27 @@ def decision_boundary(
     >>> gn.figures.decision_boundary(run, X, y, points=11).get_title()
     'All 4 rows lie on their own side'
     """
-    found = model_of(model)
-    task = task_of(found)
-    if task == "labels" or len(found.in_shape) != 1:
+    predictor = model_of(model)
+    task = task_of(predictor)
+    if task == "labels" or len(predictor.in_shape) != 1:
         raise ConfigurationError(
             "A decision boundary needs rows of numbers, and classes or one value: this model has"
             + (" several labels a row." if task == "labels" else " pictures.")
         )
-    ours = _plane(X, features, points)
+    plane = _plane(X, features, points)
     ax = axes_for(ax)
     truth = np.asarray(y).ravel()
     if task == "regression":
-        finding = _draw_values(ax, ours, np.asarray(found.predict(ours.rows)), truth)
+        finding = _draw_values(ax, plane, np.asarray(predictor.predict(plane.rows)), truth)
     else:
-        finding = _draw_classes(ax, ours, found, truth, X)
+        finding = _draw_classes(ax, plane, predictor, truth, X)
     held = (
         ""
-        if ours.others == 0
-        else f" ({ours.others} other feature{'s' * (ours.others > 1)} at the median)"
+        if plane.others == 0
+        else f" ({plane.others} other feature{'s' * (plane.others > 1)} at the median)"
     )
-    ax.set(xlabel=literal(ours.names[0], 40), ylabel=literal(ours.names[1], 40))
-    ax.set(xlim=(ours.A.min(), ours.A.max()), ylim=(ours.B.min(), ours.B.max()))
+    ax.set(xlabel=literal(plane.names[0], 40), ylabel=literal(plane.names[1], 40))
+    ax.set(xlim=(plane.A.min(), plane.A.max()), ylim=(plane.B.min(), plane.B.max()))
     title(ax, finding + held)
     return ax
 
@@ -163,14 +165,15 @@ def decision_boundary(
 class _Plane(NamedTuple):
     """A grid over two features.
 
-    rows: its points as rows of all features. A, B: where they lie. own: the same of the person's rows.
-    names: of the two. others: how many features are held still.
+    rows: its points as rows of all features. A, B: their coordinates.
+    data: the coordinates of the given rows.
+    names: of the two features. others: how many features are held still.
     """
 
     rows: Any
     A: NDArray[np.float64]
     B: NDArray[np.float64]
-    own: list[NDArray[np.float64]]
+    data: list[NDArray[np.float64]]
     names: list[str]
     others: int
 
@@ -182,20 +185,20 @@ def _plane(X: Any, features: tuple[Any, Any], points: int) -> _Plane:
     names = (
         list(table.names) if table is not None else [f"feature {k}" for k in range(array.shape[1])]
     )
-    chosen = [_feature(names, each) for each in features]
+    chosen = [_feature(names, feature) for feature in features]
     if len(chosen) != 2 or chosen[0] == chosen[1]:
         raise DataError(f"features is {features!r}, but it must name two different columns.")
-    own = []
-    for place in chosen:
-        values = table[names[place]] if table is not None else array[:, place]
+    data = []
+    for index in chosen:
+        values = table[names[index]] if table is not None else array[:, index]
         if values.dtype.kind not in "fiub":
             raise DataError(
-                f"The feature '{names[place]}' is not of numbers, so that there is no axis of it: choose two"
+                f"The feature '{names[index]}' does not hold numbers, so it cannot be an axis: choose two"
                 " columns of numbers."
             )
-        own.append(values.astype(np.float64))
+        data.append(values.astype(np.float64))
     axes = []
-    for values in own:
+    for values in data:
         low, high = np.nanmin(values), np.nanmax(values)
         margin = 0.08 * (high - low) or 1.0
         axes.append(np.linspace(low - margin, high + margin, points))
@@ -210,7 +213,7 @@ def _plane(X: Any, features: tuple[Any, Any], points: int) -> _Plane:
         rows = np.repeat(np.median(np.asarray(array, np.float64), axis=0)[None], A.size, axis=0)
         rows[:, chosen[0]], rows[:, chosen[1]] = A.ravel(), B.ravel()
         rows = rows.astype(np.result_type(np.asarray(array).dtype, np.float32))
-    return _Plane(rows, A, B, own, [names[k] for k in chosen], len(names) - 2)
+    return _Plane(rows, A, B, data, [names[k] for k in chosen], len(names) - 2)
 
 
 def _feature(names: list[str], wanted: Any) -> int:
@@ -239,13 +242,13 @@ def _still(table: Table, name: str) -> Any:
     return np.array([values[counts.argmax()]], dtype=column.dtype)
 
 
-def _draw_values(ax: Axes, ours: _Plane, answers: Any, truth: Any) -> str:
-    values = answers.reshape(ours.A.shape).astype(np.float64)
+def _draw_values(ax: Axes, plane: _Plane, answers: Any, truth: Any) -> str:
+    values = answers.reshape(plane.A.shape).astype(np.float64)
     colors = palette(ax)
-    drawn = ax.contourf(ours.A, ours.B, values, levels=12, cmap="cividis")
-    ax.contour(ours.A, ours.B, values, levels=12, colors=colors.face, linewidths=0.5)
+    drawn = ax.contourf(plane.A, plane.B, values, levels=12, cmap="cividis")
+    ax.contour(plane.A, plane.B, values, levels=12, colors=colors.face, linewidths=0.5)
     ax.scatter(
-        *ours.own,
+        *plane.data,
         c=truth,
         cmap="cividis",
         norm=drawn.norm,
@@ -257,18 +260,18 @@ def _draw_values(ax: Axes, ours: _Plane, answers: Any, truth: Any) -> str:
     return f"Predictions run from {number(values.min())} to {number(values.max())}"
 
 
-def _draw_classes(ax: Axes, ours: _Plane, found: Model, truth: Any, X: Any) -> str:
+def _draw_classes(ax: Axes, plane: _Plane, predictor: Model, truth: Any, X: Any) -> str:
     """Draw where each class is the likeliest: where its probability leads the best of the others."""
-    proba = np.asarray(found.predict_proba(ours.rows), np.float64)
-    classes = found.classes if found.classes is not None else np.arange(proba.shape[1])
+    proba = np.asarray(predictor.predict_proba(plane.rows), np.float64)
+    classes = predictor.classes if predictor.classes is not None else np.arange(proba.shape[1])
     colors = palette(ax)
     for k, name in enumerate(classes):
         color, look = colors.series[k % len(colors.series)], k % len(HATCHES)
-        lead = (proba[:, k] - np.delete(proba, k, axis=1).max(axis=1)).reshape(ours.A.shape)
+        lead = (proba[:, k] - np.delete(proba, k, axis=1).max(axis=1)).reshape(plane.A.shape)
         if lead.max() > 0:
             ax.contourf(
-                ours.A,
-                ours.B,
+                plane.A,
+                plane.B,
                 lead,
                 levels=[0, 1.01],
                 colors=[color],
@@ -276,21 +279,21 @@ def _draw_classes(ax: Axes, ours: _Plane, found: Model, truth: Any, X: Any) -> s
                 alpha=0.16,
             )
         if lead.max() > 0 > lead.min():
-            ax.contour(ours.A, ours.B, lead, levels=[0], colors=[colors.ink], linewidths=1.4)
-        some = truth == name
+            ax.contour(plane.A, plane.B, lead, levels=[0], colors=[colors.ink], linewidths=1.4)
+        chosen = truth == name
         ax.scatter(
-            ours.own[0][some], ours.own[1][some], s=28, marker=MARKERS[k % len(MARKERS)], color=color,
+            plane.data[0][chosen], plane.data[1][chosen], s=28, marker=MARKERS[k % len(MARKERS)], color=color,
             edgecolors=colors.face, linewidths=0.7, label=literal(name), zorder=3,
         )  # fmt: skip
     ax.legend(title="true class", fontsize=9)
-    wrong = int((np.asarray(found.predict(X)).ravel() != truth).sum())
+    wrong = int((np.asarray(predictor.predict(X)).ravel() != truth).sum())
     if not wrong:
         return f"All {len(truth)} rows lie on their own side"
     return f"{wrong} of {len(truth)} rows are predicted wrong"
 
 
 def confusion_matrix(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes:
-    """Draw scikit-learn's confusion matrix: how often each true class was given each name.
+    """Draw scikit-learn's confusion matrix: how often each true class was predicted as each class.
 
     Raises
     ------
@@ -304,17 +307,17 @@ def confusion_matrix(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes
     """
     from sklearn.metrics import ConfusionMatrixDisplay
 
-    found = model_of(model)
-    if task_of(found) != "classification":
+    predictor = model_of(model)
+    if task_of(predictor) != "classification":
         raise ConfigurationError(
             "A confusion matrix is for one class a row; this model predicts values or labels: draw"
             " gn.figures.residuals for values."
         )
-    predicted, truth = np.asarray(found.predict(X)).ravel(), np.asarray(y).ravel()
+    predicted, truth = np.asarray(predictor.predict(X)).ravel(), np.asarray(y).ravel()
     ax = axes_for(ax, (5.8, 5.0))
     shown = ConfusionMatrixDisplay.from_predictions(
         truth, predicted, ax=ax, cmap="cividis", colorbar=False,
-        labels=found.classes, text_kw={"fontsize": 9},
+        labels=predictor.classes, text_kw={"fontsize": 9},
     )  # fmt: skip
     names = [literal(name, 14) for name in shown.display_labels]
     ax.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 3 else 0)
@@ -346,8 +349,10 @@ def residuals(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes:
     """
     from sklearn.metrics import PredictionErrorDisplay, r2_score, root_mean_squared_error
 
-    found = model_of(model)
-    predicted = np.asarray(found.predict(X)) if task_of(found) == "regression" else np.zeros((0, 2))
+    predictor = model_of(model)
+    predicted = (
+        np.asarray(predictor.predict(X)) if task_of(predictor) == "regression" else np.zeros((0, 2))
+    )
     truth = np.asarray(y, np.float64).ravel() if len(predicted) else np.zeros(0)
     if predicted.size != truth.size or not truth.size:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Figures of neurons and weights as a diagram: the network itself, and dropout in one pass."""
+"""Draw neurons and weights as a diagram, for a network and for dropout in one pass."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ from glassnet.nn.activations import Identity
 from glassnet.nn.layers import Dense, Dropout
 from glassnet.nn.walk import LayerPass
 
+__all__ = ["dropout", "network"]
+
 WIDEST = 4.0  # of a weight's line, in points
 
 
@@ -39,37 +41,37 @@ class _Neurons(NamedTuple):
     total: int
     shown: np.ndarray
     heights: np.ndarray
-    gap: float | None  # the height of the dots that stand for the others
+    gap: float | None  # the height of the dots that stand for the neurons left out
 
 
-def _placed(count: int, most: int) -> _Neurons:
-    """Return the places of a column's neurons: all of them, or the first and the last ones."""
-    if count <= most:
+def _placed(count: int, limit: int) -> _Neurons:
+    """Return where a column's neurons are drawn: all of them, or the first and the last ones."""
+    if count <= limit:
         shown, slots, gap = np.arange(count), np.arange(count), None
         total = count
     else:
-        first = (most + 1) // 2
-        last = most - 1 - first
+        first = (limit + 1) // 2
+        last = limit - 1 - first
         shown = np.concatenate([np.arange(first), np.arange(count - last, count)])
-        slots = np.concatenate([np.arange(first), np.arange(first + 1, most)])
-        gap, total = first, most
+        slots = np.concatenate([np.arange(first), np.arange(first + 1, limit)])
+        gap, total = first, limit
     step = 1.0 / max(total, 4)
     top = 0.5 + step * (total - 1) / 2
     return _Neurons(count, shown, top - step * slots, None if gap is None else top - step * gap)
 
 
-def _laid_out(model: Model, most: int) -> tuple[list[Column], list[_Neurons]]:
-    """Return the Dense layers and the places of inputs and neurons, column by column."""
-    found = columns(model)
-    for before, after in pairwise(found):
+def _laid_out(model: Model, limit: int) -> tuple[list[Column], list[_Neurons]]:
+    """Return the Dense layers, and where inputs and neurons are drawn, column by column."""
+    layers = columns(model)
+    for before, after in pairwise(layers):
         if after.W.shape[1] != before.units:
             raise ConfigurationError(
                 f"Dense layer {after.number} takes {after.W.shape[1]} numbers, but the one before has"
                 f" {before.units} neurons: a layer between them changes the number, and a diagram of"
                 " neurons cannot show it. Draw gn.figures.weights instead."
             )
-    counts = [found[0].W.shape[1], *(each.units for each in found)]
-    return found, [_placed(count, most) for count in counts]
+    counts = [layers[0].W.shape[1], *(layer.units for layer in layers)]
+    return layers, [_placed(count, limit) for count in counts]
 
 
 def network(
@@ -78,16 +80,16 @@ def network(
     ax: Axes | None = None,
     *,
     inputs: Sequence[str] | None = None,
-    most: int = 10,
+    limit: int = 10,
 ) -> Axes:
     """Draw the network's neurons and weights: width by size, solid above 0, dashed below.
 
     Parameters
     ----------
-    model: a model, a run or a fitted estimator; of many members the first is drawn.
+    model: a model, a run or a fitted estimator; of several members the first is drawn.
     x: one row; its numbers then stand in the neurons. Default: the biases stand beside them.
     inputs: names of the inputs. Default x₁, x₂, ...
-    most: neurons shown a column; of more, the first and the last. Default 10.
+    limit: neurons shown in a column. Of more, the first and the last are shown. Default 10.
 
     Raises
     ------
@@ -99,20 +101,20 @@ def network(
     >>> ax.get_title()[:22]
     '3-4-1: 21 parameters. '
     """
-    found = opened(model)
-    layers, places = _laid_out(found, most)
-    values = None if x is None else _values(found, layers, one_row(found, x))
-    ax = axes_for(ax, (1.2 + 2.0 * len(places), 4.8))
+    member = opened(model)
+    layers, groups = _laid_out(member, limit)
+    values = None if x is None else _values(member, layers, one_row(member, x))
+    ax = axes_for(ax, (1.2 + 2.0 * len(groups), 4.8))
     colors = palette(ax)
     largest = max(float(np.abs(layer.W).max()) for layer in layers) or 1.0
-    for layer, before, after in zip(layers, places, places[1:], strict=False):
+    for layer, before, after in zip(layers, groups, groups[1:], strict=False):
         _draw_weights(ax, colors, layer, before, after, largest)
-    _draw_neurons(ax, colors, places, values)
-    _label(ax, colors, layers, places, inputs, biases=values is None)
+    _draw_neurons(ax, colors, groups, values)
+    _label(ax, colors, layers, groups, inputs, biases=values is None)
     strongest = max(layers, key=lambda layer: np.abs(layer.W).max())
     j, i = np.unravel_index(np.abs(strongest.W).argmax(), strongest.W.shape)
-    widths = "-".join(str(place.total) for place in places)
-    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(found.params))
+    widths = "-".join(str(group.total) for group in groups)
+    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(member.params))
     title(
         ax,
         f"{widths}: {parameters} parameters. The largest weight, {number(float(strongest.W[j, i]))}, leads"
@@ -121,18 +123,22 @@ def network(
     return ax
 
 
-def _name(layers: Sequence[Column], place: int) -> str:
-    if place == len(layers) - 1:
+def _name(layers: Sequence[Column], index: int) -> str:
+    if index == len(layers) - 1:
         return "the output layer"
-    return "the hidden layer" if len(layers) == 2 else f"hidden layer {place + 1}"
+    return "the hidden layer" if len(layers) == 2 else f"hidden layer {index + 1}"
 
 
 def _values(model: Model, layers: Sequence[Column], row: np.ndarray) -> list[np.ndarray]:
     """Return the inputs and each layer's outputs for one row; the last ones as the loss reads them."""
     steps = walk_model(model, row)
-    at = [layer.place for layer in layers]
+    indices = [layer.position for layer in layers]
     outputs = np.asarray(model.loss.output(jnp.asarray(steps[-1].output)))
-    return [steps[at[0]].input[0], *(steps[place].input[0] for place in at[1:]), outputs[0]]
+    return [
+        steps[indices[0]].input[0],
+        *(steps[index].input[0] for index in indices[1:]),
+        outputs[0],
+    ]
 
 
 def _draw_weights(
@@ -175,31 +181,31 @@ def _draw_weights(
 def _draw_neurons(
     ax: Axes,
     colors: Palette,
-    places: Sequence[_Neurons],
+    groups: Sequence[_Neurons],
     values: Sequence[np.ndarray] | None,
     kept: Sequence[np.ndarray] | None = None,
 ) -> None:
     """Draw the neurons as circles, a number inside if there is one, crossed out if they are dropped."""
-    crowded = max(len(place.shown) for place in places)
+    crowded = max(len(group.shown) for group in groups)
     size = 900 if values is not None and crowded <= 8 else float(np.clip(4200 / crowded, 90, 420))
-    for k, place in enumerate(places):
-        alive = np.ones(len(place.shown), bool) if kept is None else kept[k][place.shown]
-        for some, edge, dashes in ((alive, colors.ink, "-"), (~alive, colors.muted, "--")):
-            if some.any():
+    for k, group in enumerate(groups):
+        alive = np.ones(len(group.shown), bool) if kept is None else kept[k][group.shown]
+        for chosen, edge, dashes in ((alive, colors.ink, "-"), (~alive, colors.muted, "--")):
+            if chosen.any():
                 ax.scatter(
-                    np.full(some.sum(), k), place.heights[some], s=size, facecolors=colors.face,
+                    np.full(chosen.sum(), k), group.heights[chosen], s=size, facecolors=colors.face,
                     edgecolors=edge, linestyles=dashes, linewidths=1.3, zorder=2,
                     gid=f"{'neurons' if edge == colors.ink else 'dropped-neurons'}-{k}",
                 )  # fmt: skip
         if (~alive).any():
             ax.scatter(
-                np.full((~alive).sum(), k), place.heights[~alive], s=size * 0.45, marker="x",
+                np.full((~alive).sum(), k), group.heights[~alive], s=size * 0.45, marker="x",
                 color=colors.ink, linewidths=1.6, zorder=3, gid=f"crossed-{k}",
             )  # fmt: skip
-        if place.gap is not None:
-            ax.text(k, place.gap, "⋮", ha="center", va="center", fontsize=15, color=colors.ink)
+        if group.gap is not None:
+            ax.text(k, group.gap, "⋮", ha="center", va="center", fontsize=15, color=colors.ink)
         if values is not None:
-            for height, value in zip(place.heights, values[k][place.shown], strict=True):
+            for height, value in zip(group.heights, values[k][group.shown], strict=True):
                 ax.text(
                     k, height, number(round(float(value), 2), 2), ha="center", va="center", fontsize=8.5,
                     color=colors.ink, zorder=4, gid=f"value-{k}",
@@ -210,35 +216,35 @@ def _label(
     ax: Axes,
     colors: Palette,
     layers: Sequence[Column],
-    places: Sequence[_Neurons],
+    groups: Sequence[_Neurons],
     inputs: Sequence[str] | None,
     biases: bool,
 ) -> None:
     """Name the columns, the inputs, and the biases of small layers."""
     bare(ax)
-    first = places[0]
+    first = groups[0]
     names = list(inputs or [f"x{subscript(i + 1)}" for i in range(first.total)])
     if len(names) != first.total:
         raise ConfigurationError(
             f"inputs has {len(names)} names, but the first Dense layer takes {first.total} numbers."
         )
-    for place, height in zip(first.shown, first.heights, strict=True):
-        ax.text(-0.14, height, literal(names[place], 18), ha="right", va="center", fontsize=10,
+    for i, height in zip(first.shown, first.heights, strict=True):
+        ax.text(-0.14, height, literal(names[i], 18), ha="right", va="center", fontsize=10,
                 color=colors.ink)  # fmt: skip
-    low = min(place.heights.min() for place in places) - 0.13
+    low = min(group.heights.min() for group in groups) - 0.13
     captions = [f"inputs\n{first.total}"]
     for layer in layers:
         last = layer.number == len(layers) - 1
-        what = (
+        role = (
             "output" if last else ("hidden" if len(layers) == 2 else f"hidden {layer.number + 1}")
         )
         bend = "" if isinstance(layer.activation, Identity) else f", {layer.function}"
-        captions.append(f"{what}{bend}\n{layer.units} neuron{'s' * (layer.units > 1)}")
+        captions.append(f"{role}{bend}\n{layer.units} neuron{'s' * (layer.units > 1)}")
     for k, caption in enumerate(captions):
         ax.text(k, low, caption, ha="center", va="top", fontsize=10, color=colors.ink)
-    if biases and max(len(place.shown) for place in places[1:]) <= 6:
-        for layer, place in zip(layers, places[1:], strict=True):
-            for j, height in zip(place.shown, place.heights, strict=True):
+    if biases and max(len(group.shown) for group in groups[1:]) <= 6:
+        for layer, group in zip(layers, groups[1:], strict=True):
+            for j, height in zip(group.shown, group.heights, strict=True):
                 ax.text(layer.number + 1, height + 0.065, f"b {number(layer.b[j], 2)}", ha="center",
                         va="bottom", fontsize=8.5, color=colors.ink, zorder=4,
                         bbox={"boxstyle": "round,pad=0.12", "fc": colors.face, "ec": "none", "alpha": 0.8},
@@ -249,7 +255,7 @@ def _label(
 
 
 def _explain(ax: Axes, colors: Palette) -> None:
-    """Say below the drawing what its kinds of line mean, those that there are."""
+    """Add a legend of the kinds of line that are drawn."""
     from matplotlib.lines import Line2D
 
     kinds = (
@@ -267,16 +273,16 @@ def _explain(ax: Axes, colors: Palette) -> None:
 
 
 def dropout(
-    model: Any, x: Any, ax: Axes | None = None, *, key: Key | None = None, most: int = 12
+    model: Any, x: Any, ax: Axes | None = None, *, key: Key | None = None, limit: int = 12
 ) -> Axes:
-    """Draw which neurons are dropped in one very pass of training: crossed out, their lines dotted.
+    """Draw which neurons are dropped in one pass of training: crossed out, their lines dotted.
 
     Parameters
     ----------
     model: with a Dropout layer. x: one row.
     key: of the pass. Default: that of a run's next step, or `gn.keys.key(0)` for a model. Another key,
         `gn.keys.key(1)`, drops others.
-    most: neurons shown a column. Default 12.
+    limit: neurons shown in a column. Default 12.
 
     Raises
     ------
@@ -290,24 +296,24 @@ def dropout(
     >>> ax.get_title().split(" in this pass")[0] in {f"{k} of 8 neurons dropped" for k in range(9)}
     True
     """
-    found = opened(model)
-    layers, places = _laid_out(found, most)
+    member = opened(model)
+    layers, groups = _laid_out(member, limit)
     if key is None:
         state = getattr(model, "state", None)
         key = keys.key(0) if state is None else keys.fold_in(state.key, state.step)
-    steps = walk_model(found, one_row(found, x), key=key, train=True)
-    kept, dropping = _kept(steps, layers, places)
+    steps = walk_model(member, one_row(member, x), key=key, train=True)
+    kept, dropping = _kept(steps, layers, groups)
     if not dropping:
         raise ConfigurationError(
             "This network has no Dropout layer: put gn.Dropout(0.5) behind a hidden layer's activation."
         )
-    ax = axes_for(ax, (1.2 + 2.0 * len(places), 4.8))
+    ax = axes_for(ax, (1.2 + 2.0 * len(groups), 4.8))
     colors = palette(ax)
     largest = max(float(np.abs(layer.W).max()) for layer in layers) or 1.0
     for k, layer in enumerate(layers):
-        _draw_weights(ax, colors, layer, places[k], places[k + 1], largest, (kept[k], kept[k + 1]))
-    _draw_neurons(ax, colors, places, None, kept)
-    _label(ax, colors, layers, places, None, biases=False)
+        _draw_weights(ax, colors, layer, groups[k], groups[k + 1], largest, (kept[k], kept[k + 1]))
+    _draw_neurons(ax, colors, groups, None, kept)
+    _label(ax, colors, layers, groups, None, biases=False)
     lost = sum(int((~kept[k]).sum()) for k in dropping)
     of = sum(len(kept[k]) for k in dropping)
     rates = sorted({step.layer.rate for step in steps if isinstance(step.layer, Dropout)})
@@ -320,15 +326,15 @@ def dropout(
 
 
 def _kept(
-    steps: Sequence[LayerPass], layers: Sequence[Column], places: Sequence[_Neurons]
+    steps: Sequence[LayerPass], layers: Sequence[Column], groups: Sequence[_Neurons]
 ) -> tuple[list[np.ndarray], list[int]]:
     """Return which neurons of each column took part in a pass, and the columns that could lose some."""
-    kept = [np.ones(place.total, bool) for place in places]
+    kept = [np.ones(group.total, bool) for group in groups]
     dropping, k = [], 0
     for step in steps:
         if isinstance(step.layer, Dense):
             k += 1
-        if isinstance(step.layer, Dropout) and step.input.shape[1] == places[k].total:
+        if isinstance(step.layer, Dropout) and step.input.shape[1] == groups[k].total:
             kept[k] &= step.cache[0] > 0
             dropping.append(k)
     return kept, dropping

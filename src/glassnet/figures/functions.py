@@ -1,4 +1,4 @@
-"""Figures of functions: activations and losses with their derivatives, a surface, the way down on it."""
+"""Draw functions such as activations and losses with their derivatives, a surface, the way down on it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from glassnet.nn.losses import BinaryCrossEntropy, MeanSquaredError
 from glassnet.nn.optimizer_wrappers import as_optimizer
 from glassnet.nn.optimizers import SGD, Adam, Momentum
 
+__all__ = ["activations", "descent", "losses", "surface"]
+
 Surface = Callable[[Any, Any], Any]
 SHOWN = ("sigmoid", "tanh", "relu", "leaky_relu", "silu", "gelu")
 
@@ -32,38 +34,38 @@ def activations(
 
     Raises
     ------
-    ConfigurationError: a name that there is not, or no name.
+    ConfigurationError: an unknown name, or no name.
 
     >>> axes = activations(["sigmoid", "tanh"])
     >>> [ax.get_title() for ax in axes]
     ['Sigmoid: slope up to 0.25', 'Tanh: slope up to 1']
     """
-    found = [resolve("activation", each, ACTIVATIONS) for each in names]
-    if not found:
+    functions = [resolve("activation", name, ACTIVATIONS) for name in names]
+    if not functions:
         raise ConfigurationError("There is no activation to draw: give names, ['relu', 'tanh'].")
-    wide = min(3, len(found))
-    high = -(-len(found) // wide)
+    wide = min(3, len(functions))
+    high = -(-len(functions) // wide)
     drawn = panels(ax, high, wide, (3.0 * wide, 2.7 * high))
     z = np.linspace(-span, span, 401, dtype=np.float32)
-    for place, activation in zip(drawn.flat, found, strict=False):
+    for panel, activation in zip(drawn.flat, functions, strict=False):
         a = np.asarray(activation.value(z))
         slope = np.asarray(activation.derivative(jnp.asarray(z), jnp.asarray(a)))
-        colors = palette(place)
-        place.axhline(0, color=colors.muted, linewidth=0.8)
-        place.axvline(0, color=colors.muted, linewidth=0.8)
-        place.plot(z, a, **colors.look(0), label="a = φ(z)")
-        place.plot(z, slope, **colors.look(1), label="φ′(z)")
-        place.set(xlabel="z", ylim=(-1.3, max(1.6, min(3.0, float(a.max()) * 1.05))))
-        title(place, f"{type(activation).__name__}: slope up to {number(slope.max())}", 10.5)
-    for place in drawn.flat[len(found) :]:
-        place.remove()
+        colors = palette(panel)
+        panel.axhline(0, color=colors.muted, linewidth=0.8)
+        panel.axvline(0, color=colors.muted, linewidth=0.8)
+        panel.plot(z, a, **colors.look(0), label="a = φ(z)")
+        panel.plot(z, slope, **colors.look(1), label="φ′(z)")
+        panel.set(xlabel="z", ylim=(-1.3, max(1.6, min(3.0, float(a.max()) * 1.05))))
+        title(panel, f"{type(activation).__name__}: slope up to {number(slope.max())}", 10.5)
+    for panel in drawn.flat[len(functions) :]:
+        panel.remove()
     drawn.flat[0].legend(loc="upper left", fontsize=9)
-    shown: np.ndarray = drawn.ravel()[: len(found)]
+    shown: np.ndarray = drawn.ravel()[: len(functions)]
     return shown
 
 
 def losses(ax: Axes | None = None, *, span: float = 6.0) -> np.ndarray:
-    """Draw squared error and cross-entropy of p = σ(z) where the truth is 1, and what each sends back.
+    """Draw squared error and cross-entropy of p = σ(z) where the truth is 1, and the gradient of each.
 
     Left the loss over the logit z, right the size of its gradient |dL/dz|: with squared error it vanishes
     where the network is wrong and sure of it. Values and slopes are the library's own.
@@ -81,12 +83,12 @@ def losses(ax: Axes | None = None, *, span: float = 6.0) -> np.ndarray:
     slope = np.asarray(BinaryCrossEntropy().slopes(z, truth))
     drawn = panels(ax, 1, 2, (8.4, 3.8)).ravel()
     pairs = ((squared, entropy), (np.abs(back), np.abs(slope)))
-    for place, pair, what in zip(drawn, pairs, ("loss L", "|dL/dz|"), strict=True):
+    for panel, pair, label in zip(drawn, pairs, ("loss L", "|dL/dz|"), strict=True):
         for k, (values, name) in enumerate(
             zip(pair, ("squared error", "cross-entropy"), strict=True)
         ):
-            place.plot(z[:, 0], values[:, 0], **palette(place).look(k, 40), label=name)
-        place.set(xlabel="logit z (truth: 1)", ylabel=what)
+            panel.plot(z[:, 0], values[:, 0], **palette(panel).look(k, 40), label=name)
+        panel.set(xlabel="logit z (truth: 1)", ylabel=label)
     drawn[0].legend()
     title(drawn[0], "Wrong and sure (left end): cross-entropy keeps growing")
     title(
@@ -120,16 +122,16 @@ def path(function: Surface, start: tuple[float, float], optimizer: Any, steps: i
     >>> path(bowl, (1.0, 0.0), SGD(0.25), 2).tolist()
     [[1.0, 0.0], [0.5, 0.0], [0.25, 0.0]]
     """
-    own = as_optimizer(optimizer)
+    rule = as_optimizer(optimizer)
     slope = jax.grad(lambda point: function(point[0], point[1]))
     first = jnp.asarray(start, jnp.float32)
 
     def step(carry: Any, _: Any) -> Any:
         point, state = carry
-        updates, state = own.update(slope(point), state, point)
+        updates, state = rule.update(slope(point), state, point)
         return (point + updates, state), point + updates
 
-    (_, _), points = jax.lax.scan(step, (first, own.init(first)), length=steps)
+    (_, _), points = jax.lax.scan(step, (first, rule.init(first)), length=steps)
     return np.concatenate([np.asarray(first)[None], np.asarray(points)])
 
 
@@ -156,9 +158,9 @@ def surface(
     """
     function = function or bowl
     if ax is not None and ax.name != "3d":
-        figure, place = ax.figure, ax.get_subplotspec()
+        figure, slot = ax.figure, ax.get_subplotspec()
         ax.remove()
-        ax = figure.add_subplot(place, projection="3d")
+        ax = figure.add_subplot(slot, projection="3d")
     ax = axes_for(ax, (6.6, 5.2), projection="3d")
     colors = palette(ax)
     ax.computed_zorder = False  # the floor first, then the surface, the path and the arrows on top
@@ -241,7 +243,7 @@ def descent(
         raise ConfigurationError(
             "There is no optimizer to follow: give some by name, {'Adam': gn.Adam(0.1)}."
         )
-    ways = {name: path(function, start, each, steps) for name, each in chosen.items()}
+    ways = {name: path(function, start, name, steps) for name, name in chosen.items()}
     ax = axes_for(ax, (7.2, 4.6))
     colors = palette(ax)
     slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(start, jnp.float32)))

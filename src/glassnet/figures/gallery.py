@@ -1,7 +1,7 @@
-"""The gallery: every figure, drawn from small networks trained on the spot, in light and dark, with a page.
+"""Draw every figure from small networks trained on the spot, in light and dark, with a page that shows them.
 
-A new figure is one function and one row of `PICTURES`; a network that several of them draw is one property of
-`Networks`.
+A new figure is a function that its module lists in `__all__`, and one row of `PICTURES`.
+A network that several figures share is one property of `Networks`.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ class Networks:
 
     @cached_property
     def diabetes(self) -> Any:
-        """An estimator of values, for the patients."""
+        """A regressor for the patients."""
         from glassnet.fit.estimators import NeuralRegressor
 
-        found = NeuralRegressor((16,), members=1, epochs=30, random_state=self.seed)
-        return found.fit(*self.diabetes_rows)
+        regressor = NeuralRegressor((16,), members=1, epochs=30, random_state=self.seed)
+        return regressor.fit(*self.diabetes_rows)
 
     @cached_property
     def line_rows(self) -> Rows:
@@ -124,7 +124,7 @@ class Networks:
 class Picture(NamedTuple):
     """One figure of the gallery.
 
-    heading: what it is. text: what to look for. draw: draws it on axes from the networks; returns axes.
+    heading: its title. text: what to look for. draw: draws it from the networks on axes, and returns axes.
     size: of the figure in inches. projection: of its axes.
     """
 
@@ -138,7 +138,7 @@ class Picture(NamedTuple):
 PICTURES: dict[str, Picture] = {
     "network": Picture(
         "The network",
-        "Neurons in layers; each line is a weight, the wider the larger, solid above 0 and dashed below.",
+        "Neurons in layers. Each line is a weight: wider where it is larger, solid above 0, dashed below.",
         lambda n, ax: figures.network(n.xor, ax=ax, inputs=["x₁", "x₂"]),
         (7.0, 4.8),
     ),
@@ -156,7 +156,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "weights": Picture(
         "Weights as pictures",
-        "What each neuron of the first layer is moved by: light pixels up, dark pixels down.",
+        "What each neuron of the first layer responds to: light pixels raise it, dark ones lower it.",
         lambda n, ax: figures.weights(n.digits, ax),
         (6.4, 5.4),
     ),
@@ -168,18 +168,18 @@ PICTURES: dict[str, Picture] = {
     ),
     "activations": Picture(
         "Activation functions",
-        "Values solid, derivatives dashed. Where the dashed line is near 0, no gradient comes through.",
+        "Values solid, derivatives dashed. Where the dashed line is near 0, no gradient passes.",
         lambda n, ax: figures.activations(ax=ax),
         (9.0, 5.4),
     ),
     "approximation": Picture(
         "Universal approximation",
-        "One hidden layer fits a curve with a corner, sin(3x) + |x|, the better the wider it is.",
+        "One hidden layer fits a curve with a corner, sin(3x) + |x|. Wider layers fit it better.",
         lambda n, ax: figures.approximation(ax=ax, epochs=6000, seed=n.seed),
     ),
     "losses": Picture(
         "Squared error and cross-entropy",
-        "Of a network that is sure and wrong, squared error's gradient is nearly 0, cross-entropy's is not.",
+        "Where a network is sure and wrong, squared error's gradient is nearly 0, cross-entropy's is not.",
         lambda n, ax: figures.losses(ax),
         (8.4, 4.0),
     ),
@@ -198,7 +198,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "sgd_against_gd": Picture(
         "Stochastic and plain gradient descent",
-        "A step of SGD follows the gradient of a few rows, which is not that of all: its way is less direct.",
+        "A step of SGD follows the gradient of a few rows, not of all: its path is less direct.",
         lambda n, ax: figures.sgd_against_gd(
             Network([Dense(1, bias=False)]), *n.line_rows, ax, epochs=6, seed=n.seed
         ),
@@ -216,8 +216,8 @@ PICTURES: dict[str, Picture] = {
         lambda n, ax: figures.gradient_flow(n.deep, *n.moon_rows, ax),
     ),
     "activity": Picture(
-        "What the layers put out",
-        "The spread of the neurons' outputs by layer, and the share of them through which no gradient comes.",
+        "Outputs of the layers",
+        "The spread of the neurons' outputs by layer, and the share of them that pass no gradient.",
         lambda n, ax: figures.activity(n.moons, n.moon_rows[0], ax),
     ),
     "learning_curves": Picture(
@@ -227,30 +227,30 @@ PICTURES: dict[str, Picture] = {
     ),
     "dropout": Picture(
         "Dropout",
-        "The neurons crossed out take no part in this pass of training, and nor do their weights.",
+        "The neurons crossed out take no part in this pass of training, nor do their weights.",
         lambda n, ax: figures.dropout(n.digits, n.digit_rows[0][:1], ax),
         (7.2, 5.0),
     ),
     "batch_norm": Picture(
         "Batch normalisation",
-        "Before, each neuron has a middle and a spread of its own; after, all are alike.",
+        "Before, each neuron has its own mean and spread; after, all have the same.",
         lambda n, ax: figures.batch_norm(n.digits, n.digit_rows[0][:128], ax),
         (7.2, 4.6),
     ),
     "decision_boundary": Picture(
         "Decision boundary",
-        "What the network says all over two features, with the rows on it.",
+        "What the network predicts over two features, with the rows as points.",
         lambda n, ax: figures.decision_boundary(n.moons, *n.moon_rows, ax),
     ),
     "confusion_matrix": Picture(
         "Confusion matrix",
-        "How often each true class of new rows was given each name.",
+        "How often each true class of new rows was predicted as each class.",
         lambda n, ax: figures.confusion_matrix(n.digits, *n.unseen_digits, ax),
         (6.0, 5.4),
     ),
     "residuals": Picture(
         "Residuals",
-        "Errors over predictions: a bend or a funnel would say that something is missed.",
+        "Errors over predictions: a curve or a funnel would mean that the network misses something.",
         lambda n, ax: figures.residuals(n.diabetes, *n.diabetes_rows, ax),
     ),
     "loss_landscape": Picture(
@@ -260,13 +260,13 @@ PICTURES: dict[str, Picture] = {
         (6.6, 5.2),
     ),
 }
-"""Name, which is the function's and the file's -> the figure, in the order of the unit."""
+"""From the name of the function and of its file to the figure, in the order of the unit."""
 
 FORMATS = ("svg", "png")
 
 
 class Drawn(NamedTuple):
-    """What was drawn: its name, what its titles say, and the picture's bytes in light and in dark."""
+    """A drawn figure: its name, the text of its titles, and the picture's bytes in light and in dark."""
 
     name: str
     finding: str

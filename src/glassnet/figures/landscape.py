@@ -1,4 +1,4 @@
-"""Figures of whole trainings: the loss around a solution, two ways of descent on it, error against width."""
+"""Draw the loss around a solution, the paths of two kinds of descent, and error against width."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from glassnet.nn.optimizers import SGD, Adam
 from glassnet.nn.schedules import Cosine
 from glassnet.training.passes import encoded_rows
 
+__all__ = ["approximation", "loss_landscape", "sgd_against_gd"]
+
 WIDTHS = (1, 2, 4, 8, 16, 32)
 
 
@@ -50,7 +52,7 @@ def loss_landscape(
 
     Parameters
     ----------
-    model: a model, a run or a fitted estimator; of many members the first. X, y: rows and targets.
+    model: a model, a run or a fitted estimator; of several members the first. X, y: rows and targets.
     span: α and β run from -span to span. Default 1. points: of the grid along each side. Default 25.
     seed: of the directions. Default 0. rows: how many are used, the first ones. Default 1024.
 
@@ -65,9 +67,9 @@ def loss_landscape(
     """
     check_range("span", span, 0, np.inf, open_low=True)
     check_count("points", points, 3)
-    found = opened(model)
+    member = opened(model)
     steps = np.linspace(-span, span, points | 1)  # an odd number: the solution is one of them
-    losses = landscape(found, X[:rows], y[:rows], steps, seed)
+    losses = landscape(member, X[:rows], y[:rows], steps, seed)
     middle = float(losses[len(steps) // 2, len(steps) // 2])
     ax = axes_for(ax, (6.4, 5.0))
     colors = palette(ax)
@@ -132,7 +134,7 @@ def directions(params: Params, key: Any, number: int) -> Params:
         branch = keys.fold_in(keys.fold_in(key, number), k)
         d = np.asarray(keys.normal(branch, w.shape), w.dtype)
         rest = tuple(range(1, w.ndim))
-        sizes = [np.sqrt(np.sum(each * each, axis=rest, keepdims=True)) for each in (w, d)]
+        sizes = [np.sqrt(np.sum(array * array, axis=rest, keepdims=True)) for array in (w, d)]
         drawn.append((d * (sizes[0] / np.maximum(sizes[1], 1e-12))).astype(w.dtype))
     return jax.tree.unflatten(tree, drawn)
 
@@ -183,10 +185,10 @@ def sgd_against_gd(
         return w + updates
 
     def way(batches: Iterator[Any]) -> np.ndarray:
-        passed = [flat]
+        points = [flat]
         for rows in batches:
-            passed.append(step(passed[-1], rows))
-        return np.stack([np.asarray(each) for each in passed])
+            points.append(step(points[-1], rows))
+        return np.stack([np.asarray(array) for array in points])
 
     many = list(_batches(len(x), size, epochs, seed))
     paths = {
@@ -219,8 +221,8 @@ def _draw_paths(ax: Axes, paths: dict[str, np.ndarray], measure: Callable[[Any],
         origin = points[0]
         basis = np.linalg.svd(points - origin, full_matrices=False)[2][:2]
     flat = {name: (way - origin) @ basis.T for name, way in paths.items()}
-    own = np.concatenate(list(flat.values()))
-    low, high = own.min(axis=0), own.max(axis=0)
+    ends = np.concatenate(list(flat.values()))
+    low, high = ends.min(axis=0), ends.max(axis=0)
     margin = 0.2 * np.maximum(high - low, 0.3 * (high - low).max() + 1e-6)
     a, b = (np.linspace(low[k] - margin[k], high[k] + margin[k], 61) for k in (0, 1))
     A, B = np.meshgrid(a, b)

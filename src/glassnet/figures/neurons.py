@@ -1,4 +1,4 @@
-"""Figures of what a network is made of: one neuron with its numbers, weights and rows as pictures."""
+"""Draw one neuron with its numbers, and weights and rows as pictures."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from glassnet.figures.opened import column, one_row, opened, walk_model
 from glassnet.models.model import Model
 from glassnet.nn.activations import Identity
 
+__all__ = ["neuron", "picture_as_vector", "weights"]
+
 
 def neuron(
     model: Any,
@@ -35,16 +37,16 @@ def neuron(
     layer: int = 0,
     unit: int = 0,
     inputs: Sequence[str] | None = None,
-    most: int = 8,
+    limit: int = 8,
 ) -> Axes:
     """Draw one neuron with its inputs, weights and bias for one row: z = Σ w a + b, then a = φ(z).
 
     Parameters
     ----------
-    model: a model, a run or a fitted estimator; of many members the first. x: one row.
+    model: a model, a run or a fitted estimator; of several members the first. x: one row.
     layer, unit: the Dense layer and the neuron in it, both from 0. Default: the very first.
     inputs: names of what goes in. Default a₁, a₂, ..., x₁, x₂, ... in the first layer.
-    most: inputs shown, those of the largest |w a|; the sum of the others stands below. Default 8.
+    limit: inputs shown, those of the largest |w a|; the sum of the others stands below. Default 8.
 
     Raises
     ------
@@ -55,32 +57,32 @@ def neuron(
     >>> neuron(gn.figures.untrained(net, (2,)), [[1.0, 2.0]]).get_title()[:19]
     'Neuron 1 says 0.5 ('
     """
-    found = opened(model)
-    own = column(found, layer)
-    if not 0 <= unit < own.units:
+    member = opened(model)
+    dense = column(member, layer)
+    if not 0 <= unit < dense.units:
         raise ConfigurationError(
-            f"unit is {unit!r}, but this layer has {own.units} neurons: count from 0 to {own.units - 1}."
+            f"unit is {unit!r}, but this layer has {dense.units} neurons: count from 0 to {dense.units - 1}."
         )
-    steps = walk_model(found, one_row(found, x))
-    a, w, b = steps[own.place].input[0], own.W[unit], float(own.b[unit])
-    z = float(steps[own.place].output[0, unit])
-    out = float(np.asarray(own.activation.value(np.float32(z))))
-    letter = "x" if own.number == 0 else "a"
+    steps = walk_model(member, one_row(member, x))
+    a, w, b = steps[dense.position].input[0], dense.W[unit], float(dense.b[unit])
+    z = float(steps[dense.position].output[0, unit])
+    out = float(np.asarray(dense.activation.value(np.float32(z))))
+    letter = "x" if dense.number == 0 else "a"
     names = list(inputs or [f"{letter}{subscript(i + 1)}" for i in range(len(w))])
     if len(names) != len(w):
         raise ConfigurationError(
             f"inputs has {len(names)} names, but this neuron has {len(w)} inputs."
         )
-    shown = np.sort(np.argsort(-np.abs(w * a), kind="stable")[:most])
+    shown = np.sort(np.argsort(-np.abs(w * a), kind="stable")[:limit])
     rest = float(np.delete(w * a, shown).sum()) if len(shown) < len(w) else None
     ax = axes_for(ax, (7.6, 1.9 + 0.42 * max(5, len(shown) + 2)))
     _draw_inputs(ax, [names[i] for i in shown], a[shown], w[shown], rest, len(w) - len(shown))
-    _draw_body(ax, b, z, out, own.function)
-    _write_equation(ax, a[shown], w[shown], rest, b, z, out, own.function)
-    what = "logit" if isinstance(own.activation, Identity) else own.function.lower()
+    _draw_body(ax, b, z, out, dense.function)
+    _write_equation(ax, a[shown], w[shown], rest, b, z, out, dense.function)
+    function_name = "logit" if isinstance(dense.activation, Identity) else dense.function.lower()
     shares = w[shown] * a[shown]
     most_of = names[shown[int(np.abs(shares).argmax())]]
-    word = "" if what == "logit" else f" ({what} of {number(z)})"
+    word = "" if function_name == "logit" else f" ({function_name} of {number(z)})"
     title(ax, f"Neuron {unit + 1} says {number(out)}{word}; {literal(most_of)} moves it most")
     return ax
 
@@ -130,10 +132,10 @@ def _draw_body(ax: Axes, b: float, z: float, out: float, function: str) -> None:
         )
     ax.annotate("", (2.0, 0.6), (2.0, 0.86), arrowprops=arrow)
     ax.text(2.0, 0.88, f"b {number(b)}", ha="center", va="bottom", color=colors.ink, gid="b")
-    for place, text in zip(stops[:-1], ["Σ", "φ"], strict=False):
-        ax.scatter([place], [0.5], s=900, facecolors=colors.face, edgecolors=colors.ink, linewidths=1.6,
+    for x, text in zip(stops[:-1], ["Σ", "φ"], strict=False):
+        ax.scatter([x], [0.5], s=900, facecolors=colors.face, edgecolors=colors.ink, linewidths=1.6,
                    zorder=4)  # fmt: skip
-        ax.text(place, 0.5, text, ha="center", va="center", fontsize=16, color=colors.ink, zorder=5)
+        ax.text(x, 0.5, text, ha="center", va="center", fontsize=16, color=colors.ink, zorder=5)
     if bends:
         ax.text(2.5, 0.53, f"z {number(z)}", ha="center", va="bottom", color=colors.ink, gid="z")
         ax.text(3.0, 0.37, function.lower(), ha="center", va="top", color=colors.ink)
@@ -176,7 +178,7 @@ def weights(
     *,
     layer: int = 0,
     shape: tuple[int, int] | None = None,
-    most: int = 16,
+    limit: int = 16,
 ) -> Axes:
     """Draw each neuron's weights as a picture: light above 0, dark below; the strongest neurons first.
 
@@ -185,17 +187,17 @@ def weights(
     layer: the Dense layer, from 0. Default: the first.
     shape: (height, width) of the pictures that the weights belong to. Default: the model's own, a square if
         the inputs make one, else one table of neurons by inputs.
-    most: neurons shown, those of the largest weights. Default 16.
+    limit: neurons shown, those of the largest weights. Default 16.
 
     >>> import glassnet as gn
     >>> ax = weights(gn.figures.untrained(gn.Network([gn.Dense(6)]), (64,)))
     >>> ax.images[0].get_array().shape  # 6 pictures of 8 × 8 in two rows of three, with gaps
     (20, 28)
     """
-    found = opened(model)
-    W = column(found, layer).W
-    order = np.sort(np.argsort(-np.linalg.norm(W, axis=1), kind="stable")[:most])
-    shape = shape or _picture_shape(found, W.shape[1])
+    member = opened(model)
+    W = column(member, layer).W
+    order = np.sort(np.argsort(-np.linalg.norm(W, axis=1), kind="stable")[:limit])
+    shape = shape or _picture_shape(member, W.shape[1])
     if shape is not None and shape[0] * shape[1] != W.shape[1]:
         raise ConfigurationError(
             f"shape is {shape}, but each neuron of this layer has {W.shape[1]} weights."
@@ -205,9 +207,9 @@ def weights(
     else:
         image, across = _mosaic(W[order].reshape(-1, *shape))
     ax = axes_for(ax, (6.4, 5.0))
-    limit = float(np.abs(W).max()) or 1.0
+    bound = float(np.abs(W).max()) or 1.0
     drawn = ax.imshow(
-        image, cmap=signed_colors(), vmin=-limit, vmax=limit, interpolation="nearest",
+        image, cmap=signed_colors(), vmin=-bound, vmax=bound, interpolation="nearest",
         aspect="equal" if shape else "auto",
     )  # fmt: skip
     ax.figure.colorbar(drawn, ax=ax, label="weight (dark: below 0, light: above 0)")
@@ -217,8 +219,8 @@ def weights(
     else:
         bare(ax)
         for k, j in enumerate(order):
-            row, place = divmod(k, across)
-            ax.text(place * (shape[1] + 2) + 1, row * (shape[0] + 2) + 0.45, f"{j + 1}", fontsize=8,
+            row, col = divmod(k, across)
+            ax.text(col * (shape[1] + 2) + 1, row * (shape[0] + 2) + 0.45, f"{j + 1}", fontsize=8,
                     va="bottom", color=palette(ax).ink)  # fmt: skip
     few = f"The {len(order)} strongest of {len(W)}" if len(order) < len(W) else f"All {len(W)}"
     title(
@@ -246,8 +248,8 @@ def _mosaic(pictures: np.ndarray) -> tuple[np.ndarray, int]:
     down = math.ceil(count / across)
     image = np.full((down * (high + 2), across * (wide + 2) - 2), np.nan)
     for k, picture in enumerate(pictures):
-        row, place = divmod(k, across)
-        top, left = row * (high + 2) + 2, place * (wide + 2)
+        row, col = divmod(k, across)
+        top, left = row * (high + 2) + 2, col * (wide + 2)
         image[top : top + high, left : left + wide] = picture
     return image, across
 
@@ -283,19 +285,21 @@ def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
     shown = pixels / (top if pixels.dtype.kind == "f" else 255) if pixels.ndim == 3 else pixels
     grey = {"cmap": "gray", "vmin": float(vector.min()), "vmax": top, "interpolation": "nearest"}
     ax.imshow(shown, extent=(0, wide, high, 0), **grey)
-    column, thick = wide * 1.5, wide * 0.16
-    ax.imshow(vector[:, None], extent=(column, column + thick, high, 0), aspect="equal", **grey)
+    col, thick = wide * 1.5, wide * 0.16
+    ax.imshow(vector[:, None], extent=(col, col + thick, high, 0), aspect="equal", **grey)
     for row in range(high + 1):
-        ends = ([wide, column], [row, row])
+        ends = ([wide, col], [row, row])
         ax.plot(*ends, color=colors.muted, linestyle=":", linewidth=0.9, gid="row")
     if max(high, wide) <= 10 and pixels.ndim == 2:
         _write_pixels(ax, pixels)
-    each = len(vector) // high
+    row_length = len(vector) // high
     for row in range(0, high, max(1, high // 8)):
-        places = f"{row * each + 1}…{(row + 1) * each}" if each > 1 else f"{row + 1}"
-        ax.text(column + thick * 1.25, row + 0.5, places, va="center", fontsize=9.5, color=colors.ink,
+        numbers = (
+            f"{row * row_length + 1}…{(row + 1) * row_length}" if row_length > 1 else f"{row + 1}"
+        )
+        ax.text(col + thick * 1.25, row + 0.5, numbers, va="center", fontsize=9.5, color=colors.ink,
                 gid="places")  # fmt: skip
-    for left, width in ((0, wide), (column, thick)):
+    for left, width in ((0, wide), (col, thick)):
         ax.plot(
             [left, left + width, left + width, left, left],
             [0, 0, high, high, 0],
@@ -303,7 +307,7 @@ def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
             lw=1,
         )
     bare(ax)
-    ax.set(xlim=(-0.02 * wide, column + thick + wide * 0.42), ylim=(high * 1.02, -0.02 * high))
+    ax.set(xlim=(-0.02 * wide, col + thick + wide * 0.42), ylim=(high * 1.02, -0.02 * high))
     shape = " × ".join(map(str, pixels.shape))
     title(ax, f"A picture of {shape} becomes a vector of {len(vector)} numbers")
     return ax
@@ -311,6 +315,6 @@ def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
 
 def _write_pixels(ax: Axes, pixels: np.ndarray) -> None:
     middle = (float(pixels.max()) + float(pixels.min())) / 2
-    for (row, place), value in np.ndenumerate(pixels):
-        ax.text(place + 0.5, row + 0.5, number(value, 2), ha="center", va="center", fontsize=8, gid="pixel",
+    for (row, col), value in np.ndenumerate(pixels):
+        ax.text(col + 0.5, row + 0.5, number(value, 2), ha="center", va="center", fontsize=8, gid="pixel",
                 color="#ffffff" if value < middle else "#000000")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Passes: a live network opened for drawing, its layers one by one with what went in and what came out."""
+"""Prepare a trained network for drawing by its model, its Dense layers and a forward pass of rows."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from glassnet.nn.walk import LayerPass, walk
 def untrained(
     network: Network, in_shape: Shape, y: Any = None, *, loss: Any = "auto", seed: int = 0
 ) -> Model:
-    """Return a model with the weights that `gn.train` would start from: to draw, to compare with.
+    """Return a model with the weights that `gn.train` would start from, to draw or to compare with.
 
     Parameters
     ----------
     network: its layers. in_shape: the shape of one row.
-    y: targets, by which classes are named as in training. Default: the model puts out values as they are.
+    y: targets, from which the names of the classes are taken. Default: the model outputs plain values.
     loss: as for `gn.train`. Default "auto". seed: of the weights. Default 0.
 
     >>> model = untrained(Network([Dense(2), "relu", Dense(1)]), (3,))
@@ -36,14 +36,14 @@ def untrained(
     (2, 3)
     """
     params, state, _ = network.init(keys.fold_in(keys.key(seed), 0), tuple(in_shape))
-    found, target = MeanSquaredError() if y is None else resolve_loss(loss, y), None
+    loss_function, target = MeanSquaredError() if y is None else resolve_loss(loss, y), None
     if y is not None:
-        target, _ = encode_target(y, found)
+        target, _ = encode_target(y, loss_function)
     return Model(
         network=network,
         params=params,
         layer_state=state,
-        loss=found,
+        loss=loss_function,
         in_shape=tuple(in_shape),
         target_encoder=target,
     )
@@ -85,15 +85,15 @@ class Column(NamedTuple):
     """A layer of neurons as it is drawn: its weights, and the layers between it and the next one.
 
     number: of the Dense layer, from 0. W: (units, inputs). b: (units,), zeros where there is none.
-    activation: what bends its logits, Identity if nothing does.
-    place: where the Dense stands among all layers, nested ones counted one by one.
+    activation: the activation function of its logits, Identity if there is none.
+    position: of the Dense layer among all layers, nested ones counted one by one.
     """
 
     number: int
     W: np.ndarray
     b: np.ndarray
     activation: Activation
-    place: int
+    position: int
 
     @property
     def units(self) -> int:
@@ -113,19 +113,19 @@ def columns(model: Model) -> list[Column]:
     ------
     ConfigurationError: there is none.
     """
-    found: list[Column] = []
-    for place, (_, layer, (params,)) in enumerate(each_layer(model.network, model.params)):
+    layers: list[Column] = []
+    for index, (_, layer, (params,)) in enumerate(each_layer(model.network, model.params)):
         if isinstance(layer, Dense):
             W = np.asarray(params["W"])
             b = np.asarray(params.get("b", np.zeros(len(W))))
-            found.append(Column(len(found), W, b, Identity(), place))
-        elif found and isinstance(layer, Activation):
-            found[-1] = found[-1]._replace(activation=layer)
-    if not found:
+            layers.append(Column(len(layers), W, b, Identity(), index))
+        elif layers and isinstance(layer, Activation):
+            layers[-1] = layers[-1]._replace(activation=layer)
+    if not layers:
         raise ConfigurationError(
-            "This network has no Dense layer, so that there are no neurons to draw."
+            "This network has no Dense layer, so there are no neurons to draw."
         )
-    return found
+    return layers
 
 
 def column(model: Model, layer: int) -> Column:
@@ -135,13 +135,13 @@ def column(model: Model, layer: int) -> Column:
     ------
     ConfigurationError: there is no such layer.
     """
-    found = columns(model)
+    layers = columns(model)
     try:
-        return found[layer]
+        return layers[layer]
     except (IndexError, TypeError):
         raise ConfigurationError(
-            f"layer is {layer!r}, but this network has {len(found)} Dense layers: count from 0 to"
-            f" {len(found) - 1}."
+            f"layer is {layer!r}, but this network has {len(layers)} Dense layers: count from 0 to"
+            f" {len(layers) - 1}."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Figures of training: curves, learning rates, the gradient on its way back, what the layers put out."""
+"""Draw loss curves, learning rates, the gradient by layer and the outputs of the layers."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from glassnet.nn.layers import BatchNorm, Dense
 from glassnet.training.history import History
 from glassnet.training.passes import encoded_rows, pass_through
 
+__all__ = ["activity", "batch_norm", "gradient_flow", "learning_curves", "learning_rates"]
+
 
 def learning_curves(run: Any, ax: Axes | None = None) -> Axes:
     """Draw training and validation loss by epoch, and the best epoch.
@@ -44,8 +46,10 @@ def learning_curves(run: Any, ax: Axes | None = None) -> Axes:
     >>> learning_curves(history).get_title()
     'In 2 epochs the training loss went from 0.5 to 0.25'
     """
-    own = (run, getattr(run, "history_", None), getattr(run, "history", None))
-    history = next((each for each in own if isinstance(each, History)), History())
+    candidates = (run, getattr(run, "history_", None), getattr(run, "history", None))
+    history = next(
+        (candidate for candidate in candidates if isinstance(candidate, History)), History()
+    )
     if not history.n_epochs:
         raise ConfigurationError(
             "There is no history to draw: give the run of gn.train, a fitted estimator, or a History."
@@ -76,7 +80,7 @@ def learning_curves(run: Any, ax: Axes | None = None) -> Axes:
 
 def _log_if_wide(ax: Axes, values: Sequence[np.ndarray]) -> None:
     """Use a logarithmic axis for numbers above 0 that differ more than 30-fold."""
-    known = np.concatenate([np.asarray(each, np.float64) for each in values])
+    known = np.concatenate([np.asarray(array, np.float64) for array in values])
     known = known[np.isfinite(known)]
     if len(known) and known.min() > 0 and known.max() / known.min() > 30:
         ax.set_yscale("log")
@@ -110,10 +114,10 @@ def learning_rates(
     """
     if rates is None:
         # up to where plain steps blow up, whatever the optimizer
-        found = find_learning_rate(
+        search = find_learning_rate(
             network, X, y, low=1e-4, high=10.0, points=11, repeats=1, **options
         )
-        rates = _three(found.rates, found.losses[:, 0], found.untrained)
+        rates = _three(search.rates, search.losses[:, 0], search.untrained)
     ran = sweep(network, X, y, over={"learning_rate": list(rates)}, epochs=epochs, **options)
     ax = axes_for(ax)
     colors = palette(ax)
@@ -189,17 +193,17 @@ def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: 
     named = dict(models) if isinstance(models, Mapping) else {"": models}
     ax = axes_for(ax)
     colors, shares = palette(ax), {}
-    most = 0
+    depth = 0
     for k, (name, given) in enumerate(named.items()):
         model = opened(given)
-        columns(model)  # says if there is no Dense
+        columns(model)  # raises if there is no Dense layer
         with precision(model.dtype):
             data = encoded_rows(model, X[:rows], y[:rows])
             passes = pass_through(model.network, model.params, model.layer_state, data, model.loss)
         sizes = [
-            float(np.sqrt(np.mean(np.square(each.gradients["W"]))))
-            for each in passes
-            if isinstance(each.layer, Dense)
+            float(np.sqrt(np.mean(np.square(record.gradients["W"]))))
+            for record in passes
+            if isinstance(record.layer, Dense)
         ]
         ax.plot(
             range(1, len(sizes) + 1),
@@ -209,9 +213,9 @@ def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: 
             label=literal(name, 40),
         )
         shares[name] = sizes[0] / sizes[-1] if sizes[-1] else np.nan
-        most = max(most, len(sizes))
+        depth = max(depth, len(sizes))
     ax.set(xlabel="Dense layer (1: next to the input)", ylabel="size of dL/dW", yscale="log")
-    ax.set_xticks(range(1, most + 1))
+    ax.set_xticks(range(1, depth + 1))
     ax.grid(axis="y")
     if len(named) > 1:
         ax.legend()
@@ -229,10 +233,10 @@ def _times(share: float) -> str:
 
 
 def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> Axes:
-    """Draw what the neurons of each layer put out over rows: box to the quartiles, whiskers 5 to 95 %.
+    """Draw the outputs of each layer's neurons over rows: box to the quartiles, whiskers from 5 to 95 %.
 
-    Below each layer the share that says nothing more: at 0 for ReLU, within 2 % of its bounds for sigmoid and
-    tanh (saturated, their gradients vanish).
+    Below each layer stands the share of outputs that pass no gradient: 0 for ReLU, within 2 % of the bounds
+    for sigmoid and tanh (saturated).
 
     Parameters
     ----------
@@ -243,14 +247,14 @@ def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> 
     >>> len(activity(gn.figures.untrained(net, (2,)), np.eye(2)).patches)
     2
     """
-    found = opened(model)
-    steps = walk_model(found, found.inputs(X)[:rows])
-    layers = columns(found)
+    member = opened(model)
+    steps = walk_model(member, member.inputs(X)[:rows])
+    layers = columns(member)
     outputs, labels, shares = [], [], []
     for layer in layers:
-        end = layer.place
-        for k in range(layer.place, len(steps)):
-            if k > layer.place and isinstance(steps[k].layer, Dense):
+        end = layer.position
+        for k in range(layer.position, len(steps)):
+            if k > layer.position and isinstance(steps[k].layer, Dense):
                 break
             end = k if isinstance(steps[k].layer, Activation) else end
         values = steps[end].output
@@ -273,7 +277,7 @@ def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> 
 
 
 def _idle(activation: Activation, a: np.ndarray) -> float | None:
-    """Return the share of outputs through which no gradient comes; None where that cannot be."""
+    """Return the share of outputs that pass no gradient; None where that cannot happen."""
     if isinstance(activation, ReLU):
         return float(np.mean(a <= 0))
     if isinstance(activation, Sigmoid):
@@ -286,7 +290,7 @@ def _idle(activation: Activation, a: np.ndarray) -> float | None:
 def _boxes(
     ax: Axes, values: Sequence[Any], at: Sequence[float], look: int, width: float, label: str = ""
 ) -> Any:
-    """Draw a box for each column of values, filled and hatched as the place of `look` says."""
+    """Draw a box for each column of values, in the colour and hatch number `look`."""
     colors = palette(ax)
     color = colors.series[look]
     drawn = ax.boxplot(
@@ -296,14 +300,14 @@ def _boxes(
         capprops={"color": color},
     )  # fmt: skip
     drawn["boxes"][0].set_label(label)
-    ax.plot(at, [np.mean(each) for each in values], linestyle="none", marker=MARKERS[look], zorder=4,
+    ax.plot(at, [np.mean(record) for record in values], linestyle="none", marker=MARKERS[look], zorder=4,
             color=colors.ink, markerfacecolor=colors.face, markersize=5,
             label=f"mean, {label}" if label else None)  # fmt: skip
     return drawn
 
 
 def batch_norm(
-    model: Any, X: Any, ax: Axes | None = None, *, place: int = 0, most: int = 8
+    model: Any, X: Any, ax: Axes | None = None, *, index: int = 0, limit: int = 8
 ) -> Axes:
     """Draw neurons before and after batch normalisation of one batch, as in training.
 
@@ -311,8 +315,8 @@ def batch_norm(
 
     Parameters
     ----------
-    X: the rows of the batch. place: which BatchNorm of the network, from 0. Default: the first.
-    most: neurons shown, evenly from all. Default 8.
+    X: the rows of the batch. index: which BatchNorm of the network, from 0. Default: the first.
+    limit: neurons shown, evenly from all. Default 8.
 
     Raises
     ------
@@ -326,19 +330,20 @@ def batch_norm(
     >>> len(ax.patches)  # three neurons before, three after
     6
     """
-    check_count("most", most)
-    found = opened(model)
-    steps = walk_model(found, found.inputs(X), key=keys.key(0), train=True)
+    check_count("limit", limit)
+    member = opened(model)
+    steps = walk_model(member, member.inputs(X), key=keys.key(0), train=True)
     normalised = [step for step in steps if isinstance(step.layer, BatchNorm)]
-    if not 0 <= place < len(normalised):
+    if not 0 <= index < len(normalised):
         raise ConfigurationError(
-            f"place is {place!r}, but this network has {len(normalised)} BatchNorm layers."
+            f"index is {index!r}, but this network has {len(normalised)} BatchNorm layers."
             + ("" if normalised else " Put gn.BatchNorm() behind a Dense layer.")
         )
     before, after = (
-        each.reshape(len(each), -1) for each in (normalised[place].input, normalised[place].output)
+        values.reshape(len(values), -1)
+        for values in (normalised[index].input, normalised[index].output)
     )
-    chosen = np.unique(np.linspace(0, before.shape[1] - 1, min(most, before.shape[1])).astype(int))
+    chosen = np.unique(np.linspace(0, before.shape[1] - 1, min(limit, before.shape[1])).astype(int))
     ax = axes_for(ax, (7.2, 4.4))
     at = np.arange(len(chosen))
     _boxes(ax, list(before[:, chosen].T), list(at - 0.2), 0, 0.32, "before")
@@ -348,8 +353,8 @@ def batch_norm(
     ax.set_xticks(at, [str(j + 1) for j in chosen])
     ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=9)
     sizes = [
-        (number(each.std(axis=0).min(), 2), number(each.std(axis=0).max(), 2))
-        for each in (before, after)
+        (number(values.std(axis=0).min(), 2), number(values.std(axis=0).max(), 2))
+        for values in (before, after)
     ]
     title(
         ax,

@@ -63,7 +63,7 @@ def _drawn(model: Model) -> str:
     titles: list[str] = []
 
     def draw(ax: object) -> None:
-        drawn = diagram(model, ax=ax, inputs=_inputs(model), most=MAX_NEURONS)
+        drawn = diagram(model, ax=ax, inputs=_inputs(model), limit=MAX_NEURONS)
         titles.append(" ".join(drawn.get_title().split()))
         drawn.set_title("")  # shown in the caption, where long lines wrap
         drawn.set_title("", loc="left")
