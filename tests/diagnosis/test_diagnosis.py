@@ -1,4 +1,4 @@
-"""Diagnosis: planted illnesses are found and healed, healthy runs have none, the evidence is right."""
+"""Check that planted illnesses are found and cured, that healthy runs have none, and the evidence."""
 
 from __future__ import annotations
 
@@ -158,9 +158,9 @@ def test_every_illness_is_planted() -> None:
 
 @pytest.mark.parametrize("kind", PLANTED)
 def test_a_planted_illness_is_found_first(kind: str) -> None:
-    found = before(kind).findings[0]
-    assert found.kind == kind
-    assert all((found.seen, found.where, found.why, found.change, found.parameters))
+    finding = before(kind).findings[0]
+    assert finding.kind == kind
+    assert all((finding.seen, finding.where, finding.why, finding.change, finding.parameters))
 
 
 @pytest.mark.parametrize("kind", PLANTED)
@@ -213,15 +213,15 @@ HEALTHY: dict[str, Callable[[], Arguments]] = {
 
 
 def _pictures() -> tuple[Any, Any]:
-    found = load_digits()
-    return (found.images[:800] * 15).astype(np.uint8), found.target[:800]
+    digits = load_digits()
+    return (digits.images[:800] * 15).astype(np.uint8), digits.target[:800]
 
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_run_has_no_finding(name: str) -> None:
-    found = diagnosed(HEALTHY[name]())
-    assert found.healthy, str(found)
-    assert str(found).startswith("No finding")
+    diagnosis = diagnosed(HEALTHY[name]())
+    assert diagnosis.healthy, str(diagnosis)
+    assert str(diagnosis).startswith("No finding")
 
 
 @pytest.mark.parametrize(
@@ -230,9 +230,9 @@ def test_a_healthy_run_has_no_finding(name: str) -> None:
 )  # fmt: skip
 def test_the_default_estimators_have_no_finding(estimator: Any, load: Any) -> None:
     X, y = load(return_X_y=True)
-    found = gn.diagnose(estimator.fit(X[::2], y[::2]), X[::2], y[::2])
-    assert found.healthy, str(found)
-    assert re.search(r"member \d of 8", found.about)
+    diagnosis = gn.diagnose(estimator.fit(X[::2], y[::2]), X[::2], y[::2])
+    assert diagnosis.healthy, str(diagnosis)
+    assert re.search(r"member \d of 8", diagnosis.about)
 
 
 # --------------------------------------------------------------------------- the evidence, by other means
@@ -248,8 +248,10 @@ def looked_at(arguments: Arguments) -> tuple[Any, evidence.Evidence]:
     run = gn.train(**arguments)
     rows = encoded_rows(run.model, arguments["X"], arguments["y"])
     subject = subject_of(run)
-    found = evidence.Evidence(run.model, run.model, rows, None, subject.outcomes[0], "train", True)
-    return run, found
+    measured = evidence.Evidence(
+        run.model, run.model, rows, None, subject.outcomes[0], "train", True
+    )
+    return run, measured
 
 
 def test_the_passes_are_those_of_jax_grad() -> None:
@@ -275,24 +277,24 @@ def test_the_passes_are_those_of_jax_grad() -> None:
 
 def test_the_size_of_the_first_step_is_what_the_run_did() -> None:
     arguments = small(optimizer=gn.Adam(0.01), batch_size=None)
-    _, found = looked_at(arguments)
+    _, measured = looked_at(arguments)
     first = gn.train(**{**arguments, "epochs": 1}).model.params
-    assert found.beginning is not None
-    before = found.beginning[0]
-    for name, place in (("layer 0 (Dense)", 0), ("layer 4 (Dense)", 4)):
-        moved = np.linalg.norm(first[place]["W"] - before[place]["W"])
-        expected = moved / np.linalg.norm(before[place]["W"])
-        assert found.step_sizes[name] == pytest.approx(expected, rel=1e-6)
+    assert measured.beginning is not None
+    before = measured.beginning[0]
+    for name, index in (("layer 0 (Dense)", 0), ("layer 4 (Dense)", 4)):
+        moved = np.linalg.norm(first[index]["W"] - before[index]["W"])
+        expected = moved / np.linalg.norm(before[index]["W"])
+        assert measured.step_sizes[name] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_the_stable_rate_is_one_by_the_largest_curvature(momentum: float) -> None:
     optimizer = gn.Momentum(0.01, momentum) if momentum else gn.SGD(0.01)
     arguments = small(network=net(gn.Dense(4), "tanh", gn.Dense(1)), optimizer=optimizer)
-    run, found = looked_at(arguments)
-    assert found.beginning is not None
+    run, measured = looked_at(arguments)
+    assert measured.beginning is not None
     with jax.enable_x64(True):
-        flat, unravel = ravel_pytree(found.beginning[0])
+        flat, unravel = ravel_pytree(measured.beginning[0])
 
         def loss(weights: Any) -> Any:
             logits, _, _ = arguments["network"].forward(
@@ -301,27 +303,27 @@ def test_the_stable_rate_is_one_by_the_largest_curvature(momentum: float) -> Non
             return run.model.loss.value(logits, jnp.asarray(arguments["y"])[:, None])
 
         largest = float(np.abs(np.linalg.eigvalsh(jax.hessian(loss)(flat))).max())
-    assert found.stable_rate == pytest.approx((1 - momentum) / largest, rel=0.02)
+    assert measured.stable_rate == pytest.approx((1 - momentum) / largest, rel=0.02)
 
 
 def test_losses_and_shares_are_scikit_learns() -> None:
     arguments = small("float32")
-    run, found = looked_at(arguments)
+    run, measured = looked_at(arguments)
     truth = arguments["y"]
-    predicted = np.asarray(found.last[-1].output)[:, 0]
-    assert found.explained == pytest.approx(r2_score(truth, predicted), abs=1e-5)
-    assert found.loss == pytest.approx(((truth - predicted) ** 2).mean(), rel=1e-4)
-    assert found.guess_loss == pytest.approx(truth.var(), rel=1e-4)
-    assert found.scores()["r2"] == pytest.approx(
+    predicted = np.asarray(measured.last[-1].output)[:, 0]
+    assert measured.explained == pytest.approx(r2_score(truth, predicted), abs=1e-5)
+    assert measured.loss == pytest.approx(((truth - predicted) ** 2).mean(), rel=1e-4)
+    assert measured.guess_loss == pytest.approx(truth.var(), rel=1e-4)
+    assert measured.scores()["r2"] == pytest.approx(
         r2_score(truth, run.model.predict(arguments["X"])), abs=1e-5
     )
 
 
 def test_the_guess_of_classes_has_their_entropy() -> None:
     X, y = load_iris(return_X_y=True)
-    _, found = looked_at({"network": net(gn.Dense(3)), "X": X[:120], "y": y[:120], "epochs": 1})
+    _, measured = looked_at({"network": net(gn.Dense(3)), "X": X[:120], "y": y[:120], "epochs": 1})
     shares = np.array([50, 50, 20]) / 120
-    assert found.guess_loss == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-4)
+    assert measured.guess_loss == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-4)
 
 
 def test_dead_neurons_are_counted() -> None:
@@ -329,13 +331,13 @@ def test_dead_neurons_are_counted() -> None:
     bias = np.where(np.arange(10) < 6, -1e3, 1e3)
     model = replace(model, params=({**model.params[0], "b": bias}, *model.params[1:]))
     arguments = small()
-    found = gn.diagnose(model, arguments["X"], arguments["y"]).findings
-    dead = next(finding for finding in found if finding.kind == "dead ReLU neurons")
+    findings = gn.diagnose(model, arguments["X"], arguments["y"]).findings
+    dead = next(finding for finding in findings if finding.kind == "dead ReLU neurons")
     assert dead.where == "layer 1 (ReLU): 6 of 10 neurons"
     assert typed(dead.parameters["network"]) in dead.change
 
 
-# ------------------------------------------------------------------------------------------- the doors
+# ------------------------------------------------------------------------------------------- entry points
 
 
 def test_the_worst_member_is_looked_at_and_named() -> None:
@@ -349,9 +351,9 @@ def test_the_worst_member_is_looked_at_and_named() -> None:
     params = list(model.params)
     params[2] = {**model.params[2], "b": bias}
     fitted.model_ = replace(model, params=tuple(params))
-    found = gn.diagnose(fitted, X, y)
-    assert "member 2 of 3" in found.about
-    dead = next(finding for finding in found.findings if finding.kind == "dead ReLU neurons")
+    diagnosis = gn.diagnose(fitted, X, y)
+    assert "member 2 of 3" in diagnosis.about
+    dead = next(finding for finding in diagnosis.findings if finding.kind == "dead ReLU neurons")
     assert dead.parameters == {"activation": "leaky_relu"}
     assert dead.change.startswith("set_params(activation='leaky_relu')")
     assert (
@@ -368,10 +370,10 @@ def test_an_estimator_that_diverged_is_diagnosed_by_its_error() -> None:
         gn.NeuralRegressor((8,), activation="relu", optimizer=gn.SGD(1e6), members=1, epochs=5).fit(
             X, y
         )
-    found = gn.diagnose(caught.value, X, y)
-    assert found.kinds[0] == "divergence"
-    assert isinstance(found.findings[0].parameters["optimizer"], gn.SGD)
-    assert json.dumps(found.to_dict(), allow_nan=False)
+    diagnosis = gn.diagnose(caught.value, X, y)
+    assert diagnosis.kinds[0] == "divergence"
+    assert isinstance(diagnosis.findings[0].parameters["optimizer"], gn.SGD)
+    assert json.dumps(diagnosis.to_dict(), allow_nan=False)
 
 
 def test_a_diagnosis_beside_the_run_before_the_change() -> None:
@@ -379,14 +381,14 @@ def test_a_diagnosis_beside_the_run_before_the_change() -> None:
     before = gn.train(**arguments)
     first = gn.diagnose(before, arguments["X"], arguments["y"])
     after = gn.train(**{**arguments, **first.findings[0].parameters})
-    found = gn.diagnose(after, arguments["X"], arguments["y"], before=before)
-    assert found.change == first.compare(found)
-    assert found.change.gone == ("learning rate too small",)
-    assert found.change.score == "r2 on these rows"
-    assert found.change.improved
-    assert "Gone: learning rate too small" in str(found)
+    diagnosis = gn.diagnose(after, arguments["X"], arguments["y"], before=before)
+    assert diagnosis.change == first.compare(diagnosis)
+    assert diagnosis.change.gone == ("learning rate too small",)
+    assert diagnosis.change.score == "r2 on these rows"
+    assert diagnosis.change.improved
+    assert "Gone: learning rate too small" in str(diagnosis)
     same = gn.diagnose(after, arguments["X"], arguments["y"], before=first)
-    assert same.change == found.change
+    assert same.change == diagnosis.change
 
 
 def test_a_score_that_becomes_finite_is_better_and_one_of_other_rows_tells_nothing() -> None:
@@ -402,14 +404,14 @@ def test_a_score_that_becomes_finite_is_better_and_one_of_other_rows_tells_nothi
 
 @pytest.mark.parametrize("kind", ["class imbalance", "divergence", "vanishing gradients"])
 def test_a_diagnosis_reads_well_everywhere(kind: str) -> None:
-    found = before(kind)
-    shown = str(found)
+    diagnosis = before(kind)
+    shown = str(diagnosis)
     assert max(map(len, shown.splitlines()[2:])) <= 100 or "network=" in shown
-    for finding in found.findings:
+    for finding in diagnosis.findings:
         assert f"{finding.kind} ({finding.severity})" in shown
-        assert finding.kind in found._repr_html_()
-    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert [finding["kind"] for finding in plain["findings"]] == list(found.kinds)
+        assert finding.kind in diagnosis._repr_html_()
+    plain = json.loads(json.dumps(diagnosis.to_dict(), allow_nan=False))
+    assert [finding["kind"] for finding in plain["findings"]] == list(diagnosis.kinds)
 
 
 def test_names_from_the_data_are_harmless_in_a_notebook() -> None:
@@ -421,8 +423,8 @@ def test_what_is_typed_is_the_object() -> None:
     inside = net(gn.Dropout(0.5), gn.Dense(2, bias=False))
     network = net(gn.Dense(8, gn.Normal(0.1)), gn.LeakyReLU(0.2), inside)
     optimizer = gn.ClipByNorm(gn.AdamW(gn.WarmUp(0.01, 20), weight_decay=0.1), max_norm=2.0)
-    for thing in (network, optimizer, gn.EarlyStopping(3), (64,), "relu", True):
-        assert eval(typed(thing), {"gn": gn}) == thing
+    for value in (network, optimizer, gn.EarlyStopping(3), (64,), "relu", True):
+        assert eval(typed(value), {"gn": gn}) == value
 
 
 @pytest.mark.parametrize(
@@ -434,9 +436,9 @@ def test_what_is_typed_is_the_object() -> None:
     ],
 )  # fmt: skip
 def test_the_command_is_told_an_optimizer_in_its_own_options(optimizer: Any, options: Any) -> None:
-    said = remedy("command", {"optimizer": optimizer}, "smaller steps")
-    typed_in = re.search("--optimizer ([a-z]+) --learning-rate ([0-9.]+): smaller steps", said)
-    assert typed_in is not None, said
+    text = remedy("command", {"optimizer": optimizer}, "smaller steps")
+    typed_in = re.search("--optimizer ([a-z]+) --learning-rate ([0-9.]+): smaller steps", text)
+    assert typed_in is not None, text
     name, rate = typed_in[1], float(typed_in[2])
     assert (name, rate) == options
     taken = estimator_parameters(None, name, rate, None)["optimizer"]
@@ -509,9 +511,9 @@ def test_the_command_diagnoses_a_model(tmp_path: Any) -> None:
     def run(*arguments: str) -> Any:
         return CliRunner().invoke(cli.app, ["diagnose", str(path), "sample:iris", *arguments])
 
-    said = run()
-    assert said.exit_code == 0, said.output
-    assert "--activation relu" in said.output
-    told = json.loads(run("--json").output)
-    assert told["findings"][0]["kind"] == "layers that do nothing"
-    assert told["findings"][0]["parameters"] == {"activation": "relu"}
+    shown = run()
+    assert shown.exit_code == 0, shown.output
+    assert "--activation relu" in shown.output
+    record = json.loads(run("--json").output)
+    assert record["findings"][0]["kind"] == "layers that do nothing"
+    assert record["findings"][0]["parameters"] == {"activation": "relu"}

@@ -60,7 +60,7 @@ def divergence(e: Evidence) -> Iterator[Finding]:
         f"the loss or its gradient was not finite at step {int(state.step) + 1}, in epoch"
         f" {int(state.epoch)}{detail}",
         "the whole network",
-        "Steps that overshoot the valley climb its other side: each gradient is larger than the one before, until"
+        "Steps that overshoot the valley climb its other side: each gradient is larger than the last, until"
         " it overflows.",
         *e.advice(*e.slower()),
         {"step": float(state.step), "step_size": step},
