@@ -86,13 +86,13 @@ def main(arguments: Sequence[str], docs: Path, machine: dict[str, str]) -> None:
     names = _names(asked.tables, tuple(sources), sources, "table")
     tables = _tables({name: sources[name] for name in names}, made, asked.inner, asked.test)
     rows = measure(tables, models, asked.seed, anchors if asked.test else {})
-    found = result(rows, anchors, on_test_rows=asked.test) | {"asked": " ".join(arguments)}
+    results = result(rows, anchors, on_test_rows=asked.test) | {"asked": " ".join(arguments)}
     part = f"{'kinds' if made else 'tables'}{', ablation' if asked.ablation else ''}"
-    print("\n" + accuracy_page.section(part, found), flush=True)
+    print("\n" + accuracy_page.section(part, results), flush=True)
     if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        asked.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     if asked.write:
-        accuracy_page.update(docs, part, found | {"machine": machine})
+        accuracy_page.update(docs, part, results | {"machine": machine})
 
 
 def measure(
@@ -137,17 +137,17 @@ def _one(make: Maker, table: Table, seed: int) -> dict[str, Any]:
             predict = estimator.predict_proba if task == "classification" else estimator.predict
             predicted = predict(X_test)
             done = time.perf_counter()
-            found = (
+            values = (
                 scores.of_classes(y_test, predicted, estimator.classes_)
                 if task == "classification"
                 else scores.of_values(y_test, predicted)
             )
             if hasattr(estimator, "predict_interval"):
                 intervals = estimator.predict_interval(X_test, coverage=COVERAGE)
-                found["coverage"] = scores.coverage(y_test, intervals)
+                values["coverage"] = scores.coverage(y_test, intervals)
     except Exception as error:  # hours of the other models and tables are not lost for one
         return {"failed": f"{type(error).__name__}: {error}"}
-    return {**found, "fit seconds": fitted - began, "predict seconds": done - fitted,
+    return {**values, "fit seconds": fitted - began, "predict seconds": done - fitted,
             "seconds": done - began}  # fmt: skip
 
 
@@ -157,14 +157,16 @@ def result(rows: list[Row], anchors: Mapping[str, Any], on_test_rows: bool) -> d
     Stored seconds come from another machine, and are scaled by what scikit-learn's MLP took here over what it
     took there. Stored scores stand beside ours only where the rows are the same: the test rows.
     """
-    found: dict[str, Any] = {"on test rows": on_test_rows}
+    results: dict[str, Any] = {"on test rows": on_test_rows}
     mlp = [row for row in rows if row["model"] == "mlp" and "failed" not in row]
-    there = sum(anchors[f"{row['source']}/mlp"]["s"] for row in mlp if anchors)
-    found["speed"] = speed = sum(row["seconds"] for row in mlp) / there if there else None
+    stored_seconds = sum(anchors[f"{row['source']}/mlp"]["s"] for row in mlp if anchors)
+    results["speed"] = speed = (
+        sum(row["seconds"] for row in mlp) / stored_seconds if stored_seconds else None
+    )
     ours = [row for row in rows if row["model"] == "glassnet" and "failed" not in row]
     if speed and ours:
         theirs = speed * sum(anchors[f"{row['source']}/realmlp"]["s"] for row in ours)
-        found["share of RealMLP-TD"] = sum(row["seconds"] for row in ours) / theirs
+        results["share of RealMLP-TD"] = sum(row["seconds"] for row in ours) / theirs
     stored = []
     if on_test_rows:
         models = {row["model"] for row in rows}
@@ -178,7 +180,7 @@ def result(rows: list[Row], anchors: Mapping[str, Any], on_test_rows: bool) -> d
             for row in {row["table"]: row for row in rows}.values()
             if (anchor := anchors.get(f"{row['source']}/{model}"))
         ]  # fmt: skip
-    return found | {"summary": scores.summary(rows + stored), "rows": rows + stored}
+    return results | {"summary": scores.summary(rows + stored), "rows": rows + stored}
 
 
 def _tables(
@@ -238,30 +240,30 @@ def _real(shared: Path) -> tuple[dict[str, Source], dict[str, Any]]:
 
 
 def _names(
-    given: str | None, usual: Sequence[str], known: Mapping[str, Any], what: str
+    given: str | None, usual: Sequence[str], known: Mapping[str, Any], kind: str
 ) -> list[str]:
     """Return the names given, or the usual ones; an unknown one ends the program with a message."""
     names = [name.strip() for name in given.split(",")] if given else list(usual)
     for name in names:
         if name not in known:
-            raise SystemExit(f"There is no {what} {name!r}; there are {', '.join(known)}.")
+            raise SystemExit(f"There is no {kind} {name!r}; there are {', '.join(known)}.")
     return names
 
 
 def _line(row: Row) -> str:
     if "failed" in row:
         return f"failed: {row['failed']}"
-    found = "  ".join(
+    numbers = "  ".join(
         f"{key} {row[key]:.4f}" for key in (*scores.MEANS, "ece", "coverage") if key in row
     )
-    return f"{found}  fit {row['fit seconds']:.2f} s  predict {row['predict seconds']:.3f} s"
+    return f"{numbers}  fit {row['fit seconds']:.2f} s  predict {row['predict seconds']:.3f} s"
 
 
 def _stored_note(anchor: Mapping[str, float] | None) -> str:
     if anchor is None:
         return ""
-    found = ", ".join(f"{anchor[key]:.4f}" for key in scores.MEANS if key in anchor)
-    return f"  (stored: {found}, {anchor['s']:.2f} s)"
+    numbers = ", ".join(f"{anchor[key]:.4f}" for key in scores.MEANS if key in anchor)
+    return f"  (stored: {numbers}, {anchor['s']:.2f} s)"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Accuracy in words and tables: what is printed, and docs/accuracy.md from docs/accuracy.json."""
+"""Write accuracy as text and tables, printed and as docs/accuracy.md from docs/accuracy.json."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ COLUMNS = {
 }
 
 
-def update(folder: Path, part: str, found: dict[str, Any]) -> None:
-    """Put one part in the place of what was known of it, and write the page."""
+def update(folder: Path, part: str, results: dict[str, Any]) -> None:
+    """Replace one part of the results, and write the page."""
     path = folder / "accuracy.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    known[part] = found
+    known[part] = results
     path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     write(known, folder)
 
@@ -57,35 +57,35 @@ def write(known: dict[str, Any], folder: Path) -> None:
     (folder / "accuracy.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def section(part: str, found: dict[str, Any]) -> str:
-    """Return one part's tables: what it comes to, then either the changes or every table's scores."""
-    blocks = [f"## {TITLES[part]}\n", _asked(found), *_failures(found["rows"])]
-    if found["summary"]:
-        blocks.append(_summary(found["summary"]))
-    if "share of RealMLP-TD" in found:
+def section(part: str, results: dict[str, Any]) -> str:
+    """Return one part's tables: the summary, then either the changes or every table's scores."""
+    blocks = [f"## {TITLES[part]}\n", _asked(results), *_failures(results["rows"])]
+    if results["summary"]:
+        blocks.append(_summary(results["summary"]))
+    if "share of RealMLP-TD" in results:
         blocks.append(
-            f"The network took {found['share of RealMLP-TD']:.3f} of RealMLP-TD's time; "
-            f"the machine needs {found['speed']:.2f} of the stored seconds.\n"
+            f"The network took {results['share of RealMLP-TD']:.3f} of RealMLP-TD's time; "
+            f"the machine needs {results['speed']:.2f} of the stored seconds.\n"
         )
     if "ablation" in part:
-        return "\n".join([*blocks, *_changes(found["summary"])])
-    if part == "tables" and found["on test rows"]:
+        return "\n".join([*blocks, *_changes(results["summary"])])
+    if part == "tables" and results["on test rows"]:
         rows = [
             [words, f"{number:.4g}", bound, "yes" if met else "**no**"]
-            for words, number, bound, met in verdicts(found, ACCURACY)
+            for words, number, bound, met in verdicts(results, ACCURACY)
         ]
         blocks += [table(["what", "measured", "target", "met"], rows)] if rows else []
     keys = [key for key in COLUMNS if key != "rank"]
-    return "\n".join([*blocks, *(b for key in keys if (b := _by_table(found["rows"], key)))])
+    return "\n".join([*blocks, *(b for key in keys if (b := _by_table(results["rows"], key)))])
 
 
-def _asked(found: dict[str, Any]) -> str:
+def _asked(results: dict[str, Any]) -> str:
     of = (
         "test rows"
-        if found["on test rows"]
+        if results["on test rows"]
         else "inner splits of the training rows, or other seeds"
     )
-    return f"`python -m benchmarks accuracy {found['asked']}`: scored on {of}.\n"
+    return f"`python -m benchmarks accuracy {results['asked']}`: scored on {of}.\n"
 
 
 def _failures(rows: list[scores.Row]) -> list[str]:
@@ -121,9 +121,9 @@ def _by_table(rows: list[scores.Row], key: str) -> str:
         by_table.setdefault(row["table"], {})[row["model"]] = row
     best = key in ("error", "nrmse") and any(row.get("best") is not None for row in having)
     lines = []
-    for name, found in by_table.items():
-        line = [name, *(_cell(found.get(model, {}), key) for model in models)]
-        known = next(iter(found.values())).get("best")
+    for name, by_model in by_table.items():
+        line = [name, *(_cell(by_model.get(model, {}), key) for model in models)]
+        known = next(iter(by_model.values())).get("best")
         lines.append([*line, *[("" if known is None else f"{known:g}")] * best])
     return table([COLUMNS[key][0], *models, *["best possible"] * best], lines)
 

@@ -1,4 +1,4 @@
-"""What is measured: six sizes, and data made for them, the same for every contestant."""
+"""Define six sizes of network, and the data for them, the same for every contestant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contestants: the same work, each written as its own best practice says.
+"""Run the same training in each library, written as that library recommends.
 
 A contestant is a function (case, X, y) -> a function that trains `case.epochs` epochs on and returns the
 mean loss of its last epoch; what compiles has compiled before it returns. ReLU between layers, softmax

@@ -1,4 +1,4 @@
-"""End to end in fresh processes: from the start of Python to fitted and scored; and `glassnet --help`.
+"""Measure whole processes from the start of Python to a scored model, and `glassnet --help`.
 
 Each script is what a person would write; it reads its rows from a .npz file, so that no one pays for another's
 loader, and tells the clock when it has its score. "cold" starts with an empty cache of compiled programs,
@@ -134,7 +134,7 @@ print(scored, fitted - began, peak_mebibytes(), score)
 
 def measure(rounds: int = 5, tasks: tuple[str, ...] = tuple(TASKS)) -> dict[str, Any]:
     """Return by task and contestant the medians of: seconds till scored, of the fit alone, MiB, score."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for task in tasks:
         data = _data(task)
         if data is None:
@@ -145,10 +145,10 @@ def measure(rounds: int = 5, tasks: tuple[str, ...] = tuple(TASKS)) -> dict[str,
             path = str(Path(folder) / "data.npz")
             np.savez(path, X=data[0], y=data[1], Xt=data[2], yt=data[3])
             scripts = PICTURES if large else SMALL
-            found[task] = _alternate(
+            results[task] = _alternate(
                 scripts, TASKS[task], path, max(1, rounds // 2 if large else rounds)
             )
-        for name, result in found[task].items():
+        for name, result in results[task].items():
             print(task, name, {k: round(v, 3) for k, v in result.items()}, flush=True)
     command = [str(Path(sys.executable).with_name("glassnet")), "--help"]
     helped = []
@@ -156,9 +156,9 @@ def measure(rounds: int = 5, tasks: tuple[str, ...] = tuple(TASKS)) -> dict[str,
         began = time.time()
         subprocess.run(command, check=True, capture_output=True)
         helped.append(time.time() - began)
-    found["glassnet --help"] = {"seconds": statistics.median(helped)}
-    print("glassnet --help", found["glassnet --help"], flush=True)
-    return found
+    results["glassnet --help"] = {"seconds": statistics.median(helped)}
+    print("glassnet --help", results["glassnet --help"], flush=True)
+    return results
 
 
 def _data(task: str) -> tuple[np.ndarray, ...] | None:

@@ -1,4 +1,4 @@
-"""Growth: seconds and memory of an epoch against rows, width, batch; the exponent b of seconds = a · size^b.
+"""Measure how the time and memory of an epoch grow with rows, width and batch, as seconds = a · size^b.
 
 An epoch's time is the slope between a shorter and a longer training that go on from the same state, so that
 what a call costs once (checking the rows, encoding the target) is not in it. Peak memory is that of a fresh
@@ -59,18 +59,18 @@ def network(setting: Setting) -> Any:
 
 def measure(rounds: int = 5) -> dict[str, Any]:
     """Return by axis: seconds an epoch, MiB beyond importing, and the exponent of the seconds."""
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     bare = peak(Setting(rows=0))
     for axis, values in AXES.items():
         settings = {value: Setting()._replace(**{axis: value}) for value in values}
         seconds = {str(value): epoch_seconds(s, rounds) for value, s in settings.items()}
         memory = {str(value): peak(s) - bare for value, s in settings.items()}
         exponent = float(np.polyfit(np.log(values), np.log(list(seconds.values())), 1)[0])
-        found[axis] = {"seconds an epoch": seconds, "MiB": memory, "exponent": exponent}
+        results[axis] = {"seconds an epoch": seconds, "MiB": memory, "exponent": exponent}
         times = {k: f"{v * 1e3:.2f} ms" for k, v in seconds.items()}
         sizes = {k: f"{v:.0f} MiB" for k, v in memory.items()}
         print(axis, times, sizes, f"exponent {exponent:.3f}", flush=True)
-    return found
+    return results
 
 
 def epoch_seconds(setting: Setting, rounds: int) -> float:

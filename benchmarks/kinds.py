@@ -98,10 +98,10 @@ def friedman(maker: Callable[..., tuple[np.ndarray, np.ndarray]], share: float) 
 
 
 def steps(rng: np.random.Generator, n: int) -> Made:
-    """Jumps along single columns and one corner: what trees say in a few words."""
+    """Jumps along single columns and one corner, which trees describe easily."""
     X = rng.uniform(size=(n, 10))
-    places = rng.uniform(0.15, 0.85, (5, 3))
-    f = sum((X[:, [i]] > places[i]) @ rng.normal(size=3) for i in range(5))
+    thresholds = rng.uniform(0.15, 0.85, (5, 3))
+    f = sum((X[:, [i]] > thresholds[i]) @ rng.normal(size=3) for i in range(5))
     f = f + 2 * ((X[:, 5] > 0.6) & (X[:, 6] < 0.5))
     return frame(X), noisy(rng, f, 0.2)
 
@@ -136,13 +136,13 @@ def many_weak(rng: np.random.Generator, n: int) -> Made:
 
 
 def missing(rng: np.random.Generator, n: int) -> Made:
-    """Values that are missing for a reason (the large ones), for none, and as a message of their own."""
+    """Values that are missing because they are large, at random, and as a signal about the target."""
     X = rng.normal(size=(n, 8))
-    told = rng.random(n) < 0.3
-    y = noisy(rng, 2 * X[:, 0] + X[:, 1] ** 2 + X[:, 2] * X[:, 3] + 1.5 * told, 0.3)
+    signal = rng.random(n) < 0.3
+    y = noisy(rng, 2 * X[:, 0] + X[:, 1] ** 2 + X[:, 2] * X[:, 3] + 1.5 * signal, 0.3)
     X[(X[:, 0] > 0.8) & (rng.random(n) < 0.7), 0] = np.nan
     X[:, 1:4][rng.random((n, 3)) < 0.1] = np.nan
-    X[told, 4] = np.nan
+    X[signal, 4] = np.nan
     table = frame(X)
     table["text"] = rng.choice(["a", "b", "c"], n)
     table.loc[rng.random(n) < 0.2, "text"] = None

@@ -1,4 +1,4 @@
-"""Many networks: with other seeds and learning rates, in one program, against one after the other."""
+"""Measure many networks with different seeds and rates in one program, and one after the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def measure(rounds: int = 3, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]
     """
     import glassnet as gn
 
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for case in CASES:
         if case.name not in SIZES:
             continue
@@ -47,10 +47,10 @@ def measure(rounds: int = 3, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]
             result = results[str(n)]
             result["times one"] = result["microseconds"] / one
             result["faster than in turn"] = n * one / result["microseconds"]
-        found[case.name] = results
+        results[case.name] = results
         print(
             case.name,
             {n: {k: round(v, 1) for k, v in r.items()} for n, r in results.items()},
             flush=True,
         )
-    return found
+    return results

@@ -1,4 +1,4 @@
-"""The page and its chart: docs/benchmarks.md and docs/benchmarks.svg from docs/benchmarks.json."""
+"""Write docs/benchmarks.md and its chart docs/benchmarks.svg from docs/benchmarks.json."""
 
 from __future__ import annotations
 
@@ -82,12 +82,12 @@ def _steps(part: dict[str, Any], title: str = "A training step") -> str:
     rows = [
         [
             case,
-            *(f"{found['microseconds'][name]:,.1f}" for name in names),
-            f"{found['times faster than the best peer']:.1f}",
-            f"{found['floor']['microseconds']:,.1f}",
-            f"{found['times the floor']:.1f}",
+            *(f"{results['microseconds'][name]:,.1f}" for name in names),
+            f"{results['times faster than the best peer']:.1f}",
+            f"{results['floor']['microseconds']:,.1f}",
+            f"{results['times the floor']:.1f}",
         ]
-        for case, found in part.items()
+        for case, results in part.items()
     ]
     head = ["size", *(f"{name}, µs" for name in names), "times faster", "floor, µs", "times floor"]
     text = wrapped("""
@@ -106,9 +106,9 @@ def _fresh(part: dict[str, Any]) -> str:
         "Cold" starts with an empty cache of compiled programs, "warm" with what an earlier process
         left (glassnet's cache, JAX's for Keras). Peak memory is the whole process's.
     """)
-    for task, found in part.items():
+    for task, results in part.items():
         if task == "glassnet --help":
-            text += f"\n`glassnet --help`: {found['seconds']:.2f} s.\n"
+            text += f"\n`glassnet --help`: {results['seconds']:.2f} s.\n"
             continue
         rows = [
             [
@@ -118,7 +118,7 @@ def _fresh(part: dict[str, Any]) -> str:
                 f"{r['MiB']:,.0f}",
                 f"{r['score']:.3f}",
             ]
-            for name, r in found.items()
+            for name, r in results.items()
         ]
         head = [task, "to scored, s", "of it the fit, s", "peak memory, MiB", "score"]
         text += "\n" + table(head, rows)
@@ -148,7 +148,7 @@ def _many(part: dict[str, Any]) -> str:
 
 def _prediction(part: dict[str, Any]) -> str:
     names = list(next(iter(part.values())))
-    rows = [[n, *(f"{found[name] * 1e6:,.0f}" for name in names)] for n, found in part.items()]
+    rows = [[n, *(f"{results[name] * 1e6:,.0f}" for name in names)] for n, results in part.items()]
     return "## Prediction\n\nClasses of rows by a 64-64-10 network, µs a call.\n\n" + table(
         ["rows", *names], rows
     )
@@ -160,11 +160,11 @@ def _growth(part: dict[str, Any]) -> str:
             axis,
             size,
             f"{seconds * 1e3:,.2f}",
-            f"{found['MiB'][size]:,.0f}",
-            f"{found['exponent']:.2f}",
+            f"{results['MiB'][size]:,.0f}",
+            f"{results['exponent']:.2f}",
         ]
-        for axis, found in part.items()
-        for size, seconds in found["seconds an epoch"].items()
+        for axis, results in part.items()
+        for size, seconds in results["seconds an epoch"].items()
     ]
     text = wrapped("""
         An epoch of a 32-64-10 network at batch 256 on 100 000 rows, one of the three changed at a time:
@@ -203,10 +203,10 @@ def _chart(steps: dict[str, Any], path: Path) -> None:
         axes = figure.subplots()
         figure.patch.set_alpha(0)
         axes.patch.set_alpha(0)
-        for place, (name, marker) in enumerate(zip(names, "xsD^", strict=True)):
+        for index, (name, marker) in enumerate(zip(names, "xsD^", strict=True)):
             times = [steps[case]["microseconds"] for case in cases]
             ratios = [t[name] / t["glassnet"] if name in t else float("nan") for t in times]
-            spots = [k + 0.12 * (place - 1.5) for k in range(len(cases))]
+            spots = [k + 0.12 * (index - 1.5) for k in range(len(cases))]
             axes.plot(spots, ratios, marker, label=name, markersize=7)
         floors = [1 / steps[case]["times the floor"] for case in cases]
         axes.plot(range(len(cases)), floors, "_", color=grey, markersize=24, label="the floor")

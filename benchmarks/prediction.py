@@ -1,4 +1,4 @@
-"""Prediction: one row (latency), a thousand rows, a million rows (throughput), of the digits network."""
+"""Measure predictions of the digits network for one row, a thousand rows and a million rows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def predictors() -> dict[str, Callable[[np.ndarray], Any]]:
 def measure(rounds: int = 5) -> dict[str, Any]:
     """Return by number of rows: median seconds of one call of each contestant."""
     rng = np.random.default_rng(1)
-    contestants, found = predictors(), {}
+    contestants, results = predictors(), {}
     for n_rows, calls in SIZES.items():
         X = rng.normal(size=(n_rows, 64)).astype(np.float32)
         times: dict[str, list[float]] = {name: [] for name in contestants}
@@ -65,6 +65,6 @@ def measure(rounds: int = 5) -> dict[str, Any]:
                 for _ in range(calls):
                     predict(X)
                 times[name].append((time.perf_counter() - began) / calls)
-        found[str(n_rows)] = {name: statistics.median(values) for name, values in times.items()}
-        print(n_rows, {k: f"{v * 1e6:.0f} us" for k, v in found[str(n_rows)].items()}, flush=True)
-    return found
+        results[str(n_rows)] = {name: statistics.median(values) for name, values in times.items()}
+        print(n_rows, {k: f"{v * 1e6:.0f} us" for k, v in results[str(n_rows)].items()}, flush=True)
+    return results

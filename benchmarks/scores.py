@@ -1,4 +1,4 @@
-"""How good a model is on a table, and how models stand over many tables; nothing here trains anything."""
+"""Score a model on a table, and rank models over many tables; nothing is trained here."""
 
 from __future__ import annotations
 
@@ -86,16 +86,16 @@ def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
     if not whole:
         return {}
     ranks = mean_ranks([[main(table[model]) for model in models] for table in whole])
-    found = {}
+    means = {}
     for model, rank in zip(models, ranks, strict=True):
         mine = [table[model] for table in whole]
-        found[model] = {
+        means[model] = {
             "rank": rank,
             **_over(mine, MEANS, geometric_mean),
             **_over(mine, ("ece", "coverage"), statistics.fmean),
             **_over(mine, ("fit seconds", "seconds"), sum),
         }
-    return found
+    return means
 
 
 def main(row: Row) -> float:
@@ -103,12 +103,12 @@ def main(row: Row) -> float:
     return float(row["error"] if "error" in row else row["nrmse"])
 
 
-def changes(found: dict[str, dict[str, float]], default: str) -> dict[str, dict[str, float]]:
+def changes(summary: dict[str, dict[str, float]], default: str) -> dict[str, dict[str, float]]:
     """Return by model the change of each mean against the default's, in per cent: above 0 is worse."""
-    base = found[default]
+    base = summary[default]
     return {
         model: {key: 100 * (mine[key] / base[key] - 1) for key in (*MEANS, "seconds") if key in mine}
-        for model, mine in found.items()
+        for model, mine in summary.items()
     }  # fmt: skip
 
 

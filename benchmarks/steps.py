@@ -39,12 +39,12 @@ def measure(rounds: int = 9, only: tuple[str, ...] = (), extras: bool = False) -
                 microseconds = (time.perf_counter() - began) / case.steps * 1e6
                 times[case.name].setdefault(name, []).append(microseconds)
             times[case.name].setdefault("floor", []).append(floor(case)["microseconds"])
-    found = {case.name: _summary(case, times[case.name], losses[case.name]) for case in cases}
-    for name, result in found.items():
+    results = {case.name: _summary(case, times[case.name], losses[case.name]) for case in cases}
+    for name, result in results.items():
         print(name, {k: round(v, 1) for k, v in result["microseconds"].items()},
               f"x{result['times faster than the best peer']:.1f}, floor x{result['times the floor']:.1f}",
               flush=True)  # fmt: skip
-    return found
+    return results
 
 
 def _runners(case: Case, extras: bool) -> dict[str, Runner]:
@@ -76,10 +76,10 @@ def _summary(case: Case, times: dict[str, list[float]], losses: dict[str, float]
 def floor(case: Case, rounds: int = 2) -> dict[str, float]:
     """Return the microseconds of a step's matrix products, and of the memory that it must move."""
     products = 0.0
-    for place, (inputs, units) in enumerate(zip(case.widths, case.widths[1:], strict=False)):
+    for index, (inputs, units) in enumerate(zip(case.widths, case.widths[1:], strict=False)):
         rows = min(case.batch_size, case.n_rows)
         shapes = [(rows, inputs, units), (units, rows, inputs)]
-        if place:
+        if index:
             shapes.append((rows, units, inputs))
         products += sum(product_seconds(shape, rounds) for shape in shapes)
     n_params = sum(a * b + b for a, b in zip(case.widths, case.widths[1:], strict=False))
@@ -151,8 +151,8 @@ def bandwidth(working_set: int) -> float:
     repeats = max(1, int(5e7 // (16 * half)))
     arrays = [(np.ones(half, np.float32), np.empty(half, np.float32)) for _ in range(2)]
 
-    def copy(place: int) -> None:
-        source, target = arrays[place]
+    def copy(index: int) -> None:
+        source, target = arrays[index]
         for _ in range(repeats):
             np.copyto(target, source)
 

@@ -1,4 +1,4 @@
-"""What was promised, and where its number stands in benchmarks.json."""
+"""List the targets, and where their numbers are in benchmarks.json."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def scored(name: str, *others: str) -> Callable[[dict[str, Any]], float]:
     return number
 
 
-def fashion(what: str) -> Callable[[dict[str, Any]], float]:
+def fashion(quantity: str) -> Callable[[dict[str, Any]], float]:
     """Return PyTorch's seconds of the fit, or its memory, over ours."""
 
     def number(known: dict[str, Any]) -> float:
-        found = known["fresh"]["Fashion-MNIST"]
-        return float(found["PyTorch"][what] / found["glassnet train, warm"][what])
+        measured = known["fresh"]["Fashion-MNIST"]
+        return float(measured["PyTorch"][quantity] / measured["glassnet train, warm"][quantity])
 
     return number
 
@@ -56,8 +56,8 @@ def predicted(n_rows: str, *others: str) -> Callable[[dict[str, Any]], float]:
     """Return our time of a prediction over the lowest of others'."""
 
     def number(known: dict[str, Any]) -> float:
-        found = known["prediction"][n_rows]
-        return float(found["glassnet"] / min(found[other] for other in others))
+        measured = known["prediction"][n_rows]
+        return float(measured["glassnet"] / min(measured[other] for other in others))
 
     return number
 
@@ -110,33 +110,33 @@ TARGETS = (
 
 def mean_of(score: str) -> Callable[[dict[str, Any]], float]:
     """Return the network's mean of a score over all tables."""
-    return lambda found: float(found["summary"]["glassnet"][score])
+    return lambda results: float(results["summary"]["glassnet"][score])
 
 
-def calibration_of_five(found: dict[str, Any]) -> float:
+def calibration_of_five(results: dict[str, Any]) -> float:
     """Return what five tables of more than 5 000 rows have at most as the network's calibration error."""
-    return _of_five(float(row["ece"]) for row in _ours(found, "ece") if row["rows"] > 5000)
+    return _of_five(float(row["ece"]) for row in _ours(results, "ece") if row["rows"] > 5000)
 
 
-def coverage_of_five(found: dict[str, Any]) -> float:
+def coverage_of_five(results: dict[str, Any]) -> float:
     """Return how far from 90 % the coverage of the network's intervals is on five tables at most."""
-    return _of_five(abs(float(row["coverage"]) - 0.9) for row in _ours(found, "coverage"))
+    return _of_five(abs(float(row["coverage"]) - 0.9) for row in _ours(results, "coverage"))
 
 
 def _of_five(numbers: Iterable[float]) -> float:
     return sorted(numbers)[:5][-1]
 
 
-def _ours(found: dict[str, Any], score: str) -> list[dict[str, Any]]:
-    rows = [row for row in found["rows"] if row["model"] == "glassnet" and score in row]
+def _ours(results: dict[str, Any], score: str) -> list[dict[str, Any]]:
+    rows = [row for row in results["rows"] if row["model"] == "glassnet" and score in row]
     if not rows:
         raise KeyError(score)
     return rows
 
 
-def best_rank(found: dict[str, Any]) -> float:
+def best_rank(results: dict[str, Any]) -> float:
     """Return the network's mean rank less the lowest of the others'."""
-    ranks = {model: float(mine["rank"]) for model, mine in found["summary"].items()}
+    ranks = {model: float(mine["rank"]) for model, mine in results["summary"].items()}
     return ranks.pop("glassnet") - min(ranks.values())
 
 
@@ -147,7 +147,7 @@ ACCURACY = (
     Target("mean rank less the best other's", best_rank, 0, False),
     Target(
         "share of RealMLP-TD's time",
-        lambda found: float(found["share of RealMLP-TD"]),
+        lambda results: float(results["share of RealMLP-TD"]),
         0.2,
         False,
     ),
@@ -160,7 +160,7 @@ def verdicts(
     known: dict[str, Any], targets: Sequence[Target] = TARGETS
 ) -> list[tuple[str, float, str, bool]]:
     """Return for each target that was measured its words, number and bound, and whether it is met."""
-    found = []
+    rows = []
     for target in targets:
         try:
             number = target.number(known)
@@ -168,5 +168,5 @@ def verdicts(
             continue  # that part was not measured
         bound = f"{'at least' if target.at_least else 'at most'} {target.bound:.3g}"
         met = number >= target.bound if target.at_least else number <= target.bound
-        found.append((target.words, number, bound, met))
-    return found
+        rows.append((target.words, number, bound, met))
+    return rows

@@ -45,9 +45,9 @@ PINS = [  # the requirement of each entry, without its hashes
 @pytest.mark.parametrize("python", ["3.11.7", "3.12.1", "3.13.0", "3.14.0"])
 def test_the_lock_holds_one_version_in_range_of_all_that_is_needed(python: str) -> None:
     environment = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
-    here = [pin for pin in PINS if pin.marker is None or pin.marker.evaluate(environment)]
-    versions = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in here}
-    assert len(here) == len(versions)  # one of each
+    pins = [pin for pin in PINS if pin.marker is None or pin.marker.evaluate(environment)]
+    versions = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pins}
+    assert len(pins) == len(versions)  # one of each
     for needed in DIRECT:
         name = canonicalize_name(needed.name)
         assert needed.specifier.contains(versions[name]), (
@@ -69,7 +69,7 @@ def test_a_package_has_one_lower_bound_wherever_it_is_named() -> None:
     bounds: dict[str, set[str]] = {}
     for needed in [*DIRECT, *group("bench")]:
         bounds.setdefault(needed.name, set()).add(str(needed.specifier))
-    assert {name: found for name, found in bounds.items() if len(found) > 1} == {}
+    assert {name: versions for name, versions in bounds.items() if len(versions) > 1} == {}
 
 
 # --- no network -----------------------------------------------------------------------------------

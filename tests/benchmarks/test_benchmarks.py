@@ -50,17 +50,17 @@ def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds():
         "Keras": [9.0] * 3,
         "floor": [0.5] * 3,
     }
-    found = steps._summary(TINY, times, {})
-    assert found["times faster than"] == {"PyTorch": 5.0, "Keras": 9.0}
-    assert found["times faster than the best peer"] == 5.0
-    assert found["times the floor"] == 2.0
-    assert found["microseconds"]["glassnet"] == 1.0
+    summary = steps._summary(TINY, times, {})
+    assert summary["times faster than"] == {"PyTorch": 5.0, "Keras": 9.0}
+    assert summary["times faster than the best peer"] == 5.0
+    assert summary["times the floor"] == 2.0
+    assert summary["microseconds"]["glassnet"] == 1.0
 
 
 def test_every_target_finds_its_number(known):
-    found = verdicts(known)
-    assert len(found) == len(TARGETS)
-    assert all(number > 0 for _, number, _, _ in found)
+    met = verdicts(known)
+    assert len(met) == len(TARGETS)
+    assert all(number > 0 for _, number, _, _ in met)
 
 
 def test_the_page_is_the_one_that_the_figures_give(known, tmp_path):
@@ -83,11 +83,11 @@ def test_a_part_alone_gives_a_page(known, tmp_path):
 def test_scores_of_classes_are_those_of_their_definitions():
     y = np.array(["a", "b", "c", "a"])
     p = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5], [0.4, 0.6]])
-    found = scores.of_classes(y, p, np.array(["a", "b"]))  # "c" was never trained on
-    assert found["error"] == 0.5
-    assert found["logloss"] == pytest.approx(log_loss(y, np.column_stack([p, [0, 0, 0, 0]])))
+    values = scores.of_classes(y, p, np.array(["a", "b"]))  # "c" was never trained on
+    assert values["error"] == 0.5
+    assert values["logloss"] == pytest.approx(log_loss(y, np.column_stack([p, [0, 0, 0, 0]])))
     # bins of .9, .8, .5 and .6, one row each: |1 - .9| + |1 - .8| + |0 - .5| + |0 - .6|
-    assert found["ece"] == pytest.approx(1.4 / 4)
+    assert values["ece"] == pytest.approx(1.4 / 4)
 
 
 def test_calibration_error_of_honest_and_of_boasting_probabilities():
@@ -116,10 +116,10 @@ def test_a_summary_leaves_out_the_tables_on_which_a_model_failed():
         row("u", "one", nrmse=0.5, seconds=4.0),
         row("u", "two", nrmse=0.4, seconds=5.0),
     ]
-    found = scores.summary(rows)
-    assert found["one"] == pytest.approx({"rank": 1.5, "error": 0.09, "nrmse": 0.5, "seconds": 5})
-    assert found["two"]["nrmse"] == pytest.approx(0.4)
-    assert scores.changes(found, "one")["two"]["nrmse"] == pytest.approx(-20)
+    summary = scores.summary(rows)
+    assert summary["one"] == pytest.approx({"rank": 1.5, "error": 0.09, "nrmse": 0.5, "seconds": 5})
+    assert summary["two"]["nrmse"] == pytest.approx(0.4)
+    assert scores.changes(summary, "one")["two"]["nrmse"] == pytest.approx(-20)
     assert scores.summary(rows[3:4]) == {}
 
 
@@ -184,15 +184,15 @@ def real(tmp_path):
 
 
 def test_accuracy_from_end_to_end(real, tmp_path, capsys):
-    here = {"date": "today", "processor": "any", "python": "3"}
-    here |= {name: "1" for name in ("jax", "torch", "keras", "scikit-learn", "optax")}
+    machine = {"date": "today", "processor": "any", "python": "3"}
+    machine |= {name: "1" for name in ("jax", "torch", "keras", "scikit-learn", "optax")}
     options = ["--shared", str(real), "--models", "linear,mlp", "--test", "--write"]
-    accuracy.main(options, tmp_path, here)
-    found = json.loads((tmp_path / "accuracy.json").read_text())["tables"]
-    assert list(found["summary"]) == ["linear", "mlp", "hgb, stored", "RealMLP-TD", "CatBoost"]
-    mlp = next(row for row in found["rows"] if row["model"] == "mlp")
-    assert found["speed"] == pytest.approx(mlp["seconds"] / 10)
-    assert found["summary"]["RealMLP-TD"]["seconds"] == pytest.approx(mlp["seconds"])
+    accuracy.main(options, tmp_path, machine)
+    part = json.loads((tmp_path / "accuracy.json").read_text())["tables"]
+    assert list(part["summary"]) == ["linear", "mlp", "hgb, stored", "RealMLP-TD", "CatBoost"]
+    mlp = next(row for row in part["rows"] if row["model"] == "mlp")
+    assert part["speed"] == pytest.approx(mlp["seconds"] / 10)
+    assert part["summary"]["RealMLP-TD"]["seconds"] == pytest.approx(mlp["seconds"])
     text = (tmp_path / "accuracy.md").read_text()
     assert (
         "## Real tables" in text
@@ -200,7 +200,7 @@ def test_accuracy_from_end_to_end(real, tmp_path, capsys):
         and "stored: 0.2000" in capsys.readouterr().out
     )
     accuracy.main(
-        ["--kinds", "--tables", "50 rows", "--models", "linear,guess", "--write"], tmp_path, here
+        ["--kinds", "--tables", "50 rows", "--models", "linear,guess", "--write"], tmp_path, machine
     )
     text = (tmp_path / "accuracy.md").read_text()
     assert "## Real tables" in text and "## Made tables" in text and "best possible" in text
