@@ -1,4 +1,4 @@
-"""The comparison: its statistics by simulation, its words, and its verdict where the truth is known."""
+"""Test the statistics of comparisons by simulation, their texts, and verdicts where the truth is known."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from glassnet.reports.comparison_page import comparison_html
 
 
 def network(hidden: Any = (32,), epochs: int = 60, kind: Any = gn.NeuralClassifier) -> Any:
-    """A network that is trained in a moment."""
+    """Return a small network that trains quickly."""
     return kind(hidden, members=2, epochs=epochs, embedding="none", random_state=0)
 
 
@@ -54,17 +54,17 @@ def values(hidden: Any = (32,), epochs: int = 60) -> Any:
 # ---------------------------------------------------------------------------------------- statistics
 
 
-def test_without_correction_an_interval_is_the_paired_t_tests():
+def test_without_correction_the_interval_is_that_of_the_paired_t_test():
     rng = np.random.default_rng(0)
     a, b = rng.normal([[0.3], [0.0]], size=(2, 12))
     known = stats.ttest_rel(a, b, alternative="greater")
     ends = stats.ttest_rel(a, b).confidence_interval(0.95)
-    for found in (paired_rows(a - b), paired_folds(a - b, ratio=0)):
-        assert found.p == pytest.approx(known.pvalue)
-        assert (found.low, found.high) == pytest.approx((ends.low, ends.high))
+    for difference in (paired_rows(a - b), paired_folds(a - b, ratio=0)):
+        assert difference.p == pytest.approx(known.pvalue)
+        assert (difference.low, difference.high) == pytest.approx((ends.low, ends.high))
 
 
-def test_the_correction_widens_by_what_nadeau_and_bengio_say():
+def test_the_correction_widens_the_interval_as_nadeau_and_bengio_derived():
     d = np.random.default_rng(1).normal(size=10)
     plain, corrected = paired_folds(d, 0), paired_folds(d, 1 / 4)
     width = (corrected.high - corrected.low) / (plain.high - plain.low)
@@ -72,27 +72,27 @@ def test_the_correction_widens_by_what_nadeau_and_bengio_say():
     assert corrected.mean == plain.mean
 
 
-def test_one_fold_tells_nothing():
-    found = paired_folds([0.4], 1 / 4)
-    assert (found.low, found.high, found.p) == (-np.inf, np.inf, 1.0)
+def test_the_interval_of_one_fold_is_infinite():
+    difference = paired_folds([0.4], 1 / 4)
+    assert (difference.low, difference.high, difference.p) == (-np.inf, np.inf, 1.0)
     assert paired_folds([0.1, 0.1, 0.1], 1 / 4).low == pytest.approx(0.1)
 
 
 def fold_errors(x: np.ndarray, y: np.ndarray, degrees: Any, repeats: int) -> np.ndarray:
-    """Errors (models, folds) of a polynomial a column and degree, in repeated cross-validation."""
-    found = []
+    """Return the cross-validated errors (models, folds) of one polynomial per column and degree."""
+    errors = []
     for repeat in range(repeats):
         for train, test in KFold(5, shuffle=True, random_state=repeat).split(x):
             fits = [np.polyfit(x[train, j], y[train], k) for j, k in degrees]
             pairs = zip(fits, degrees, strict=True)
-            found.append(
+            errors.append(
                 [np.mean((y[test] - np.polyval(f, x[test, j])) ** 2) for f, (j, _) in pairs]
             )
-    return np.array(found).T
+    return np.array(errors).T
 
 
-def test_two_models_that_are_equally_good_are_told_apart_no_oftener_than_promised():
-    """Each sees one of two columns that tell equally much; the uncorrected test errs far more often."""
+def test_equally_good_models_differ_significantly_no_more_often_than_promised():
+    """Each model sees one of two equally informative columns; the uncorrected test errs far more often."""
     rng = np.random.default_rng(0)
     corrected = naive = 0
     for _ in range(200):
@@ -105,7 +105,7 @@ def test_two_models_that_are_equally_good_are_told_apart_no_oftener_than_promise
     assert corrected <= 0.05 * 200 < naive
 
 
-def test_on_noise_hardly_ever_any_of_many_models_is_said_to_beat_guessing():
+def test_on_noise_models_rarely_beat_guessing():
     rng = np.random.default_rng(0)
     keys = [GUESS, "linear", "tree", "neighbours", "boosting", NETWORK]
     wrong = 0
@@ -113,9 +113,9 @@ def test_on_noise_hardly_ever_any_of_many_models_is_said_to_beat_guessing():
         errors = fold_errors(
             rng.normal(size=(60, 1)), rng.normal(size=60), [(0, k) for k in range(6)], 2
         )
-        found = verdict(field_of(dict(zip(keys, map(standing, errors), strict=True)), 5, 60))
-        wrong += found.use != GUESS
-        assert found.use == GUESS or found.beats_guess
+        decision = verdict(field_of(dict(zip(keys, map(standing, errors), strict=True)), 5, 60))
+        wrong += decision.use != GUESS
+        assert decision.use == GUESS or decision.beats_guess
     assert wrong <= 5
 
 
@@ -126,21 +126,21 @@ def standing(errors: Any, seconds: float = 0.1) -> Standing:
     )
 
 
-def test_what_decides_is_brier_and_squared_error():
+def test_row_errors_are_brier_scores_and_squared_errors():
     rng = np.random.default_rng(0)
     truth, p = rng.integers(0, 2, 50), rng.uniform(size=50)
-    found = row_errors(truth, truth, np.stack([1 - p, p], axis=1))
-    assert found.mean() == pytest.approx(2 * metrics.brier_score_loss(truth, p))
+    errors = row_errors(truth, truth, np.stack([1 - p, p], axis=1))
+    assert errors.mean() == pytest.approx(2 * metrics.brier_score_loss(truth, p))
     y, z = rng.normal(size=(2, 50))
     assert row_errors(y, z, None).mean() == pytest.approx(metrics.mean_squared_error(y, z))
     labels = rng.integers(0, 2, (50, 3))
     assert row_errors(labels, labels, labels.astype(float)).tolist() == [0.0] * 50
 
 
-def test_so_many_rows_as_are_said_to_be_needed_do_tell():
-    """A lead whose interval is over 0 at n rows is just clear of 0 at the number named."""
-    found = Difference(0.02, -0.01, 0.05, 0.1)
-    needed = rows_needed(400, found)
+def test_the_rows_needed_would_make_the_lead_significant():
+    """A lead whose interval includes 0 at n rows just excludes it at the number of rows needed."""
+    lead = Difference(0.02, -0.01, 0.05, 0.1)
+    needed = rows_needed(400, lead)
     assert needed is not None
     half = 0.03 * np.sqrt(400 / needed)
     assert half == pytest.approx(0.02, rel=0.05)
@@ -153,7 +153,7 @@ def test_so_many_rows_as_are_said_to_be_needed_do_tell():
 def field(
     leads: dict[str, float], p: dict[tuple[str, str], float] | None = None, half: float = 0.05
 ) -> Field:
-    """A field of models that explain so much; leads of less than `half` are not sure."""
+    """Return models with given shares explained; leads of less than `half` are not significant."""
 
     def difference(a: str, b: str) -> Difference:
         mean = leads[a] - leads[b]
@@ -167,7 +167,7 @@ def field(
 
 
 @pytest.mark.parametrize(
-    ("leads", "use", "answer", "said"),
+    ("leads", "use", "answer", "message"),
     [
         ({"guess": 0, "linear": 0.5, "boosting": 0.6, NETWORK: 0.8}, NETWORK, "yes",
          "Use the network: accuracy 0.9 against 0.8 for model boosting, the best of the simpler models,"
@@ -184,21 +184,21 @@ def field(
         ({"guess": 0, NETWORK: 0.5}, NETWORK, "yes", "for model guess"),
     ],
 )  # fmt: skip
-def test_the_sentence(leads, use, answer, said):
-    found = verdict(field(leads))
-    assert (found.use, found.network) == (use, answer)
-    assert said in found.sentence
-    assert found.sentence.endswith(".") and "\n" not in found.sentence
+def test_the_verdict_as_a_sentence(leads, use, answer, message):
+    decision = verdict(field(leads))
+    assert (decision.use, decision.network) == (use, answer)
+    assert message in decision.sentence
+    assert decision.sentence.endswith(".") and "\n" not in decision.sentence
 
 
-def test_of_many_models_one_has_to_be_surer_than_of_one():
+def test_with_more_models_a_lead_must_be_more_significant():
     leads = {"guess": 0, "linear": -0.1, "tree": -0.1, "boosting": -0.1, NETWORK: 0.2}
     almost = {(NETWORK, GUESS): 0.02}
     assert verdict(field(leads, almost)).use == GUESS
     assert verdict(field({"guess": 0, NETWORK: 0.2}, almost)).use == NETWORK
 
 
-def test_a_sure_lead_that_is_worth_nothing_does_not_count():
+def test_a_significant_but_tiny_lead_does_not_count():
     tiny = field({"guess": 0, "linear": 0.5, NETWORK: 0.503}, half=0.001)
     assert verdict(tiny).use == "linear"
     almost_perfect = field({"guess": 0, "linear": 0.98, NETWORK: 0.989}, half=0.001)
@@ -239,7 +239,7 @@ def xor(rng):
 
 
 def spirals(rng):
-    """Two spirals in a plane that lies askew among five columns."""
+    """Return two spirals in a rotated plane of five columns."""
     t, arm = np.sqrt(rng.uniform(0.02, 1, 800)), rng.integers(0, 2, 800)
     angle = 2 * np.pi * t + np.pi * arm
     plane = np.stack([t * np.cos(angle), t * np.sin(angle)], axis=1)
@@ -251,7 +251,7 @@ def spirals(rng):
 
 
 def steps(rng):
-    """Steps along single columns, most of which do not matter."""
+    """Return step functions of single columns, most of which are irrelevant."""
     X = rng.uniform(size=(1200, 20))
     y = sum(np.floor(6 * X[:, j]) % 2 * (j + 2) for j in range(3))
     return X, y + rng.normal(size=1200) * 0.3, values()
@@ -269,20 +269,20 @@ def compared(make: Any) -> Any:
      (spirals, NETWORK), (steps, "boosting")],
 )  # fmt: skip
 def test_the_verdict_is_right_where_the_truth_is_known(make, use):
-    found = compared(make)
-    assert found.verdict.use == use, found
-    assert (found.verdict.network == "yes") == (use == NETWORK)
+    comparison = compared(make)
+    assert comparison.verdict.use == use, comparison
+    assert (comparison.verdict.network == "yes") == (use == NETWORK)
     start = (
         "Use no model: nothing beats guessing"
         if use == GUESS
-        else f"Use {found.standings[use].title}"
+        else f"Use {comparison.standings[use].title}"
     )
-    assert found.verdict.sentence.startswith(start)
+    assert comparison.verdict.sentence.startswith(start)
 
 
 @pytest.fixture
 def few_contestants():
-    """Leave the guess and the linear model alone; afterwards all are back, in their order, which matters."""
+    """Keep only the guess and the linear model; restore all in their order afterwards."""
     every = dict(CONTESTANTS)
     for key in ("tree", "neighbours", "boosting"):
         del CONTESTANTS[key]
@@ -295,12 +295,12 @@ def few_contestants():
 def test_on_digits_the_network_beats_the_linear_model(few_contestants):
     X, y = load_digits(return_X_y=True)
     estimator = gn.NeuralClassifier(random_state=0)
-    found = gn.compare(X.reshape(-1, 8, 8), y, estimator=estimator, repeats=1)
-    assert found.verdict.network == "yes" and "linear" in found.verdict.network_beats
+    comparison = gn.compare(X.reshape(-1, 8, 8), y, estimator=estimator, repeats=1)
+    assert comparison.verdict.network == "yes" and "linear" in comparison.verdict.network_beats
 
 
 @pytest.mark.slow
-def test_the_default_network_knows_when_it_is_not_needed():
+def test_the_default_network_is_not_recommended_for_a_straight_line():
     X, y, _ = line(np.random.default_rng(1))
     assert gn.compare(X, y, repeats=1).verdict.use == "linear"
 
@@ -308,30 +308,30 @@ def test_the_default_network_knows_when_it_is_not_needed():
 # --------------------------------------------------------------------------------------- same for all
 
 
-def test_models_are_scikit_learns_on_the_same_folds():
-    """Trees do not feel the encoding's scales: their scores are those of scikit-learn alone."""
+def test_scores_equal_those_of_scikit_learn_on_the_same_folds():
+    """Trees are invariant to the scaling of columns, so their scores equal those on raw columns."""
     X, y = load_iris(return_X_y=True)
-    found = gn.compare(X, y, estimator=GaussianNB(), folds=4, repeats=1, seed=3)
+    comparison = gn.compare(X, y, estimator=GaussianNB(), folds=4, repeats=1, seed=3)
     folds = StratifiedKFold(4, shuffle=True, random_state=3)
     tree = DecisionTreeClassifier(max_leaf_nodes=16, min_samples_leaf=5, random_state=3)
     np.testing.assert_allclose(
-        found.standings["tree"].scores["accuracy"], cross_val_score(tree, X, y, cv=folds)
+        comparison.standings["tree"].scores["accuracy"], cross_val_score(tree, X, y, cv=folds)
     )
     np.testing.assert_allclose(
-        found.standings[NETWORK].scores["accuracy"],
+        comparison.standings[NETWORK].scores["accuracy"],
         cross_val_score(GaussianNB(), X, y, cv=folds), atol=0.03,
     )  # fmt: skip
 
 
 def test_the_share_explained_is_r2():
-    found = compared(steps)
+    comparison = compared(steps)
     X, y, _ = steps(np.random.default_rng(0))
     folds = KFold(5, shuffle=True, random_state=0)
     boosting = HistGradientBoostingRegressor(random_state=0)
     with limited_threads(X.size):
         known = cross_val_score(boosting, X, y, cv=folds, scoring="r2")
-    assert found.explained("boosting").mean() == pytest.approx(known.mean(), abs=0.01)
-    assert found.explained(GUESS).mean() == pytest.approx(0)
+    assert comparison.explained("boosting").mean() == pytest.approx(known.mean(), abs=0.01)
+    assert comparison.explained(GUESS).mean() == pytest.approx(0)
 
 
 def mixed() -> tuple[dict[str, list[Any]], list[str]]:
@@ -344,11 +344,13 @@ def mixed() -> tuple[dict[str, list[Any]], list[str]]:
 
 
 @pytest.mark.parametrize("form", [dict, pd.DataFrame, pl.DataFrame])
-def test_tables_with_text_and_missing_values_come_as_they_are(form):
+def test_tables_may_have_text_and_missing_values(form):
     X, y = mixed()
-    found = gn.compare(form(X), y, estimator=LogisticRegression(), folds=3, repeats=3)
-    assert found.columns == 2 and list(found.standings) == [*CONTESTANTS, NETWORK]
-    assert found.verdict.use == "linear" and found.difference(NETWORK, "linear").mean < 0.05
+    comparison = gn.compare(form(X), y, estimator=LogisticRegression(), folds=3, repeats=3)
+    assert comparison.columns == 2 and list(comparison.standings) == [*CONTESTANTS, NETWORK]
+    assert (
+        comparison.verdict.use == "linear" and comparison.difference(NETWORK, "linear").mean < 0.05
+    )
 
 
 def test_each_folds_encoding_is_learned_from_its_training_rows(monkeypatch):
@@ -368,22 +370,22 @@ def test_each_folds_encoding_is_learned_from_its_training_rows(monkeypatch):
     assert [list(rows) for rows in seen] == [list(rows) for rows in tests * 2]
 
 
-def test_a_class_that_some_folds_lack_does_no_harm():
+def test_some_folds_may_lack_a_class():
     X, y = load_iris(return_X_y=True)
     few = np.r_[0:40, 50:90, 100:103]
-    found = gn.compare(X[few], y[few], estimator=GaussianNB(), repeats=1)
-    assert all(np.isfinite(s.errors).all() for s in found.standings.values())
+    comparison = gn.compare(X[few], y[few], estimator=GaussianNB(), repeats=1)
+    assert all(np.isfinite(s.errors).all() for s in comparison.standings.values())
 
 
 def test_pictures_become_rows_of_pixels_for_all_but_the_network():
     X, y = load_digits(n_class=2, return_X_y=True)
-    found = gn.compare(
+    comparison = gn.compare(
         X[:80].reshape(-1, 8, 8), y[:80], estimator=network((8,), 3), folds=2, repeats=1
     )
-    assert found.columns == 64 and found.difference("linear", GUESS).low > 0.5
+    assert comparison.columns == 64 and comparison.difference("linear", GUESS).low > 0.5
 
 
-def test_memory_is_counted_the_same_way_for_all():
+def test_memory_counts_each_array_once_for_every_model():
     X = np.ones((10, 4))
     assert memory_of([X, X, {"again": X}]) == X.nbytes  # one array is one array
     few, many = (memory_by_model(rows) for rows in (40, 400))
@@ -393,15 +395,15 @@ def test_memory_is_counted_the_same_way_for_all():
 
 def memory_by_model(rows: int) -> dict[str, int]:
     X = np.random.default_rng(0).normal(size=(rows, 3))
-    found = gn.compare(X, np.arange(rows) % 2, estimator=GaussianNB(), folds=2, repeats=1)
-    return {key: standing.bytes for key, standing in found.standings.items()}
+    comparison = gn.compare(X, np.arange(rows) % 2, estimator=GaussianNB(), folds=2, repeats=1)
+    return {key: standing.bytes for key, standing in comparison.standings.items()}
 
 
 # -------------------------------------------------------------------------------- time, ends, mistakes
 
 
 class Ends(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
-    """A model that fails at its third fit."""
+    """A model that fails in its third fit."""
 
     fits = itertools.count()
 
@@ -421,52 +423,60 @@ class Ends(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lear
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Every look at the clock takes a second."""
+    """Make every look at the clock take a second."""
     ticks = itertools.count()
     fake = SimpleNamespace(perf_counter=lambda: float(next(ticks)))
     monkeypatch.setattr("glassnet.evaluation.race.time", fake)
     monkeypatch.setattr("glassnet.evaluation.compare.time", fake)
 
 
-def test_a_time_limit_leaves_a_result_on_the_folds_done(clock):
+def test_a_time_limit_gives_a_result_on_the_folds_done(clock):
     X, y = load_iris(return_X_y=True)
-    found = gn.compare(X, y, estimator=GaussianNB(), repeats=1, max_seconds=90, learning_curve=True)
-    done = [len(s.errors) for s in found.standings.values()]
+    comparison = gn.compare(
+        X, y, estimator=GaussianNB(), repeats=1, max_seconds=90, learning_curve=True
+    )
+    done = [len(s.errors) for s in comparison.standings.values()]
     assert (
         max(done) < 5
         and max(done) - min(done) <= 1
         and min(done) >= 2
-        and found.verdict.network != "absent"
+        and comparison.verdict.network != "absent"
     )
-    assert f"The network was tested on {done[-1]} of 5 folds, then the time was up." in found.notes
-    assert found.curve is None and "There is no learning curve: the time was up." in found.notes
+    assert (
+        f"The network was tested on {done[-1]} of 5 folds, then the time was up."
+        in comparison.notes
+    )
+    assert (
+        comparison.curve is None
+        and "There is no learning curve: the time was up." in comparison.notes
+    )
 
 
-def test_models_without_a_turn_are_named(clock):
+def test_notes_name_the_models_that_were_not_tested(clock):
     X, y = load_iris(return_X_y=True)
-    found = gn.compare(X, y, estimator=GaussianNB(), repeats=1, max_seconds=45)
-    assert NETWORK not in found.standings and found.verdict.network == "absent"
-    assert any("network did not get its turn" in note for note in found.notes)
-    assert "network" not in found.verdict.sentence
+    comparison = gn.compare(X, y, estimator=GaussianNB(), repeats=1, max_seconds=45)
+    assert NETWORK not in comparison.standings and comparison.verdict.network == "absent"
+    assert any("network did not get its turn" in note for note in comparison.notes)
+    assert "network" not in comparison.verdict.sentence
     with pytest.raises(gn.ConfigurationError, match="no two models"):
         gn.compare(X, y, estimator=GaussianNB(), max_seconds=5)
 
 
-def test_an_interruption_and_a_divergence_leave_what_was_done():
+def test_an_interruption_or_a_divergence_keeps_the_results_so_far():
     X, y = load_iris(return_X_y=True)
     Ends.fits = itertools.count()
-    found = gn.compare(X, y, estimator=Ends(KeyboardInterrupt()), repeats=1)
-    assert found.interrupted and len(found.standings[NETWORK].errors) == 2
+    comparison = gn.compare(X, y, estimator=Ends(KeyboardInterrupt()), repeats=1)
+    assert comparison.interrupted and len(comparison.standings[NETWORK].errors) == 2
     Ends.fits = itertools.count()
-    found = gn.compare(
+    comparison = gn.compare(
         X, y, estimator=Ends(gn.DivergenceError("The loss became infinite.")), repeats=1
     )
-    assert not found.interrupted and found.verdict.network == "absent"
-    assert "The network is left out: The loss became infinite." in found.notes
+    assert not comparison.interrupted and comparison.verdict.network == "absent"
+    assert "The network is left out: The loss became infinite." in comparison.notes
 
 
 @pytest.mark.parametrize(
-    ("changed", "error", "said"),
+    ("changed", "error", "message"),
     [
         ({"folds": 1}, gn.ConfigurationError, "folds"),
         ({"repeats": 0}, gn.ConfigurationError, "repeats"),
@@ -486,29 +496,31 @@ def test_an_interruption_and_a_divergence_leave_what_was_done():
         ({"X": np.zeros(150)}, gn.DataError, "reshape"),
     ],
 )
-def test_mistakes_are_told(changed, error, said):
+def test_wrong_arguments_are_refused_with_a_reason(changed, error, message):
     X, y = load_iris(return_X_y=True)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         gn.compare(**{"X": X, "y": y, "estimator": None, **changed})
 
 
 # ------------------------------------------------------------------------------------- learning curves
 
 
-@pytest.mark.parametrize(("wave", "said"), [(True, "yes"), (False, "hardly")])
-def test_learning_curves_tell_whether_more_rows_would_help(wave, said):
-    """Neighbours need many rows to follow waves, a straight line few to be found."""
+@pytest.mark.parametrize(("wave", "message"), [(True, "yes"), (False, "hardly")])
+def test_learning_curves_say_whether_more_rows_would_help(wave, message):
+    """Neighbours need many rows to follow waves, but a straight line needs few."""
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(400, 3))
     y = np.sin(7 * X).sum(axis=1) if wave else X.sum(axis=1) + rng.normal(size=400) / 10
     estimator = KNeighborsRegressor(3) if wave else LinearRegression()
-    found = gn.compare(X, y, estimator=estimator, repeats=1, learning_curve=True)
-    assert found.curve is not None and found.curve.rows == (40, 80, 160, 320)
-    np.testing.assert_allclose(found.curve.explained["linear"][-1], found.explained("linear"))
-    assert f"or the network {said}" in found.curve.sentence
+    comparison = gn.compare(X, y, estimator=estimator, repeats=1, learning_curve=True)
+    assert comparison.curve is not None and comparison.curve.rows == (40, 80, 160, 320)
+    np.testing.assert_allclose(
+        comparison.curve.explained["linear"][-1], comparison.explained("linear")
+    )
+    assert f"or the network {message}" in comparison.curve.sentence
 
 
-def test_smaller_samples_are_part_of_larger_ones_and_keep_the_classes_shares():
+def test_larger_samples_contain_smaller_ones_and_keep_the_shares_of_classes():
     target = np.repeat([0, 1, 2], [60, 30, 10])
     small, large = (sample_rows(target, count, 5, "classification") for count in (20, 50))
     assert set(small) < set(large) and len(small) == 20
@@ -524,7 +536,7 @@ def small() -> Any:
     return gn.compare(X, y, estimator=GaussianNB(), repeats=1, learning_curve=True)
 
 
-def test_as_text_there_is_a_line_a_model_and_the_verdict_ends_it():
+def test_the_text_has_a_line_for_each_model_and_ends_with_the_verdict():
     lines = str(small()).splitlines()
     assert lines[0].startswith("Classification, 150 rows, 5 folds")
     assert lines[1].split()[:3] == ["model", "accuracy", "log-loss"]
@@ -532,7 +544,7 @@ def test_as_text_there_is_a_line_a_model_and_the_verdict_ends_it():
     assert lines[-1] == small().verdict.sentence
 
 
-def test_as_json_all_is_there():
+def test_the_json_document_is_complete():
     document = json.loads(json.dumps(small().to_dict()))
     assert document["verdict"]["use"] == small().verdict.use
     assert list(document["models"]) == list(small().standings)
@@ -544,7 +556,7 @@ def test_as_json_all_is_there():
     assert document["learning_curve"]["rows"] == list(small().curve.rows)
 
 
-def test_as_a_page_it_is_one_harmless_file():
+def test_the_page_is_one_file_with_all_text_escaped():
     evil = "<script>alert(1)</script>"
     html = comparison_html(
         small(), title=evil, target=evil, command="glassnet compare", notes=[evil]
@@ -562,5 +574,5 @@ def test_as_a_page_it_is_one_harmless_file():
 def test_the_same_seed_gives_the_same_verdict():
     X, y = load_iris(return_X_y=True)
     again = gn.compare(X, y, estimator=GaussianNB(), repeats=1)
-    for key, found in again.standings.items():
-        np.testing.assert_array_equal(found.errors, small().standings[key].errors)
+    for key, standing in again.standings.items():
+        np.testing.assert_array_equal(standing.errors, small().standings[key].errors)

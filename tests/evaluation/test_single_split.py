@@ -1,4 +1,4 @@
-"""Simple models beside a network on one test set: the same models as `compare`, fairly fitted."""
+"""Test that train and compare fit the same simple models, and fit them fairly."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def small_model(X: np.ndarray, y: np.ndarray, classes: bool) -> gn.Model:
     return kind((4,), members=1, epochs=1, random_state=0).fit(X, y).model_
 
 
-def test_numbers_that_float32_cannot_hold_do_not_spoil_the_baselines():
+def test_baselines_accept_numbers_beyond_float32():
     X, y = heavy_tailed_sum(200)
     X[7, 0], X[8, 1] = 1e300, -1e308
     scores = baselines(X, y, X, y, small_model(X, y, classes=False))
@@ -81,7 +81,7 @@ def test_boosting_is_left_out_of_train_and_compare_where_it_would_take_minutes(m
     assert any(note.startswith("Gradient boosting is left out") for note in compared.notes)
 
 
-def test_the_penalty_is_chosen_though_a_class_is_rare():
+def test_the_penalty_is_tuned_even_if_a_class_is_rare():
     """Pure noise in many columns: only a strong penalty keeps the linear model near the guess."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(120, 40)), np.r_[np.arange(118) % 2, 2, 2]
@@ -94,7 +94,7 @@ def test_the_penalty_is_chosen_though_a_class_is_rare():
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-def test_the_penalty_is_chosen_on_a_sample_of_large_data(monkeypatch, task):
+def test_the_penalty_is_tuned_on_a_sample_of_large_data(monkeypatch, task):
     monkeypatch.setattr(contestants, "MAX_TUNING_WORK", 1)
     size = contestants.Size(rows=500, features=5, outputs=2, runner_up=200)
     model = contestants.CONTESTANTS["linear"].make(task, size, 0)

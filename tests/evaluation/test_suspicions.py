@@ -1,4 +1,4 @@
-"""Suspicions: each is found where it is planted, and healthy data raise none."""
+"""Test that every suspicion is reported where it is planted, and none for healthy data."""
 
 import numpy as np
 import pytest
@@ -64,11 +64,11 @@ PLANTED = {
 
 
 @pytest.mark.parametrize(("kind", "columns", "column", "y"), PLANTED.values(), ids=PLANTED)
-def test_what_is_planted_is_found_and_nothing_else(kind, columns, column, y):
-    found = suspicions(as_table(HEALTHY | {"leak": column}), y)
-    assert [(s.kind, s.columns) for s in found] == [(kind, columns)]
+def test_exactly_the_planted_problem_is_reported(kind, columns, column, y):
+    reported = suspicions(as_table(HEALTHY | {"leak": column}), y)
+    assert [(s.kind, s.columns) for s in reported] == [(kind, columns)]
     if columns:
-        assert "--drop leak" in found[0].message
+        assert "--drop leak" in reported[0].message
 
 
 def test_every_check_is_tested():
@@ -79,12 +79,12 @@ def test_every_check_is_tested():
 @pytest.mark.parametrize(
     "y", [LABEL, PRICE, None, np.stack([PRICE, PRICE], 1)], ids=["class", "value", "none", "two"]
 )
-def test_healthy_data_raise_none(y):
+def test_healthy_data_are_not_suspicious(y):
     assert suspicions(as_table(HEALTHY), y, np.arange(100), np.arange(100, N)) == ()
 
 
 @pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes"])
-def test_the_bundled_sets_raise_none(name):
+def test_the_data_sets_of_scikit_learn_are_not_suspicious(name):
     bunch = getattr(datasets, f"load_{name}")()
     assert suspicions(bunch.data, bunch.target) == ()
 
@@ -95,20 +95,22 @@ def test_rows_in_both_are_counted():
         as_table(columns),
         np.array([[1, 0], [2, 0], [2, 0], [3, 0], [np.nan, 0], [np.nan, 0]]),
     ):
-        found = [s for s in suspicions(X, None, [0, 1, 4], [2, 3, 5]) if s.kind == "rows in both"]
-        assert len(found) == 1 and "2 of 3 test rows (66.67%)" in found[0].message
+        reported = [
+            s for s in suspicions(X, None, [0, 1, 4], [2, 3, 5]) if s.kind == "rows in both"
+        ]
+        assert len(reported) == 1 and "2 of 3 test rows (66.67%)" in reported[0].message
     mask = np.array([True, True, False, False, True, False])
     assert any(s.kind == "rows in both" for s in suspicions(columns, None, mask, ~mask))
 
 
-def test_pictures_are_not_looked_at_column_by_column():
+def test_columns_of_pictures_are_not_checked():
     pictures = np.zeros((100, 4, 4), np.uint8)
     pictures[:, 0, 0] = np.arange(100)
     y = np.arange(100) % 2
     assert suspicions(pictures, y, np.arange(50), np.arange(50, 100)) == ()
     pictures[70] = pictures[3]
-    (found,) = suspicions(pictures, y, np.arange(50), np.arange(50, 100))
-    assert found.kind == "rows in both" and "1 of 50" in found.message
+    (suspicion,) = suspicions(pictures, y, np.arange(50), np.arange(50, 100))
+    assert suspicion.kind == "rows in both" and "1 of 50" in suspicion.message
 
 
 def test_imbalance_of_two_classes_begins_below_five_percent():
@@ -118,30 +120,30 @@ def test_imbalance_of_two_classes_begins_below_five_percent():
 
 
 def test_a_column_name_is_quoted_for_the_shell():
-    (found,) = suspicions({"two words": [1.0, 1.0]}, None)
-    assert "--drop 'two words'" in found.message
+    (suspicion,) = suspicions({"two words": [1.0, 1.0]}, None)
+    assert "--drop 'two words'" in suspicion.message
 
 
-def test_the_task_can_be_said():
+def test_the_task_can_be_given():
     y = np.repeat([0.0, 1.0, 2.0, 3.0], 50)
     assert any("class" in s.message for s in suspicions({"c": y * 2}, y))
-    (found,) = suspicions({"c": y * 2}, y, task="regression")
-    assert "variance" in found.message
+    (suspicion,) = suspicions({"c": y * 2}, y, task="regression")
+    assert "variance" in suspicion.message
 
 
-def test_odd_data_pass_without_a_traceback():
+def test_unusual_data_raise_no_unexpected_error():
     odd = {"huge": [1e308, -1e308] * 15, "infinite": [np.inf, 1.0, -np.inf] * 10}
     for y in ([1e308, -1e308, 0.5] * 10, [np.inf, 1.0] * 15, [None, "a"] * 15, ["2024-01-01"] * 30):
         assert isinstance(suspicions(as_table(odd), y), tuple)
     assert suspicions(as_table({"a": []}), []) == ()
 
 
-def test_lengths_that_differ_are_refused():
+def test_different_lengths_are_refused():
     with pytest.raises(DataError, match=r"2 rows, but y has 3"):
         suspicions({"a": [1, 2]}, [1, 2, 3])
 
 
-def test_many_classes_of_few_rows_warn_of_nothing_but_suspicions():
+def test_many_classes_of_few_rows_cause_no_python_warning():
     rng = np.random.default_rng(0)
     table = as_table({"a": rng.normal(size=60), "b": rng.normal(size=60)})
     labels = [f"class {place % 40}" for place in range(60)]

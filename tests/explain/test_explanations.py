@@ -1,4 +1,4 @@
-"""Explanations: attributions add up and equal jax.grad, importance and dependence are scikit-learn's."""
+"""Test explanations against jax.grad, scikit-learn and NumPy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def close_figures() -> Any:
 
 @cache
 def table() -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
-    """Return a table of every kind of column, classes that hang on two of them, and values."""
+    """Return a table with every kind of column, classes that depend on two of them, and values."""
     rng = np.random.default_rng(0)
     n = 240
     size, city = rng.normal(size=n), rng.choice(["Ulm", "Bonn", "Rom"], n)
@@ -76,7 +76,7 @@ def digits() -> tuple[Any, Any, Any]:
 
 @cache
 def plain(kind: str) -> tuple[np.ndarray, Any]:
-    """Return numbers and a network on them, written layer by layer."""
+    """Return numbers and a network that is trained on them, defined layer by layer."""
     X, y = blobs(48, features=3, classes=2 if kind in ("single", "labels") else 3)
     hidden: list[Any] = [gn.Dense(8), gn.BatchNorm(), "tanh", gn.Dropout(0.2)]
     if kind == "nested":
@@ -95,14 +95,14 @@ def plain(kind: str) -> tuple[np.ndarray, Any]:
 
 @cache
 def numbers() -> tuple[np.ndarray, np.ndarray, Any]:
-    """Return numbers, classes that hang on x2 alone, and a classifier."""
+    """Return numbers, classes that depend on x2 alone, and a classifier."""
     X = np.random.default_rng(1).normal(size=(120, 4))
     y = np.digitize(X[:, 2], [-0.5, 0.5])
     return X, y, gn.NeuralClassifier((16,), members=2, epochs=20, random_state=0).fit(X, y)
 
 
 def bare(model: Any) -> Model:
-    """Return the model of rows that are encoded already."""
+    """Return the model without its encoder, for encoded rows."""
     return replace(getattr(model, "model_", getattr(model, "model", model)), encoder=None)
 
 
@@ -110,25 +110,25 @@ def rows(X: dict[str, Any], n: int) -> dict[str, Any]:
     return {name: column[:n] for name, column in X.items()}
 
 
-def plain_values(found: Any) -> Any:
-    return json.loads(json.dumps(found.to_dict(), allow_nan=False))
+def plain_values(explanation: Any) -> Any:
+    return json.loads(json.dumps(explanation.to_dict(), allow_nan=False))
 
 
 # --------------------------------------------------------------------------------- attribution
 
 
 def differences(model: Any, x: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Return by how much the logits of encoded rows differ from a baseline's, by the model's own program."""
+    """Return the differences between the logits of encoded rows and of a baseline."""
     short = bare(model)
     return np.asarray(short.logits(x) - short.logits(base), np.float64)
 
 
-def assert_complete(found: Any, difference: np.ndarray) -> None:
-    total = found.values.reshape(len(found), -1).sum(axis=1)
+def assert_complete(attribution: Any, difference: np.ndarray) -> None:
+    total = attribution.values.reshape(len(attribution), -1).sum(axis=1)
     assert (
         np.abs(total - difference) <= 0.01 * np.abs(difference) + 1e-4 * np.abs(difference).max()
     ).all()
-    assert (found.gap <= 0.01).all()
+    assert (attribution.gap <= 0.01).all()
 
 
 def test_attributions_of_a_table_add_up_to_the_log_odds() -> None:
@@ -139,13 +139,13 @@ def test_attributions_of_a_table_add_up_to_the_log_odds() -> None:
         "Scale",
         "Periodic",
     ]
-    found = gn.attribute(classifier(), X)
+    attribution = gn.attribute(classifier(), X)
     x = model.inputs(X)
     d = differences(model, x, np.zeros_like(x[:1]))
-    sign = np.where(np.array(found.targets) == "yes", 1, -1)
-    assert found.unit == "log-odds"
-    assert_complete(found, sign * (d[:, 1] - d[:, 0]))
-    assert found.columns == (
+    sign = np.where(np.array(attribution.targets) == "yes", 1, -1)
+    assert attribution.unit == "log-odds"
+    assert_complete(attribution, sign * (d[:, 1] - d[:, 0]))
+    assert attribution.columns == (
         "size",
         "age",
         "city",
@@ -154,18 +154,18 @@ def test_attributions_of_a_table_add_up_to_the_log_odds() -> None:
     )  # what is constant is not used
     proba = classifier().predict_proba(X).max(axis=1)
     # the mean of the members' logits is not that of their probabilities, but nearly
-    assert np.corrcoef(found.output, np.log(proba / (1 - proba)))[0, 1] > 0.99
-    assert set(np.argsort(-found.overall())[:2]) == {0, 2}  # size and city, which decide
+    assert np.corrcoef(attribution.output, np.log(proba / (1 - proba)))[0, 1] > 0.99
+    assert set(np.argsort(-attribution.overall())[:2]) == {0, 2}  # size and city, which decide
 
 
 def test_attributions_of_values_are_in_their_own_unit() -> None:
     X, _, _ = table()
-    found = gn.attribute(regressor(), X)
+    attribution = gn.attribute(regressor(), X)
     zero = np.zeros((1, *regressor().model_.in_shape), np.float32)
     predicted, at_baseline = regressor().predict(X), bare(regressor()).predict(zero)[0]
-    np.testing.assert_allclose(found.output, predicted, rtol=1e-4)
-    np.testing.assert_allclose(found.baseline_output, at_baseline, rtol=1e-4)
-    assert_complete(found, predicted - at_baseline)
+    np.testing.assert_allclose(attribution.output, predicted, rtol=1e-4)
+    np.testing.assert_allclose(attribution.baseline_output, at_baseline, rtol=1e-4)
+    assert_complete(attribution, predicted - at_baseline)
 
 
 @pytest.mark.parametrize("kind", ["nested", "float64", "single", "labels"])
@@ -173,14 +173,14 @@ def test_attributions_of_any_network_add_up_and_equal_jax_grad(kind: str) -> Non
     X, run = plain(kind)
     model = run.model
     target = {"labels": 1}.get(kind)
-    found = gn.attribute(run, X, target)
+    attribution = gn.attribute(run, X, target)
     d = differences(model, X, np.zeros_like(X[:1]))
     predicted = model.predict(X)
     if kind == "single":
         weights = np.where(predicted == 1, 1.0, -1.0)[:, None]
     else:
         weights = np.tile([0.0, 1.0], (len(X), 1)) if kind == "labels" else np.eye(3)[predicted]
-    assert_complete(found, (weights * d).sum(axis=1))
+    assert_complete(attribution, (weights * d).sum(axis=1))
 
     with precision(model.dtype):
 
@@ -212,19 +212,19 @@ def test_the_gradient_of_a_code_is_that_of_its_embedding() -> None:
         expected += np.concatenate(
             [moved[:, :-8], moved[:, -8:].sum(axis=1, keepdims=True)], axis=1
         )
-    found = gn.attribute(model, rows(X, 20), "yes", method="gradient_x_input")
-    np.testing.assert_allclose(found.features, expected, rtol=1e-3, atol=1e-4)
-    assert (np.abs(found.features[:, -1]) > 0).any()
-    np.testing.assert_allclose(found.features.sum(axis=1), found.values.sum(axis=1))
+    attribution = gn.attribute(model, rows(X, 20), "yes", method="gradient_x_input")
+    np.testing.assert_allclose(attribution.features, expected, rtol=1e-3, atol=1e-4)
+    assert (np.abs(attribution.features[:, -1]) > 0).any()
+    np.testing.assert_allclose(attribution.features.sum(axis=1), attribution.values.sum(axis=1))
 
 
 def test_attributions_of_pictures_add_up() -> None:
     X, y, run = digits()
-    found = gn.attribute(run, X[:30], y[:30], baseline=X[30:40])
-    assert found.values.shape == (30, 8, 8) and found.columns == ()
+    attribution = gn.attribute(run, X[:30], y[:30], baseline=X[30:40])
+    assert attribution.values.shape == (30, 8, 8) and attribution.columns == ()
     d = differences(run, X[:30], X[30:40].mean(axis=0)[None])
-    assert_complete(found, d[np.arange(30), y[:30]])
-    assert "pixel" in str(found[0])
+    assert_complete(attribution, d[np.arange(30), y[:30]])
+    assert "pixel" in str(attribution[0])
 
 
 def test_a_linear_network_is_explained_exactly_by_one_gradient() -> None:
@@ -232,34 +232,34 @@ def test_a_linear_network_is_explained_exactly_by_one_gradient() -> None:
     run = gn.train(gn.Network([gn.Dense(3)]), X, y, epochs=5, dtype="float64")
     W = run.model.params[0]["W"]
     for method in ("gradient_x_input", "integrated_gradients"):
-        found = gn.attribute(run, X, 2, method=method)
-        np.testing.assert_allclose(found.values, W[2] * X, rtol=1e-9)
-        assert found.gap.max() < 1e-9
+        attribution = gn.attribute(run, X, 2, method=method)
+        np.testing.assert_allclose(attribution.values, W[2] * X, rtol=1e-9)
+        assert attribution.gap.max() < 1e-9
     between = gn.attribute(run, X, 2, against=0)
     np.testing.assert_allclose(between.values, (W[2] - W[0]) * X, rtol=1e-9)
     assert (between.unit, between.targets[0]) == ("log-odds", "2 against 0")
 
 
-def test_points_are_added_until_the_sum_is_right() -> None:
+def test_points_are_added_until_the_gap_is_small() -> None:
     X, y = blobs(20, features=2)
     wavy = gn.Network([gn.Periodic(2, slowest=20.0, fastest=40.0), gn.Dense(3)])
     run = gn.train(wavy, X, y, epochs=1)
-    found = gn.attribute(run, X, steps=8)
-    assert found.steps.max() > 100 and found.gap.max() <= 0.01
+    attribution = gn.attribute(run, X, steps=8)
+    assert attribution.steps.max() > 100 and attribution.gap.max() <= 0.01
     assert gn.attribute(run, X, steps=8, tolerance=1e9).steps.tolist() == [8] * 20
 
 
 def test_an_attribution_prints_and_draws_and_becomes_a_frame() -> None:
     X, _, _ = table()
-    found = gn.attribute(classifier(), rows(X, 3))
-    one = found[1]
+    attribution = gn.attribute(classifier(), rows(X, 3))
+    one = attribution[1]
     assert len(one) == 1 and "log-odds" in str(one) and "gap" in str(one)
-    assert [line.split()[0] for line in str(found).split("\n")[2:7]] == [
-        found.columns[j] for j in np.argsort(-found.overall())
+    assert [line.split()[0] for line in str(attribution).split("\n")[2:7]] == [
+        attribution.columns[j] for j in np.argsort(-attribution.overall())
     ]
-    frame = found.to_frame()
-    assert len(frame) == 15 and frame["attribution"].tolist() == found.values.ravel().tolist()
-    assert plain_values(found)["rows"][2]["attributions"]["city"] == found.values[2, 2]
+    frame = attribution.to_frame()
+    assert len(frame) == 15 and frame["attribution"].tolist() == attribution.values.ravel().tolist()
+    assert plain_values(attribution)["rows"][2]["attributions"]["city"] == attribution.values[2, 2]
     drawn = [patch.get_width() for patch in one.plot().patches]
     assert sorted(drawn) == sorted(one.values[0].tolist())
     pictures, _, run = digits()
@@ -268,7 +268,7 @@ def test_an_attribution_prints_and_draws_and_becomes_a_frame() -> None:
     assert len(picture.to_frame()) == 64
 
 
-def test_what_cannot_be_attributed_is_said() -> None:
+def test_what_cannot_be_attributed_is_refused_with_a_reason() -> None:
     X, _, _ = table()
     wrong: list[tuple[Any, str]] = [
         (lambda: gn.attribute("model.glassnet", X), "not a trained model"),
@@ -282,8 +282,8 @@ def test_what_cannot_be_attributed_is_said() -> None:
         (lambda: gn.attribute(plain("labels")[1], plain("labels")[0]), "choose one"),
         (lambda: gn.attribute(digits()[2], digits()[0][0]), "shape"),
     ]
-    for call, said in wrong:
-        with pytest.raises(gn.GlassnetError, match=said):
+    for call, message in wrong:
+        with pytest.raises(gn.GlassnetError, match=message):
             call()
     late = gn.Network([gn.Scale(), gn.Embedding((3,)), gn.Dense(2)])
     run = gn.train(late, np.array([[0.0], [1.0], [2.0]]), [0, 1, 1], epochs=1)
@@ -299,43 +299,46 @@ def test_what_cannot_be_attributed_is_said() -> None:
 
 def test_importance_equals_scikit_learn_and_finds_the_planted_column() -> None:
     X, y, model = numbers()
-    found = gn.permutation_importance(model, X, y, repeats=3)
+    importance = gn.permutation_importance(model, X, y, repeats=3)
     expected = inspection.permutation_importance(model, X, y, n_repeats=3, random_state=0)
-    np.testing.assert_allclose(found.falls, expected.importances, atol=1e-9)
-    np.testing.assert_allclose(found.score, model.score(X, y), atol=1e-9)
-    assert found.ranked()[0] == "x2" and found.mean[2] > 5 * np.delete(found.mean, 2).max()
+    np.testing.assert_allclose(importance.falls, expected.importances, atol=1e-9)
+    np.testing.assert_allclose(importance.score, model.score(X, y), atol=1e-9)
+    assert (
+        importance.ranked()[0] == "x2"
+        and importance.mean[2] > 5 * np.delete(importance.mean, 2).max()
+    )
 
 
 def test_importance_of_a_table_with_text_dates_and_missing_values() -> None:
     X, y, values = table()
-    found = gn.permutation_importance(classifier(), X, y)
-    assert found.columns == ("size", "age", "city", "postcode", "when")
-    assert set(found.ranked()[:2]) == {"size", "city"}
+    importance = gn.permutation_importance(classifier(), X, y)
+    assert importance.columns == ("size", "age", "city", "postcode", "when")
+    assert set(importance.ranked()[:2]) == {"size", "city"}
     # one shuffle by hand: the person's own column, through the whole model
     order = np.arange(240)
     state = np.random.RandomState(np.random.RandomState(0).randint(np.iinfo(np.int32).max + 1))
     state.shuffle(order)
     shuffled = X | {"city": X["city"][order]}
     fall = np.mean(classifier().predict(X) == y) - np.mean(classifier().predict(shuffled) == y)
-    np.testing.assert_allclose(found.falls[2, 0], fall)
+    np.testing.assert_allclose(importance.falls[2, 0], fall)
     grouped = gn.permutation_importance(
         regressor(), X, values, groups={"both": ["size", "city"]}, repeats=2, max_rows=200
     )
     assert grouped.ranked()[0] == "both" and len(grouped.columns) == 4 and grouped.rows == 200
     surprise = gn.permutation_importance(classifier(), X, y, scoring="neg_log_loss", repeats=1)
     assert surprise.score < 0 and set(surprise.ranked()[:2]) == {"size", "city"}
-    assert found.to_frame()["column"].tolist() == found.ranked()
-    assert list(plain_values(found)["columns"]) == found.ranked()
-    drawn = [patch.get_width() for patch in found.plot().patches]
-    assert drawn == sorted(found.mean.tolist(), reverse=True)
-    assert str(found).split("\n")[2].split()[0] == found.ranked()[0]
+    assert importance.to_frame()["column"].tolist() == importance.ranked()
+    assert list(plain_values(importance)["columns"]) == importance.ranked()
+    drawn = [patch.get_width() for patch in importance.plot().patches]
+    assert drawn == sorted(importance.mean.tolist(), reverse=True)
+    assert str(importance).split("\n")[2].split()[0] == importance.ranked()[0]
 
 
 def test_importance_of_labels() -> None:
     X, run = plain("labels")
     y = run.model.predict(X)
-    found = gn.permutation_importance(run, X, y, repeats=2)
-    assert found.score == 1.0 and found.mean.max() > 0
+    importance = gn.permutation_importance(run, X, y, repeats=2)
+    assert importance.score == 1.0 and importance.mean.max() > 0
 
 
 def test_dependence_equals_scikit_learn() -> None:
@@ -343,20 +346,20 @@ def test_dependence_equals_scikit_learn() -> None:
     for columns in (1, ("x0", "x2")):
         places = [0, 2] if isinstance(columns, tuple) else [1]
         expected = inspection.partial_dependence(model, X, places, grid_resolution=6, kind="both")
-        found = gn.partial_dependence(model, X, columns, points=6, individual=True)
-        np.testing.assert_allclose(found.average, expected["average"], atol=1e-5)
-        np.testing.assert_allclose(found.individual, expected["individual"], atol=1e-5)
-        for own, theirs in zip(found.values, expected["grid_values"], strict=True):
+        dependence = gn.partial_dependence(model, X, columns, points=6, individual=True)
+        np.testing.assert_allclose(dependence.average, expected["average"], atol=1e-5)
+        np.testing.assert_allclose(dependence.individual, expected["individual"], atol=1e-5)
+        for own, theirs in zip(dependence.values, expected["grid_values"], strict=True):
             np.testing.assert_allclose(own, theirs)
 
 
 def test_dependence_on_categories_dates_and_missing_values() -> None:
     X, _, _ = table()
-    found = gn.partial_dependence(classifier(), X, "city")
-    assert found.values == (("Ulm", "Rom", "Bonn"),) and found.outputs == ("no", "yes")
-    for place, city in enumerate(found.values[0]):
+    dependence = gn.partial_dependence(classifier(), X, "city")
+    assert dependence.values == (("Ulm", "Rom", "Bonn"),) and dependence.outputs == ("no", "yes")
+    for place, city in enumerate(dependence.values[0]):
         proba = classifier().predict_proba(X | {"city": np.full(240, city)}).mean(axis=0)
-        np.testing.assert_allclose(found.average[:, place], proba, atol=1e-5)
+        np.testing.assert_allclose(dependence.average[:, place], proba, atol=1e-5)
     age = gn.partial_dependence(regressor(), X, "age", points=5)
     assert age.values[0][-1] is None and len(age.values[0]) == 6
     for value, mean in zip(age.values[0], age.average[0], strict=True):
@@ -372,7 +375,7 @@ def test_dependence_on_categories_dates_and_missing_values() -> None:
     assert plain_values(age)["values"] == [list(age.values[0])]
 
 
-def test_what_cannot_be_shuffled_or_set_is_said() -> None:
+def test_what_cannot_be_shuffled_or_varied_is_refused_with_a_reason() -> None:
     X, y, _ = table()
     pictures, codes, run = digits()
     wrong: list[tuple[Any, str]] = [
@@ -384,8 +387,8 @@ def test_what_cannot_be_shuffled_or_set_is_said() -> None:
         (lambda: gn.partial_dependence(classifier(), X, "sise"), "Did you mean 'size'"),
         (lambda: gn.partial_dependence(classifier(), X, ["size"] * 3), "3 columns"),
     ]
-    for call, said in wrong:
-        with pytest.raises(gn.GlassnetError, match=said):
+    for call, message in wrong:
+        with pytest.raises(gn.GlassnetError, match=message):
             call()
 
 
@@ -393,22 +396,22 @@ def test_what_cannot_be_shuffled_or_set_is_said() -> None:
 
 
 def hidden(X: np.ndarray, run: Any) -> np.ndarray:
-    """Return the digits network's hidden layer by NumPy."""
+    """Return the hidden layer of the digits network, computed by NumPy."""
     p = run.model.params[2]
     return np.maximum(X.reshape(len(X), -1) / 16 @ p["W"].T + p["b"], 0)
 
 
-def test_the_strongest_examples_are_those_of_numpy() -> None:
+def test_the_strongest_examples_equal_those_computed_by_numpy() -> None:
     X, _, run = digits()
     a = hidden(X, run)
     for neuron in (0, 5):
-        found = gn.strongest_examples(run, X, layer=3, neuron=neuron, count=5)
+        strongest = gn.strongest_examples(run, X, layer=3, neuron=neuron, count=5)
         np.testing.assert_allclose(
-            found.facts["activation"], np.sort(a[:, neuron])[::-1][:5], rtol=1e-4
+            strongest.facts["activation"], np.sort(a[:, neuron])[::-1][:5], rtol=1e-4
         )
-        assert found.rows[0] == a[:, neuron].argmax()
-    assert found.plot().images[0].get_array().shape == (8, 40)
-    assert f"{found.rows[0]}" in str(found) and len(found.to_frame()) == 5
+        assert strongest.rows[0] == a[:, neuron].argmax()
+    assert strongest.plot().images[0].get_array().shape == (8, 40)
+    assert f"{strongest.rows[0]}" in str(strongest) and len(strongest.to_frame()) == 5
     Xt, _, _ = table()
     own = gn.strongest_examples(classifier(), Xt, layer=4, neuron=3, member=1)
     assert own.cells[0]["city"] == Xt["city"][own.rows[0]]
@@ -420,17 +423,19 @@ def test_the_input_that_excites_most_excites_more_than_any_row() -> None:
     X, _, run = digits()
     a = hidden(X, run)
     for neuron in np.flatnonzero(a.max(axis=0) > 0)[:6]:
-        found = gn.maximize_activation(run, X, layer=3, neuron=int(neuron), steps=60)
-        assert found.activation > a[:, neuron].max()
-        again = hidden(found.input[None], run)[0, neuron]
-        np.testing.assert_allclose(found.activation, again, rtol=1e-4)
-        assert (found.input >= X.min(axis=0)).all() and (found.input <= X.max(axis=0)).all()
+        excitation = gn.maximize_activation(run, X, layer=3, neuron=int(neuron), steps=60)
+        assert excitation.activation > a[:, neuron].max()
+        again = hidden(excitation.input[None], run)[0, neuron]
+        np.testing.assert_allclose(excitation.activation, again, rtol=1e-4)
+        assert (excitation.input >= X.min(axis=0)).all() and (
+            excitation.input <= X.max(axis=0)
+        ).all()
         far = gn.maximize_activation(run, X, layer=3, neuron=int(neuron), steps=60, l2=0)
-        assert far.activation > found.activation
-    np.testing.assert_array_equal(found.plot().images[0].get_array(), found.input)
+        assert far.activation > excitation.activation
+    np.testing.assert_array_equal(excitation.plot().images[0].get_array(), excitation.input)
 
 
-def test_of_a_linear_neuron_it_is_the_corner_or_as_far_off_as_rows_are() -> None:
+def test_the_maximising_input_of_a_linear_neuron_is_a_corner_or_as_far_as_rows() -> None:
     X, y = blobs(200, features=4)
     run = gn.train(gn.Network([gn.Dense(3)]), X, y, epochs=5, dtype="float64")
     w, low, high = run.model.params[0]["W"][1], X.min(axis=0), X.max(axis=0)
@@ -443,47 +448,52 @@ def test_of_a_linear_neuron_it_is_the_corner_or_as_far_off_as_rows_are() -> None
     assert (X @ w).max() - 1e-9 <= held.input @ w < corner.input @ w
 
 
-def test_what_excites_most_of_a_table_is_a_row_in_its_own_units() -> None:
+def test_the_maximising_input_of_a_table_is_in_original_units() -> None:
     X, _, _ = table()
     model = classifier().model_
     for neuron in range(4):
-        found = gn.maximize_activation(classifier(), X, layer=4, neuron=neuron, member=1)
-        assert found.activation > found.strongest
-        assert found.cells["city"] in X["city"] and found.cells["postcode"] in X["postcode"]
-        row = {name: [value] for name, value in found.cells.items()} | {"unit": ["cm"]}
+        excitation = gn.maximize_activation(classifier(), X, layer=4, neuron=neuron, member=1)
+        assert excitation.activation > excitation.strongest
+        assert (
+            excitation.cells["city"] in X["city"] and excitation.cells["postcode"] in X["postcode"]
+        )
+        row = {name: [value] for name, value in excitation.cells.items()} | {"unit": ["cm"]}
         row["when"] = np.array(row["when"], "datetime64[us]")
         again = gn.strongest_examples(model, row, layer=4, neuron=neuron, member=1, count=1)
-        np.testing.assert_allclose(again.facts["activation"][0], found.activation, rtol=1e-3)
-    assert "maximum" in str(found) and plain_values(found)["cells"]["city"] == found.cells["city"]
+        np.testing.assert_allclose(again.facts["activation"][0], excitation.activation, rtol=1e-3)
     assert (
-        len(found.plot().patches) == len(found.input) - 1
+        "maximum" in str(excitation)
+        and plain_values(excitation)["cells"]["city"] == excitation.cells["city"]
+    )
+    assert (
+        len(excitation.plot().patches) == len(excitation.input) - 1
     )  # the code of the postcode is no number
-    assert len(found.to_frame()) == len(found.input)
+    assert len(excitation.to_frame()) == len(excitation.input)
 
 
 def test_prototypes_are_nearest_to_the_mean_of_their_class() -> None:
     X, y, run = digits()
     a = hidden(X, run)
-    found = gn.prototypes(run, X, y, count=2)
-    assert found.facts["class"] == tuple(np.repeat(np.arange(10), 2))
+    typical = gn.prototypes(run, X, y, count=2)
+    assert typical.facts["class"] == tuple(np.repeat(np.arange(10), 2))
     for digit in range(10):
         own = np.flatnonzero(y == digit)
         distance = np.linalg.norm(a[own] - a[own].mean(axis=0), axis=1)
-        assert found.rows[2 * digit] == own[distance.argmin()]
+        assert typical.rows[2 * digit] == own[distance.argmin()]
     Xt, yt, _ = table()
     both = gn.prototypes(classifier(), Xt, yt, count=1)
     assert both.facts["class"] == both.facts["predicted"] == ("no", "yes")
 
 
-def test_confusions_are_the_surest_mistakes() -> None:
+def test_confusions_are_the_most_confident_mistakes() -> None:
     X, y, run = digits()
     wrong_labels = np.where(np.arange(400) == 17, (y + 1) % 10, y)
     confusions = gn.confusions(run, X, wrong_labels)
-    found = confusions.mistakes
+    examples = confusions.mistakes
     proba = run.model.predict_proba(X)
     mistaken = proba.argmax(axis=1) != wrong_labels
-    assert 17 in found.rows and mistaken[found.rows].all()
-    assert found.facts["probability"][0] == pytest.approx(proba.max(axis=1)[mistaken].max())
+    assert 17 in examples.rows and mistaken[examples.rows].all()
+    assert examples.facts["probability"][0] == pytest.approx(proba.max(axis=1)[mistaken].max())
     np.testing.assert_array_equal(
         confusions.counts, confusion_matrix(wrong_labels, proba.argmax(axis=1))
     )
@@ -493,7 +503,7 @@ def test_confusions_are_the_surest_mistakes() -> None:
     assert len(right.mistakes) == 0 and right.pairs() == [] and "none" in str(right)
 
 
-def test_what_neurons_and_examples_cannot_do_is_said() -> None:
+def test_impossible_neurons_and_examples_are_refused_with_a_reason() -> None:
     X, _, values = table()
     wrong: list[tuple[Any, str]] = [
         (lambda: gn.strongest_examples(classifier(), X, 99, 0), "layers 0 to"),
@@ -503,12 +513,12 @@ def test_what_neurons_and_examples_cannot_do_is_said() -> None:
         (lambda: gn.confusions(plain("labels")[1], plain("labels")[0], values), "model of classes"),
         (lambda: gn.strongest_examples(classifier(), rows(X, 0), 4, 0), "empty"),
     ]
-    for call, said in wrong:
-        with pytest.raises(gn.GlassnetError, match=said):
+    for call, message in wrong:
+        with pytest.raises(gn.GlassnetError, match=message):
             call()
 
 
-def test_rows_are_found_by_name_or_by_place() -> None:
+def test_columns_are_matched_by_name_or_position() -> None:
     X, _, model = numbers()
     named = {name: X[:20, place] for place, name in enumerate("abcd")}
     assert Rows.of(model.model_, named).cells([3]) == [dict(zip(numbered(4), X[3], strict=True))]
@@ -536,7 +546,7 @@ def run(*arguments: object) -> Any:
     return CliRunner().invoke(cli.app, [str(a) for a in arguments])
 
 
-def test_the_command_tells_what_columns_matter_and_why_a_row(home: Any) -> None:
+def test_the_command_explains_columns_and_single_rows(home: Any) -> None:
     done = run("explain", home / "m.glassnet", home / "data.csv")
     assert done.exit_code == 0, done.output
     assert {line.split()[0] for line in done.stdout.split("\n")[2:4]} == {"size", "city"}
@@ -554,9 +564,9 @@ def test_the_command_tells_what_columns_matter_and_why_a_row(home: Any) -> None:
         )
 
 
-def test_the_command_says_what_it_cannot_explain(home: Any) -> None:
+def test_the_command_refuses_what_it_cannot_explain(home: Any) -> None:
     model = home / "m.glassnet"
-    for arguments, code, said in [
+    for arguments, code, message in [
         ((model, home / "data.csv", "--row", 999), 2, "rows 0 to 239"),
         ((model, home / "data.csv", "--of", "yes"), 2, "--row"),
         ((model, home / "data.csv", "--row", 0, "--of", "maybe"), 3, "had not seen"),
@@ -565,4 +575,4 @@ def test_the_command_says_what_it_cannot_explain(home: Any) -> None:
     ]:
         done = run("explain", *arguments)
         assert done.exit_code == code, done.output
-        assert said in done.stderr
+        assert message in done.stderr

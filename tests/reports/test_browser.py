@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing on the console, nothing loaded, no serious accessibility finding.
+"""Test pages in a real browser: an empty console, no requests, and no serious accessibility findings.
 
 Needs Chromium (`apt-get install chromium`, or its path in CHROMIUM), which `.ci/run` installs;
 without it these tests are skipped by name.
@@ -48,23 +48,23 @@ def browser() -> Iterator[Any]:
 
 
 def findings(page: Any) -> list[tuple[str, str, str]]:
-    """Return what axe-core finds that is serious: how grave, which rule, the first element."""
+    """Return the serious findings of axe-core: their impact, rule, and first element."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    told = [(v["impact"], v["id"], v["nodes"][0]["html"][:200]) for v in found]
-    return [finding for finding in told if finding[0] in SERIOUS]
+    violations = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    reported = [(v["impact"], v["id"], v["nodes"][0]["html"][:200]) for v in violations]
+    return [finding for finding in reported if finding[0] in SERIOUS]
 
 
 # -------------------------------------------------------------------------------------------- the pages
 
 
 def report(case: str) -> Callable[[Path], str]:
-    """Return a writer of a report with every section, findings too."""
+    """Return a function that writes a report with every section, including findings."""
 
     def written(folder: Path) -> str:
         estimator, evaluation = outcome(case)
-        told = ("7 of 8 neurons are 0", "layer 1", "the rate", "--learning-rate 0.1")
-        ill = tuple(Finding("dead ReLU neurons", grave, *told) for grave in ("severe", "moderate"))
+        texts = ("7 of 8 neurons are 0", "layer 1", "the rate", "--learning-rate 0.1")
+        ill = tuple(Finding("dead ReLU neurons", grave, *texts) for grave in ("severe", "moderate"))
         facts = replace(FACTS, diagnosis=Diagnosis(ill, "a network", {}, "these rows"))
         return report_html(estimator.model_, estimator.history_, evaluation, facts)
 
@@ -81,7 +81,7 @@ def figures(folder: Path) -> str:
 
 
 def notebook(folder: Path) -> str:
-    """Return what a notebook shows, a trace and a diagnosis, on a page as a notebook is one."""
+    """Return a page with a trace and a diagnosis as a notebook shows them."""
     X, y = np.array([[0.0, 1.0], [1.0, 1.0]]), np.array([1, 0])
     run = gn.train(gn.Network([gn.Dense(2), "tanh", gn.Dense(2)]), X, y, epochs=1, diagnose=True)
     step = gn.trace(run, X, y)
@@ -131,8 +131,8 @@ def test_the_page_in_a_browser(name: str, browser: Any, tmp_path: Path) -> None:
     assert [url for url in asked if not url.startswith(own)] == [] and len(asked) > 0
 
 
-def test_the_check_finds_what_is_wrong(browser: Any) -> None:
-    """A picture without words, grey text on grey, and a picture from elsewhere."""
+def test_the_accessibility_check_finds_planted_faults(browser: Any) -> None:
+    """The page has a picture without alternative text, grey text on grey, and a picture from another host."""
     with browser.new_context(offline=True) as context:
         page, asked = context.new_page(), []
         page.on("request", lambda request: asked.append(request.url))
@@ -140,5 +140,5 @@ def test_the_check_finds_what_is_wrong(browser: Any) -> None:
             "<!DOCTYPE html><title>A page</title><p style='color:#999;background:#aaa'>Text</p>"
             "<img src='http://127.0.0.1:9/picture.png'>"
         )
-        rules = {found[1] for found in findings(page)}
+        rules = {rule for _, rule, _ in findings(page)}
         assert {"image-alt", "color-contrast"} <= rules and asked

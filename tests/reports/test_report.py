@@ -1,4 +1,4 @@
-"""The report: every section for every kind of data, harmless text, nothing from outside; its scores."""
+"""Test the sections of reports for every kind of data, the escaping of text, and the scores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ VOID = {"meta", "br", "img", "use", "path", "rect", "link"}
 
 
 class Page(HTMLParser):
-    """What a page consists of; fails on tags that do not nest."""
+    """The tags and texts of a page; fails on tags that do not nest."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ def section(html: str, key: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_section_is_there_and_the_page_is_well_formed(case):
+def test_the_page_has_every_section_and_is_well_formed(case):
     html = written(case)
     page = Page(html)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
@@ -211,11 +211,11 @@ def test_every_section_is_there_and_the_page_is_well_formed(case):
     assert all("scope" in attributes for attributes in page.all("th"))
     assert all(attributes["alt"] for attributes in page.all("img"))
     references = re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)|aria-labelledby="([^"]*)"', html)
-    assert {name for found in references for name in found if name} <= set(ids)
+    assert {name for names in references for name in names if name} <= set(ids)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_nothing_comes_from_outside_and_nothing_runs(case):
+def test_the_page_loads_nothing_and_runs_nothing(case):
     html = written(case)
     page = Page(html)
     assert not page.all("script", "iframe", "link", "object", "embed", "form")
@@ -232,7 +232,7 @@ def test_the_same_input_gives_the_same_bytes(case):
 
 
 @pytest.mark.parametrize("case", ["flowers", "values"])
-def test_drawings_have_words_and_the_colours_of_the_page(case):
+def test_drawings_have_alternative_texts_and_the_colours_of_the_page(case):
     html = written(case)
     drawings = re.findall(r"<svg.*?</svg>", html, flags=re.S)
     assert len(drawings) >= 2
@@ -267,7 +267,7 @@ HOSTILE = [
 
 @cache
 def hostile() -> tuple[tuple[Any, Evaluation], ...]:
-    """Return a classifier and a regressor of columns, levels and classes that are all hostile."""
+    """Return a classifier and a regressor whose columns, levels and classes all have hostile names."""
     numbers = np.random.default_rng(0).normal(size=(40, len(HOSTILE)))
     y = np.array(HOSTILE * 4, dtype=object)
     X = as_table(dict(zip(HOSTILE, numbers.T, strict=True)) | {"level": np.roll(y, 1)})
@@ -276,7 +276,7 @@ def hostile() -> tuple[tuple[Any, Evaluation], ...]:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_does_no_harm(text, monkeypatch):
+def test_hostile_text_is_escaped(text, monkeypatch):
     suspicion = Suspicion(text, (text,), text)
     ill = Diagnosis((Finding(text, "severe", text, text, text, text),), text, {}, text)
     facts = Facts(text, text, {text: 3}, 1.0, text, (text,), (suspicion,), None, text, ill)
@@ -299,24 +299,24 @@ def test_hostile_text_does_no_harm(text, monkeypatch):
 
 
 def with_errors(task: str, **errors: Any) -> Evaluation:
-    """A test of rows with these errors: of the guess, the linear model, boosting, the network."""
+    """Return an evaluation with these errors of the guess, the linear model, boosting and the network."""
     names = {"guess": "mean" if task == "regression" else "majority"}
-    rows = {names.get(name, name): np.asarray(found, float) for name, found in errors.items()}
+    rows = {names.get(name, name): np.asarray(by_row, float) for name, by_row in errors.items()}
     score = "rmse" if task == "regression" else "accuracy"
-    shown = {name: {score: float(found.mean() if score == "rmse" else 1 - found.mean())}
-             for name, found in rows.items()}  # fmt: skip
+    shown = {name: {score: float(by_row.mean() if score == "rmse" else 1 - by_row.mean())}
+             for name, by_row in rows.items()}  # fmt: skip
     own = shown.pop("network")
     y = np.zeros(len(rows["network"]))
     return Evaluation(task, y, y, None, None, own, shown, rows)  # type: ignore[arg-type]
 
 
 def wrong(count: int, of: int = 200) -> np.ndarray:
-    """Errors of which the first so many are 1."""
+    """Return errors of which the first `count` are 1."""
     return (np.arange(of) < count).astype(float)
 
 
 @pytest.mark.parametrize(
-    ("task", "linear", "boosting", "network", "said"),
+    ("task", "linear", "boosting", "network", "message"),
     [
         ("classification", 40, 30, 4, "Use the network: accuracy 0.98 against 0.85 for gradient boosting"),
         ("classification", 40, 41, 39, "Use the linear model, not the network: it is simpler, and the"
@@ -329,20 +329,20 @@ def wrong(count: int, of: int = 200) -> np.ndarray:
         ("regression", 120, 120, 120, "Use no model: nothing beats guessing the mean beyond chance"),
     ],
 )  # fmt: skip
-def test_the_verdict(task, linear, boosting, network, said):
+def test_the_verdict(task, linear, boosting, network, message):
     models = {"linear": wrong(linear), "boosting": wrong(boosting), "network": wrong(network)}
     tested = with_errors(task, guess=wrong(100), **models)
-    assert said in verdict_of(tested)
+    assert message in verdict_of(tested)
     estimator, _ = outcome("flowers" if task == "classification" else "values")
     html = report_html(estimator.model_, estimator.history_, tested, FACTS)
-    assert said in Page(html).words
+    assert message in Page(html).words
 
 
-def test_a_lead_on_the_same_rows_is_surer_than_two_shares_tell():
-    """Each row is tested by both: 8 rows that only one gets right tell, though 0.80 and 0.84 are near."""
+def test_paired_errors_show_leads_that_two_accuracies_do_not():
+    """Eight rows that only one model predicts correctly are significant, although 0.80 and 0.84 are close."""
     linear, network = wrong(40), wrong(32)
-    found = with_errors("classification", guess=wrong(100), linear=linear, network=network)
-    assert verdict_of(found).startswith("Use the network")
+    tested = with_errors("classification", guess=wrong(100), linear=linear, network=network)
+    assert verdict_of(tested).startswith("Use the network")
     elsewhere = with_errors(
         "classification", guess=wrong(100), linear=linear, network=network[::-1]
     )
@@ -357,8 +357,10 @@ def test_without_errors_there_is_no_verdict():
 def test_the_confusion_matrix_counts_true_rows_down_and_predicted_columns_across():
     rng = np.random.default_rng(0)
     y_true, y_pred = rng.choice(list("abc"), 50), rng.choice(list("abc"), 50)
-    found = confusion(Evaluation("classification", y_true, y_pred, None, np.array(list("abc")), {}))
-    np.testing.assert_array_equal(found[1], metrics.confusion_matrix(y_true, y_pred))
+    _, counts = confusion(
+        Evaluation("classification", y_true, y_pred, None, np.array(list("abc")), {})
+    )
+    np.testing.assert_array_equal(counts, metrics.confusion_matrix(y_true, y_pred))
 
 
 def test_many_classes_are_listed_and_not_drawn_as_a_matrix():
@@ -368,7 +370,7 @@ def test_many_classes_are_listed_and_not_drawn_as_a_matrix():
     assert not [a for a in page.all("table") if "matrix" in (a.get("class") or "")]
 
 
-def test_the_worst_rows_are_the_worst_and_carry_the_number_of_their_row():
+def test_the_worst_rows_have_the_largest_errors_and_their_row_numbers():
     estimator, evaluation = outcome("flowers")
     numbers = np.arange(150) + 1000
     html = report_html(
@@ -391,7 +393,7 @@ def test_pictures_are_shown_with_their_own_pixels():
         assert any(np.array_equal(pixels, picture) for picture in evaluation.X)
 
 
-def test_maps_are_light_where_pixels_speak_for_it_and_dark_where_against():
+def test_pixel_maps_are_light_for_support_and_dark_for_opposition():
     values = np.array([[-2.0, 0.0], [1.0, 2.0]])
     encoded = re.findall(r'base64,([^"]*)', pixel_map(values, "words"))[0]
     grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("L"))
@@ -400,7 +402,7 @@ def test_maps_are_light_where_pixels_speak_for_it_and_dark_where_against():
 
 
 def line() -> tuple[Any, Any, Any]:
-    """A network of one neuron that computes 3 a - 2 b, whose c is 0 everywhere; it is told otherwise."""
+    """Return a network of one neuron that computes 3 a - 2 b and ignores c."""
     X = np.random.default_rng(0).normal(size=(60, 3))
     run = gn.train(gn.Network([gn.Dense(1)]), X, X[:, 0], epochs=1)
     params = ({"W": np.array([[3.0, -2.0, 0.0]], np.float32), "b": np.zeros(1, np.float32)},)
@@ -408,19 +410,19 @@ def line() -> tuple[Any, Any, Any]:
     return model, X, 3 * X[:, 0] - 2 * X[:, 1] + (np.arange(60) == 7)
 
 
-def test_importance_and_what_moved_a_row_are_those_of_the_network():
+def test_importance_and_movers_are_those_of_a_known_network():
     model, X, y = line()
     html = report_html(model, History(), evaluate(model, X, y), Facts("a", "b"))
     assert re.findall("<bdi>(x.)</bdi></th>", section(html, "reasons")) == ["x0", "x1", "x2"]
     worst = section(html, "examples").split("<tbody>")[1].split("</tr>")[0]
     assert '<th scope="row">7</th>' in worst
     moved = re.findall(r"<bdi>x(.)</bdi> [^ ]* \(([^)]*)\)", worst.replace("−", "-"))
-    found = {int(column): float(by) for column, by in moved}
-    np.testing.assert_allclose([found[0], found[1]], X[7, :2] * [3, -2], rtol=1e-3)
-    assert found[2] == 0
+    effects = {int(column): float(by) for column, by in moved}
+    np.testing.assert_allclose([effects[0], effects[1]], X[7, :2] * [3, -2], rtol=1e-3)
+    assert effects[2] == 0
 
 
-def test_the_diagram_shows_the_layers_and_is_left_out_where_it_would_not_show_them():
+def test_the_diagram_is_left_out_for_networks_that_it_cannot_show():
     drawing = section(written("flowers"), "network").split("</svg>")[0]
     shown = re.findall("<text[^>]*>([^<]*)</text>", drawing)
     assert "8 neurons" in shown and "3 neurons" in shown
@@ -430,8 +432,8 @@ def test_the_diagram_shows_the_layers_and_is_left_out_where_it_would_not_show_th
     assert "<svg" not in section(html, "network") and "Scale" in section(html, "network")
 
 
-def test_the_diagram_is_there_where_members_have_as_many_hidden_neurons_as_there_are_columns():
-    """Weights of members have an axis more: the neurons of a hidden layer are not its inputs."""
+def test_the_diagram_of_members_with_as_many_hidden_neurons_as_columns():
+    """Weights of members have one more axis, so hidden neurons must not be taken for inputs."""
     X, y = datasets.load_iris(return_X_y=True)
     fit = NeuralClassifier(hidden=(4,), members=2, epochs=2, random_state=0).fit(X, y)
     drawing = network_section(ReportContent(fit.model_, History(), outcome("flowers")[1], FACTS))
@@ -439,22 +441,22 @@ def test_the_diagram_is_there_where_members_have_as_many_hidden_neurons_as_there
     assert shown[shown.index("inputs") + 1] == "16" and "x₁₆" in shown  # of four columns' waves
 
 
-def test_findings_are_told_with_what_to_change():
+def test_findings_say_what_to_change():
     estimator, evaluation = outcome("flowers")
-    told = Finding(
+    finding = Finding(
         "dead ReLU neurons", "severe", "7 of 8", "layer 1", "the rate", "--learning-rate 0.1"
     )
-    for findings, said in (
-        ((told,), "Dead ReLU neurons (severe)"),
+    for findings, message in (
+        ((finding,), "Dead ReLU neurons (severe)"),
         ((), "Nothing keeps the network"),
     ):
         facts = replace(FACTS, diagnosis=Diagnosis(findings, "a network", {}, "these rows"))
         html = report_html(estimator.model_, History(), evaluation, facts)
         words = Page(section(html, "diagnosis").partition(">")[2]).words
-        assert said in words and ("--learning-rate 0.1" in words) == bool(findings)
+        assert message in words and ("--learning-rate 0.1" in words) == bool(findings)
 
 
-def test_the_columns_their_encodings_and_the_dropped_ones_are_listed():
+def test_columns_are_listed_with_encodings_and_reasons_for_dropping():
     words = Page(written("binary")).words
     for text in (
         "age",
@@ -479,12 +481,12 @@ def test_a_run_without_epochs_and_a_test_without_baselines_still_make_a_page():
 @pytest.mark.parametrize("case", ["binary", "flowers", "many_classes", "one_class_row"])
 def test_scores_of_classes_are_those_of_scikit_learn(case):
     estimator, X, y = fitted(case)
-    found = evaluate(estimator.model_, X, y)
+    evaluation = evaluate(estimator.model_, X, y)
     predicted, proba = estimator.predict(X), estimator.predict_proba(X)
-    np.testing.assert_array_equal(found.y_true, y)
-    np.testing.assert_array_equal(found.y_pred, predicted)
+    np.testing.assert_array_equal(evaluation.y_true, y)
+    np.testing.assert_array_equal(evaluation.y_pred, predicted)
     recalls = [(predicted[y == c] == c).mean() for c in np.unique(y)]
-    assert found.scores == {
+    assert evaluation.scores == {
         "accuracy": pytest.approx(metrics.accuracy_score(y, predicted)),
         "balanced_accuracy": pytest.approx(np.mean(recalls)),
         "macro_f1": pytest.approx(metrics.f1_score(y, predicted, average="macro", zero_division=0)),
@@ -494,11 +496,11 @@ def test_scores_of_classes_are_those_of_scikit_learn(case):
 
 def test_scores_of_labels_are_those_of_scikit_learn():
     estimator, X, y = fitted("labels")
-    found, predicted = evaluate(estimator.model_, X, y), estimator.predict(X)
+    evaluation, predicted = evaluate(estimator.model_, X, y), estimator.predict(X)
     proba = np.clip(estimator.predict_proba(X), 1e-15, 1 - 1e-15)
     cross_entropy = -(y * np.log(proba) + (1 - y) * np.log(1 - proba)).mean()
-    assert found.task == "labels"
-    assert found.scores == {
+    assert evaluation.task == "labels"
+    assert evaluation.scores == {
         "subset_accuracy": pytest.approx(metrics.accuracy_score(y, predicted)),
         "macro_f1": pytest.approx(metrics.f1_score(y, predicted, average="macro", zero_division=0)),
         "log_loss": pytest.approx(cross_entropy),
@@ -508,8 +510,8 @@ def test_scores_of_labels_are_those_of_scikit_learn():
 @pytest.mark.parametrize("case", ["values", "several_values"])
 def test_scores_of_values_are_those_of_scikit_learn(case):
     estimator, X, y = fitted(case)
-    found, predicted = evaluate(estimator.model_, X, y), estimator.predict(X)
-    assert found.scores == {
+    evaluation, predicted = evaluate(estimator.model_, X, y), estimator.predict(X)
+    assert evaluation.scores == {
         "r2": pytest.approx(metrics.r2_score(y, predicted)),
         "rmse": pytest.approx(np.mean(np.sqrt(((y - predicted) ** 2).mean(axis=0)))),
         "mae": pytest.approx(metrics.mean_absolute_error(y, predicted)),
@@ -524,8 +526,8 @@ def test_values_near_the_largest_float_give_scores_or_none_but_no_error():
     X = np.arange(20.0).reshape(-1, 1)
     y = X[:, 0] * 1e300
     model = regressor(X, y).model_
-    found = evaluate(model, X, y).scores | baselines(X, y, X, y, model)["linear"]
-    assert all(np.isfinite(score) for score in found.values())
+    evaluation = evaluate(model, X, y).scores | baselines(X, y, X, y, model)["linear"]
+    assert all(np.isfinite(score) for score in evaluation.values())
 
 
 @pytest.mark.parametrize("values", [np.zeros(20), np.arange(20) * 1e300, np.arange(20) * 1e-300])
@@ -537,10 +539,10 @@ def test_the_report_of_values_of_any_size(values):
         Page(report_html(estimator.model_, History(), replace(evaluation, y_pred=y_pred), FACTS))
 
 
-def test_wrong_targets_are_refused_with_a_sentence():
+def test_wrong_targets_are_refused_with_a_reason():
     estimator, X, y = fitted("flowers")
-    for rows, target, said in ((X, y[:-1], "149"), (X, y + 1, "3"), (X, None, "give y")):
-        with pytest.raises(DataError, match=said):
+    for rows, target, message in ((X, y[:-1], "149"), (X, y + 1, "3"), (X, None, "give y")):
+        with pytest.raises(DataError, match=message):
             evaluate(estimator.model_, rows, target)
 
 
@@ -562,17 +564,17 @@ def test_baselines_are_a_guess_a_linear_model_and_boosting_under_the_same_names(
 
 def test_a_class_that_the_training_rows_lack_has_no_probability_and_no_error():
     estimator, X, y = fitted("flowers")
-    found = baselines(X[y < 2], y[y < 2], X, y, estimator.model_)
-    assert found["linear"]["accuracy"] == pytest.approx(2 / 3, abs=0.02)
+    scores = baselines(X[y < 2], y[y < 2], X, y, estimator.model_)
+    assert scores["linear"]["accuracy"] == pytest.approx(2 / 3, abs=0.02)
 
 
 def test_large_data_are_sampled_and_every_class_stays(monkeypatch):
     monkeypatch.setattr("glassnet.evaluation.contestants.MAX_NUMBERS", 480)
     estimator, X, y = fitted("flowers")
-    found = baselines(X, y, X, y, estimator.model_)
-    assert found["linear"].pop("fitted_on") == 120
-    assert found["linear"]["accuracy"] > 0.9
-    assert "fitted_on" not in found["majority"]
+    scores = baselines(X, y, X, y, estimator.model_)
+    assert scores["linear"].pop("fitted_on") == 120
+    assert scores["linear"]["accuracy"] > 0.9
+    assert "fitted_on" not in scores["majority"]
 
 
 def test_baselines_leave_the_rows_as_they_were():
