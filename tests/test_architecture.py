@@ -1,4 +1,4 @@
-"""The rules a reader relies on: imports point down, files are small, nothing heavy is imported early."""
+"""Check the rules that a reader relies on about imports, the size of files and functions, and names."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LAYERS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["im
     "contracts"
 ][0]["layers"]
 
-MOST_ENTRIES = 30  # in src/glassnet
-MOST_FILES = 20  # in one package
-MOST_LINES = 400  # in one file
-MOST_CODE_LINES = 60  # in one function, without its docstring
+MAX_ENTRIES = 30  # in src/glassnet
+MAX_FILES = 20  # in one package
+MAX_LINES = 400  # in one file
+MAX_CODE_LINES = 60  # in one function, without its docstring
 
 # Packages that take long to import: only inside the functions that use them, so that
 # `glassnet --help` and `import glassnet` stay quick. The files named may import them at their top.
@@ -50,6 +50,13 @@ HEAVY: dict[str, set[str]] = {
         "fit.sklearn_callbacks",
     },
 }
+FILLERS = {
+    *("found", "told", "said", "own", "each", "some", "most", "what", "there", "here"),
+    *("thing", "things", "place", "waits", "moves", "lane", "lanes"),
+    *("sick", "healed", "rested"),
+}
+"""Words that do not say what a variable, a parameter, a function or a class is."""
+
 FORBIDDEN = {"pickle", "cloudpickle", "joblib", "torch", "keras", "tensorflow"}
 
 
@@ -139,9 +146,9 @@ def test_no_cycle_of_imports() -> None:
 
 def test_a_listing_of_the_package_can_be_read_at_a_glance() -> None:
     entries = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
-    assert len(entries) <= MOST_ENTRIES
+    assert len(entries) <= MAX_ENTRIES
     for package in PACKAGES:
-        assert len(list((PACKAGE / package).glob("*.py"))) <= MOST_FILES, package
+        assert len(list((PACKAGE / package).glob("*.py"))) <= MAX_FILES, package
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -172,13 +179,35 @@ def test_every_file_and_public_function_says_what_it_is(name: str) -> None:
         assert not public or ast.get_docstring(node), f"{name}.{node.name}"  # type: ignore[attr-defined, arg-type]
 
 
+def names_given(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of each variable, parameter, function and class of a module."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield node.lineno, name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield node.lineno, name
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_names_say_what_a_thing_is(name: str) -> None:
+    assert [pair for pair in names_given(TREES[name]) if pair[1].strip("_") in FILLERS] == []
+
+
+@pytest.mark.parametrize("name", [name for name in TREES if name])
+def test_a_modules_docstring_is_a_sentence(name: str) -> None:
+    """It does not have the form "Word: explanation"."""
+    first = (ast.get_docstring(TREES[name]) or "").splitlines()[0]
+    assert not re.match("[A-Za-z' -]{3,40}: ", first)
+
+
 @pytest.mark.parametrize("name", TREES)
 def test_files_and_functions_are_short(name: str) -> None:
-    assert SOURCES[name].read_text("utf-8").count("\n") <= MOST_LINES
+    assert SOURCES[name].read_text("utf-8").count("\n") <= MAX_LINES
     for function in functions(TREES[name]):
         body = function.body[1:] if ast.get_docstring(function) else function.body
         length = function.end_lineno - body[0].lineno + 1 if body else 0
-        assert length <= MOST_CODE_LINES, f"{function.name} has {length} lines"
+        assert length <= MAX_CODE_LINES, f"{function.name} has {length} lines"
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("cli.")])
