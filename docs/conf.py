@@ -45,6 +45,7 @@ nb_execution_excludepatterns = [
 ]
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
+nb_execution_in_temp = True  # blocks may write files
 nb_merge_streams = True
 nb_output_stderr = "remove"
 
