@@ -1,4 +1,4 @@
-"""Encoders of columns, against their definitions written out and against scikit-learn."""
+"""Column encoders, compared with their definitions and with scikit-learn."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def test_whole_weights_are_repeated_rows(data, scaling):
 
 @given(weighted_matrix(), st.sampled_from(["robust", "standard"]))
 @settings(deadline=None, max_examples=150)
-def test_any_finite_number_is_scaled_to_a_finite_one_in_order(data, scaling):
+def test_scaling_keeps_finite_numbers_finite_and_in_order(data, scaling):
     X, _ = data
     encoder = NumericEncoder.fit(X, scaling=scaling)
     z = encoder.transform(X)
@@ -61,24 +61,24 @@ def test_any_finite_number_is_scaled_to_a_finite_one_in_order(data, scaling):
         assert (np.diff(ordered) >= 0).all()
 
 
-def test_robust_scaling_is_its_definition():
+def test_robust_scaling_follows_its_definition():
     x = np.array([1.0, 2.0, 4.0, 8.0, 100.0])
     centre, scale = np.quantile(x, 0.5), np.quantile(x, 0.75) - np.quantile(x, 0.25)
     z = (np.array([3.0, 1e6]) - centre) / scale
     expected = z / np.sqrt(1 + (z / 3) ** 2)
     encoder = NumericEncoder.fit(x[:, None])
-    found = encoder.transform(np.array([[3.0], [1e6]]), np.float64)[:, 0]
-    np.testing.assert_allclose(found, expected, rtol=1e-14)
+    scaled = encoder.transform(np.array([[3.0], [1e6]]), np.float64)[:, 0]
+    np.testing.assert_allclose(scaled, expected, rtol=1e-14)
 
 
-def test_quartiles_that_are_equal_give_way_to_half_the_range_and_a_constant_to_zero():
+def test_equal_quartiles_scale_by_half_the_range_and_a_constant_becomes_zero():
     X = np.array([[0, 7]] * 9 + [[4, 7]], dtype=np.float32)
     encoder = NumericEncoder.fit(X, clip=False)
     assert encoder.scale == (2.0, 0.0)
     np.testing.assert_array_equal(encoder.transform(np.array([[4, 7], [2, 9]])), [[2, 0], [1, 0]])
 
 
-def test_standard_scaling_is_scikit_learns():
+def test_standard_scaling_equals_scikit_learns():
     from sklearn.preprocessing import StandardScaler
 
     rng = np.random.default_rng(0)
@@ -93,17 +93,17 @@ def test_the_dtype_of_the_numbers_does_not_matter(dtype):
     X = np.random.default_rng(0).integers(0, 2 if dtype == np.bool_ else 200, (40, 3))
     weight = np.arange(40)
     for w in (None, weight):
-        same = NumericEncoder.fit(X.astype(dtype), w)
-        assert same == NumericEncoder.fit(X.astype(np.float64), w)
-    first = same.transform(X.astype(dtype))
-    np.testing.assert_array_equal(first, same.transform(X.astype(np.float64)))
+        encoder = NumericEncoder.fit(X.astype(dtype), w)
+        assert encoder == NumericEncoder.fit(X.astype(np.float64), w)
+    z = encoder.transform(X.astype(dtype))
+    np.testing.assert_array_equal(z, encoder.transform(X.astype(np.float64)))
 
 
-def test_there_is_one_zero():
+def test_negative_zero_becomes_zero():
     assert repr(NumericEncoder.fit(np.array([[-0.0], [-0.0]])).center) == "(0.0,)"
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_the_block_size_does_not_change_the_result(monkeypatch):
     X = np.random.default_rng(0).normal(size=(30, 7))
     X[::4, 2] = np.nan
     whole = NumericEncoder.fit(X)
@@ -113,7 +113,7 @@ def test_blocks_change_nothing(monkeypatch):
     np.testing.assert_array_equal(whole.transform(X), z)
 
 
-def test_missing_numbers_are_zero_with_an_indicator_where_training_had_some():
+def test_missing_numbers_become_zero_with_an_indicator_if_training_had_some():
     X = np.array([[1, 1, np.nan], [np.nan, 2, np.nan], [3, 3, np.nan]])
     encoder = NumericEncoder.fit(X)
     assert encoder.feature_names == ("x0", "x1", "x2", "x0: missing")
@@ -121,7 +121,7 @@ def test_missing_numbers_are_zero_with_an_indicator_where_training_had_some():
     np.testing.assert_array_equal(z, [[0, 0, 0, 1]])
 
 
-def test_scaling_none_leaves_numbers_and_never_clips():
+def test_scaling_none_neither_scales_nor_clips():
     X = np.array([[0.0], [255.0]])
     np.testing.assert_array_equal(NumericEncoder.fit(X, scaling="none").transform(X), X)
 
@@ -138,7 +138,7 @@ def test_a_number_beyond_float32_is_scaled_in_float64_or_refused():
 
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf])
-def test_infinite_numbers_are_named(bad):
+def test_an_infinite_number_is_reported_with_its_column_and_row(bad):
     X = np.zeros((9, 3))
     X[4, 1] = X[6, 2] = bad
     with pytest.raises(DataError, match=r"'b'.*inf in row 4"):
@@ -149,7 +149,7 @@ def test_infinite_numbers_are_named(bad):
 
 
 @pytest.mark.parametrize(
-    ("weight", "said"),
+    ("weight", "message"),
     [
         ([1, 1, 1], "2 rows"),
         ([1, -1], "-1.0"),
@@ -158,12 +158,12 @@ def test_infinite_numbers_are_named(bad):
         (["a", 1], "num"),
     ],
 )
-def test_unusable_weights_are_refused(weight, said):
-    with pytest.raises(DataError, match=said):
+def test_unusable_weights_are_refused(weight, message):
+    with pytest.raises(DataError, match=message):
         NumericEncoder.fit(np.zeros((2, 1)), weight)
 
 
-def test_an_unknown_scaling_is_refused_with_the_nearest():
+def test_an_unknown_scaling_is_refused_with_a_suggestion():
     with pytest.raises(ConfigurationError, match="Did you mean 'robust'"):
         NumericEncoder.fit(np.zeros((2, 1)), scaling="robsut")
 
@@ -179,14 +179,14 @@ def test_two_levels_are_one_signed_feature():
     )
 
 
-def test_levels_are_sorted_by_frequency_then_name_whatever_the_order_of_rows():
+def test_levels_are_sorted_by_frequency_then_name_for_any_row_order():
     column = texts("c", "b", "b", "a", "d", "d", "d")
     for seed in range(5):
         shuffled = np.random.default_rng(seed).permutation(column)
         assert CategoryEncoder.fit(shuffled).levels == ("d", "b", "a", "c")
 
 
-def test_rare_levels_share_a_place_that_unseen_ones_join():
+def test_rare_and_unseen_levels_share_the_other_feature():
     column = texts("a", "a", "a", "b", "b", "c", "d", None)
     encoder = CategoryEncoder.fit(column, name="k", max_levels=2)
     assert encoder.feature_names == ("k=a", "k=b", "k: other", "k: missing")
@@ -211,7 +211,7 @@ def test_whole_weights_are_repeated_categories(rows, max_levels):
 # dates
 
 
-def test_dates_become_days_and_places_on_circles():
+def test_dates_become_days_and_points_on_circles():
     column = dates("2024-01-01T00:00", "2024-04-01T06:00", "NaT", "2024-07-01T12:00")
     encoder = DateEncoder.fit(column, name="t", clip=False)
     parts = [f"t: {p} {w}" for p in ("month", "hour") for w in ("sin", "cos")]
@@ -223,7 +223,7 @@ def test_dates_become_days_and_places_on_circles():
     np.testing.assert_allclose(z[3, 0] - z[1, 0], 91.25 / 182.5)
 
 
-def test_the_weekday_is_the_calendars():
+def test_the_weekday_follows_the_calendar():
     column = dates(*(f"1969-12-{day}" for day in range(22, 32)), "2024-02-29")
     encoder = DateEncoder.fit(column)
     sine = encoder.transform(column)[:, encoder.feature_names.index("x0: weekday sin")]
@@ -238,8 +238,8 @@ def test_a_category_of_many_levels_becomes_a_code():
     encoder = CategoryEncoder.fit(column, name="city", code_above=4)
     assert encoder.coded and encoder.levels == ("c0", "c1", "c2", "c3", "c4")
     assert encoder.feature_names == ("city: code",) and encoder.places == 7
-    found = encoder.transform(np.array(["c0", "c4", "rare", "new", None], object))
-    assert found.tolist() == [[2.0], [6.0], [1.0], [1.0], [0.0]]
+    codes = encoder.transform(np.array(["c0", "c4", "rare", "new", None], object))
+    assert codes.tolist() == [[2.0], [6.0], [1.0], [1.0], [0.0]]
     assert CategoryEncoder.from_spec(encoder.to_spec()) == encoder
     weighted = CategoryEncoder.fit(
         np.array([f"c{i}" for i in range(5)], object), np.full(5, 4), name="city", code_above=4
@@ -248,12 +248,12 @@ def test_a_category_of_many_levels_becomes_a_code():
     assert not CategoryEncoder.fit(column, name="city", code_above=6).coded
 
 
-def test_codes_stand_behind_all_other_features():
+def test_codes_follow_all_other_features():
     names = [f"c{i}" for i in range(6) for _ in range(4)]
     table = {"city": names, "size": list(range(24)), "kind": ["a", "b", "c", "d"] * 6}
     encoder = TableEncoder.fit(table, code_above=4)
     assert encoder.feature_names == ("size", "kind=a", "kind=b", "kind=c", "kind=d", "city: code")
     assert encoder.places == (8,)
     assert encoder.transform(table)[:5, -1].tolist() == [2, 2, 2, 2, 3]
-    again = TableEncoder.from_spec(encoder.to_spec())
-    np.testing.assert_array_equal(again.transform(table), encoder.transform(table))
+    loaded = TableEncoder.from_spec(encoder.to_spec())
+    np.testing.assert_array_equal(loaded.transform(table), encoder.transform(table))

@@ -1,4 +1,4 @@
-"""Tables become features, against columns written out, and against damaged records."""
+"""Table encoders and splits: features, conversions, and damaged records."""
 
 import json
 from collections.abc import Iterator
@@ -44,23 +44,24 @@ def mixed() -> Table:
     )
 
 
-def test_a_table_is_encoded_by_name_and_drops_what_says_nothing():
+def test_a_table_is_encoded_by_name_without_its_useless_columns():
     encoder = TableEncoder.fit(mixed())
     assert encoder.feature_names[:3] == ("age", "age: missing", "city=Ulm")
     assert encoder.feature_names[-3:] == ("code=003", "code=004", "code=005")
     assert set(encoder.dropped) == {"unit", "nothing"}
     z = encoder.transform(mixed())
     assert z.shape == (4, encoder.n_features) and z.dtype == np.float32
-    turned = as_table({name: mixed()[name] for name in reversed(mixed().names)} | {"new": [1] * 4})
-    np.testing.assert_array_equal(encoder.transform(turned), z)
-    assert encoder.extra_columns(turned) == ("new",)
+    columns = {name: mixed()[name] for name in reversed(mixed().names)}
+    reordered = as_table(columns | {"new": [1] * 4})
+    np.testing.assert_array_equal(encoder.transform(reordered), z)
+    assert encoder.extra_columns(reordered) == ("new",)
     np.testing.assert_array_equal(encoder.transform(mixed().without("unit", "nothing")), z)
 
 
-def test_rows_of_weight_zero_are_not_there():
+def test_rows_of_weight_zero_do_not_count():
     weight = np.array([1, 0, 2, 1])
-    there = mixed().rows(np.repeat(np.arange(4), weight))
-    assert TableEncoder.fit(mixed(), weight) == TableEncoder.fit(there)
+    repeated = mixed().rows(np.repeat(np.arange(4), weight))
+    assert TableEncoder.fit(mixed(), weight) == TableEncoder.fit(repeated)
 
 
 def test_data_frames_are_tables():
@@ -84,14 +85,14 @@ def test_data_frames_are_tables():
         ({"age": [True, False, True, None]}, {"age": [1, 0, 1, None]}),
     ],
 )
-def test_a_column_of_another_kind_is_converted_where_it_can_be(changed, same_as):
+def test_a_column_of_another_kind_is_converted_where_possible(changed, same_as):
     encoder = TableEncoder.fit(mixed())
-    found = encoder.transform(mixed().columns | changed)
-    np.testing.assert_array_equal(found, encoder.transform(mixed().columns | same_as))
+    features = encoder.transform(mixed().columns | changed)
+    np.testing.assert_array_equal(features, encoder.transform(mixed().columns | same_as))
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"age": ["20", "old", "1", "2"]}, r"'age'.*'old' in row 1"),
         ({"age": ["20", "1_0", "1", "2"]}, r"'1_0' in row 1"),
@@ -101,12 +102,12 @@ def test_a_column_of_another_kind_is_converted_where_it_can_be(changed, same_as)
         ({"age": dates(*["2024-01-01"] * 4)}, r"'age' holds date values.*number"),
     ],
 )
-def test_a_column_that_cannot_be_converted_is_named_with_its_row(changed, said):
-    with pytest.raises(DataError, match=said):
+def test_a_column_that_cannot_be_converted_is_reported_with_its_row(changed, message):
+    with pytest.raises(DataError, match=message):
         TableEncoder.fit(mixed()).transform(mixed().columns | changed)
 
 
-def test_a_lacking_column_is_named_with_the_nearest():
+def test_a_missing_column_is_reported_with_a_suggestion():
     renamed = {("agee" if name == "age" else name): c for name, c in mixed().columns.items()}
     with pytest.raises(DataError, match=r"lacks 'age'.*Did you mean 'agee'"):
         TableEncoder.fit(mixed()).transform(renamed)
@@ -143,7 +144,7 @@ def test_arrays_keep_their_columns_and_check_their_number():
 
 
 @pytest.mark.parametrize(
-    ("X", "said"),
+    ("X", "message"),
     [
         (np.zeros(3), "Reshape your data"),
         (np.zeros((2, 2, 2)), "Reshape your data"),
@@ -152,8 +153,8 @@ def test_arrays_keep_their_columns_and_check_their_number():
         ([[1, 2], [3]], "different lengths"),
     ],
 )
-def test_unusable_shapes_are_refused(X, said):
-    with pytest.raises(DataError, match=said):
+def test_unusable_shapes_are_refused(X, message):
+    with pytest.raises(DataError, match=message):
         TableEncoder.fit(X)
 
 
@@ -176,7 +177,7 @@ def test_records_survive_strict_json(encoder):
 
 
 def damages(value: Any) -> Iterator[Any]:
-    """Every way to put something wrong at one place of a JSON value."""
+    """Yield copies of a JSON value, each damaged in one place."""
     if isinstance(value, dict):
         for key in value:
             yield {k: v for k, v in value.items() if k != key}
@@ -185,26 +186,26 @@ def damages(value: Any) -> Iterator[Any]:
         yield value | {"surplus": 1}
     elif isinstance(value, list):
         yield [*value, None]
-        for place, item in enumerate(value):
-            yield [*value[:place], *value[place + 1 :], {}]
+        for index, item in enumerate(value):
+            yield [*value[:index], *value[index + 1 :], {}]
             for bad in damages(item):
-                yield [*value[:place], bad, *value[place + 1 :]]
+                yield [*value[:index], bad, *value[index + 1 :]]
     yield from (None, [None], 7j)
     if isinstance(value, float):
         yield from (float("nan"), float("inf"), 10**400, "1", True)
 
 
 @pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
-def test_damaged_records_are_refused_by_one_exception(encoder):
+def test_damaged_records_all_raise_the_same_exception(encoder):
     spec = encoder.to_spec()
-    dropped = spec.pop("dropped", None)  # its reasons are free text
+    dropped = spec.pop("dropped", None)  # not damaged: its reasons are free text
     count = 0
     for damaged in damages(spec):
-        whole = damaged
+        record = damaged
         if dropped is not None and isinstance(damaged, dict):
-            whole = damaged | {"dropped": dropped}
+            record = damaged | {"dropped": dropped}
         with pytest.raises(ModelFormatError, match="damaged"):
-            type(encoder).from_spec(whole)
+            type(encoder).from_spec(record)
         count += 1
     assert count > 10
 
@@ -263,14 +264,14 @@ def test_a_split_is_a_partition_that_keeps_every_class_in_training(y, fraction, 
         assert set(np.array(y)[train]) == set(y)
 
 
-def test_a_class_of_which_all_rows_are_drawn_keeps_one_in_training():
+def test_a_class_whose_rows_are_all_drawn_keeps_one_in_training():
     y = np.array([0, 0, 1, 1, 1, 1, 1, 1, 2])
     for seed in range(20):
         train, aside = split(y, 0.625, seed, stratify=True)
         assert set(y[train]) == {0, 1, 2} and 4 <= len(aside) <= 6
 
 
-def test_a_stratified_split_has_the_shares_and_follows_its_seed():
+def test_a_stratified_split_keeps_the_class_shares_and_follows_its_seed():
     y = np.array(["a"] * 80 + ["b"] * 20)
     _, aside = split(y, 0.1, 0, stratify=True)
     assert sorted(y[aside]) == ["a"] * 8 + ["b"] * 2
@@ -278,15 +279,15 @@ def test_a_stratified_split_has_the_shares_and_follows_its_seed():
     assert (again == aside).all() and (other != aside).any()
 
 
-def test_rows_of_weight_zero_stay_in_training_and_change_no_draw():
+def test_rows_of_weight_zero_stay_in_training_and_do_not_change_the_draw():
     y, weight = np.array([0, 1] * 20), np.array([1, 1, 0, 0] * 10)
     _, aside = split(y, 0.3, 0, stratify=True, weight=weight)
-    _, there = split(y[weight > 0], 0.3, 0, stratify=True)
-    np.testing.assert_array_equal(aside, np.flatnonzero(weight)[there])
+    _, aside_of_counted = split(y[weight > 0], 0.3, 0, stratify=True)
+    np.testing.assert_array_equal(aside, np.flatnonzero(weight)[aside_of_counted])
 
 
 @given(st.integers(8, 90), st.integers(2, 8), st.integers(0, 5), st.booleans())
-def test_folds_deal_every_row_once_in_parts_of_one_size(n, count, seed, stratify):
+def test_folds_hold_out_each_row_at_most_once_in_parts_of_one_size(n, count, seed, stratify):
     y = np.random.default_rng(seed).integers(0, 3, n)
     dealt = folds(y, count, seed, stratify=stratify)
     assert {len(held) for _, held in dealt} == {n // count}
@@ -319,7 +320,8 @@ def test_equal_rows_fall_into_one_fold(rows, count, seed, stratify):
     assert len(set(np.concatenate(held).tolist())) == sum(map(len, held))
     for train, rest in dealt:
         assert sorted([*train, *rest]) == list(range(len(y)))
-        # a fold begins and ends within a group at most once a class, and may have been cut short
+        # within each class, a fold splits at most one group at its start and one at its end,
+        # and it may have been cut short
         both = np.intersect1d(numbers[train], numbers[rest])
         assert len(both) <= 3 * (len(np.unique(y)) if stratify else 1)
 
@@ -337,7 +339,7 @@ def test_rare_classes_leave_no_fold_empty():
     ] == [30, 30]
 
 
-def test_rows_of_few_kinds_are_no_copies_of_each_other():
+def test_rows_with_few_distinct_values_are_not_grouped_as_duplicates():
     corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     assert duplicate_groups(np.tile(corners, (20, 1))) is None
     assert duplicate_groups(corners) is None

@@ -1,4 +1,4 @@
-"""Targets there and back, against scikit-learn and damaged records."""
+"""Target encoders: compared with scikit-learn, and damaged records."""
 
 import json
 
@@ -18,14 +18,14 @@ rng = np.random.default_rng(0)
 @pytest.mark.parametrize(
     ("y", "task"),
     [
-        (rng.integers(3, 10, 4000), "classification"),  # marks of wine
+        (rng.integers(3, 10, 4000), "classification"),  # wine quality
         ([0, 1, 1, 0], "classification"),
         ([1.0, 2.0], "classification"),
         ([0.0, 1.0, np.nan] * 3, "classification"),
         (np.repeat([0, 1, 2], 50), "classification"),  # iris
         (np.arange(100) % 10, "classification"),  # digits
         (np.arange(90) % 10, "regression"),  # fewer than ten rows each
-        (rng.normal(2e5, 5e4, 300).round(), "regression"),  # prices of houses
+        (rng.normal(2e5, 5e4, 300).round(), "regression"),  # house prices
         (rng.poisson(200, 5000), "regression"),  # counts
         (rng.integers(18, 90, 5000), "regression"),  # ages
         (rng.integers(1970, 2024, 5000), "regression"),  # years
@@ -44,7 +44,7 @@ def test_the_task_follows_from_the_target(y, task):
     assert sniff_task(y) == task
 
 
-def test_dates_are_no_target():
+def test_dates_are_refused_as_a_target():
     with pytest.raises(DataError, match="dates"):
         sniff_task(np.array(["2024-01-01"], "datetime64[us]"))
 
@@ -61,7 +61,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("y", TARGETS.values(), ids=TARGETS)
-def test_classes_are_sorted_like_unique_and_come_back_in_their_type(y):
+def test_classes_are_sorted_like_unique_and_keep_their_type(y):
     encoder = ClassEncoder.fit(y)
     expected, codes = np.unique(y, return_inverse=True)
     loaded = ClassEncoder.from_spec(json.loads(json.dumps(encoder.to_spec(), allow_nan=False)))
@@ -74,24 +74,24 @@ def test_classes_are_sorted_like_unique_and_come_back_in_their_type(y):
         np.testing.assert_array_equal(e.inverse(codes), y)
 
 
-def test_objects_that_are_numbers_are_classes_of_numbers():
+def test_numbers_in_an_object_array_become_integer_classes():
     assert ClassEncoder.fit(np.array([2, 1], object)).classes.dtype == np.int64
 
 
-def test_a_label_is_the_same_however_it_is_written():
+def test_a_label_may_be_written_as_integer_float_or_text():
     numbers, names = ClassEncoder.fit([3, 5]), ClassEncoder.fit(np.array(["3", "5"], object))
     for y in ([3, 5, 3], [3.0, 5.0, 3.0], ["3", "5", "3"]):
         np.testing.assert_array_equal(numbers.transform(y), [0, 1, 0])
         np.testing.assert_array_equal(names.transform(y), [0, 1, 0])
 
 
-def test_an_unseen_label_is_named_with_the_nearest():
+def test_an_unseen_label_is_reported_with_a_suggestion():
     with pytest.raises(DataError, match=r"'setsa'.*Did you mean 'setosa'"):
         ClassEncoder.fit(["setosa", "virginica"]).transform(["setosa", "setsa"])
 
 
 @pytest.mark.parametrize(
-    ("y", "said"),
+    ("y", "message"),
     [
         ([0.5, 1.0], "Unknown label type"),
         ([1.0, np.nan, np.nan], r"2 rows .*row 1"),
@@ -104,8 +104,8 @@ def test_an_unseen_label_is_named_with_the_nearest():
         ([[1, 2], [3]], "different lengths"),
     ],
 )
-def test_labels_that_are_no_classes_are_refused(y, said):
-    with pytest.raises(DataError, match=said):
+def test_unusable_labels_are_refused(y, message):
+    with pytest.raises(DataError, match=message):
         ClassEncoder.fit(y)
 
 
@@ -139,8 +139,8 @@ def test_labels_are_columns_of_zero_and_one():
     encoder = LabelsEncoder.fit(table)
     np.testing.assert_array_equal(encoder.transform(table), [[1, 1], [0, 1]])
     assert LabelsEncoder.from_spec(json.loads(json.dumps(encoder.to_spec()))) == encoder
-    for bad, said in (([[0, 2]], "'round'"), ([[0, np.nan]], "'round'"), ([[1]], "1 columns")):
-        with pytest.raises(DataError, match=said):
+    for bad, message in (([[0, 2]], "'round'"), ([[0, np.nan]], "'round'"), ([[1]], "1 columns")):
+        with pytest.raises(DataError, match=message):
             encoder.transform(bad)
     for spec in ({"names": []}, {"names": ["a", "a"]}, {}, {"names": [1]}):
         with pytest.raises(ModelFormatError):
@@ -163,7 +163,7 @@ def test_whole_weights_are_repeated_targets_and_nothing_overflows(rows):
     assert np.isfinite(scaler.transform(y)).all()
 
 
-def test_targets_are_standardised_and_come_back():
+def test_standardised_targets_can_be_inverted():
     from sklearn.preprocessing import StandardScaler
 
     y, weight = rng.normal(7, 3, (20, 2)), rng.uniform(0, 1, 20)
@@ -180,7 +180,7 @@ def test_targets_are_standardised_and_come_back():
 
 
 @pytest.mark.parametrize(
-    ("y", "said"),
+    ("y", "message"),
     [
         ([1.0, np.nan], r"NaN.*row 1"),
         ([1.0, -np.inf], r"-inf in row 1"),
@@ -189,8 +189,8 @@ def test_targets_are_standardised_and_come_back():
         ([[1, 2], [3]], "different lengths"),
     ],
 )
-def test_targets_that_are_no_values_are_refused(y, said):
-    with pytest.raises(DataError, match=said):
+def test_unusable_regression_targets_are_refused(y, message):
+    with pytest.raises(DataError, match=message):
         TargetScaler.fit(y)
 
 

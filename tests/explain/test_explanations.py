@@ -273,7 +273,7 @@ def test_what_cannot_be_attributed_is_refused_with_a_reason() -> None:
     wrong: list[tuple[Any, str]] = [
         (lambda: gn.attribute("model.glassnet", X), "not a trained model"),
         (lambda: gn.attribute(gn.NeuralClassifier(), X), "call fit"),
-        (lambda: gn.attribute(classifier(), X, "maybe"), "had not seen"),
+        (lambda: gn.attribute(classifier(), X, "maybe"), "not in the training data"),
         (lambda: gn.attribute(classifier(), X, ["yes", "no"]), "2 classes for 240 rows"),
         (lambda: gn.attribute(classifier(), X, method="gradients"), "no method of attribution"),
         (lambda: gn.attribute(classifier(), X, tolerance=0), "tolerance"),
@@ -569,7 +569,7 @@ def test_the_command_refuses_what_it_cannot_explain(home: Any) -> None:
     for arguments, code, message in [
         ((model, home / "data.csv", "--row", 999), 2, "rows 0 to 239"),
         ((model, home / "data.csv", "--of", "yes"), 2, "--row"),
-        ((model, home / "data.csv", "--row", 0, "--of", "maybe"), 3, "had not seen"),
+        ((model, home / "data.csv", "--row", 0, "--of", "maybe"), 3, "not in the training data"),
         ((model, home / "new.csv"), 3, "kind"),
         ((model, home / "data.csv", "--scoring", "r3"), 2, "scoring"),
     ]:

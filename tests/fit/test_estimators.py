@@ -168,7 +168,7 @@ def test_partial_fit_meets_classes_and_class_weights_later():
         for c in (1, 2, 0):  # one class a call
             parts.partial_fit(X[y == c], y[y == c])
     assert parts.score(X, y) > 0.6
-    with pytest.raises(DataError, match="class 5, which training had not seen"):
+    with pytest.raises(DataError, match="class 5, which was not in the training data"):
         parts.partial_fit(X, y + 5)
 
 
@@ -523,8 +523,8 @@ BAD_ROWS: dict[str, tuple[Callable[[], Any], str]] = {
     "classes are values": (lambda: classifier().fit(X, X[:, 0]), "use a regression"),
     "classes of a kind each": (lambda: classifier().fit(X, np.array([1, "a"] * 30, object)), "mixes"),
     "labels of 2": (lambda: classifier().fit(X, LABELS * 2), "other than 0 and 1"),
-    "text values": (lambda: regressor().fit(X, ["a"] * 60), "'a', which is no number"),
-    "dates": (lambda: regressor().fit(X, np.arange(60).astype("M8[D]")), "no number"),
+    "text values": (lambda: regressor().fit(X, ["a"] * 60), "'a', which is not a number"),
+    "dates": (lambda: regressor().fit(X, np.arange(60).astype("M8[D]")), "not a number"),
     "ragged target": (lambda: regressor().fit(X, [[1], [1, 2]] * 30), "different lengths"),
     "deep target": (lambda: regressor().fit(X, np.zeros((60, 2, 2))), "shape (60, 2, 2)"),
     "target of no rows": (lambda: classifier().fit(X, {"y": y}), "y is of type dict"),
@@ -548,9 +548,9 @@ BAD_ROWS: dict[str, tuple[Callable[[], Any], str]] = {
     "validation of one part": (lambda: classifier().fit(X, y, validation=(X,)), "1 parts"),
     "validation of 2": (lambda: classifier().fit(X, y, validation=2), "a number in (0, 1)"),
     "validation of text": (lambda: classifier().fit(X, y, validation="some"), "a number in (0, 1)"),
-    "new class in validation": (lambda: classifier().fit(X, y, validation=(X, y + 4)), "not seen"),
+    "new class in validation": (lambda: classifier().fit(X, y, validation=(X, y + 4)), "not in the training"),
     "partial_fit without the class": (
-        lambda: classifier().partial_fit(X, y, classes=[0, 2]), "class 1, which training"),
+        lambda: classifier().partial_fit(X, y, classes=[0, 2]), "class 1, which was not in"),
     "partial_fit of other columns": (
         lambda: classifier().partial_fit(X, y).partial_fit(X[:, :2], y), "2 features"),
 }  # fmt: skip

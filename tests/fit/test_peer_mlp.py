@@ -141,10 +141,10 @@ def test_partial_fit_regression(momentum):
     ids=["fewer", "another", "more"],
 )
 def test_warm_start(others, refused):
-    """Classes that the first fit had not seen are refused; that some are absent now is no mistake."""
+    """Classes that the first fit did not see are refused; fewer classes are allowed."""
     net = gn.NeuralClassifier(**SMALL | {"warm_start": True, "epochs": 1}).fit(X, y).fit(X, y)
     if refused:
-        with pytest.raises(DataError, match="class 3, which training had not seen"):
+        with pytest.raises(DataError, match="class 3, which was not in the training data"):
             net.fit(X, others)
     else:
         assert net.fit(X, others).classes_.tolist() == [0, 1, 2]

@@ -493,7 +493,7 @@ BAD = {  # name: (changes to a good call, error, part of its message)
     "three by one": (
         {"network": LINE, "loss": "binary_cross_entropy"},
         ConfigurationError,
-        "tells two apart",
+        "cross-entropy takes two",
     ),
     "pictures": ({"X": X.reshape(50, 2, 2)}, ConfigurationError, r"gn.Flatten\(\)"),
     "no network": ({"network": [Dense(3)]}, ConfigurationError, "gn.Network"),
@@ -526,7 +526,7 @@ BAD = {  # name: (changes to a good call, error, part of its message)
     "parts": ({"validation": (X,)}, DataError, "1 parts"),
     "validation's columns": ({"validation": (X[:, :2], Y)}, DataError, "2 numbers per row instead of 4"),
     "validation's rows": ({"validation": (X, Y[:4])}, DataError, "50 rows and y has 4"),
-    "validation's classes": ({"validation": (X, Y + 1)}, DataError, "class 3, which training had not"),
+    "validation's classes": ({"validation": (X, Y + 1)}, DataError, "class 3, which was not in the"),
     "state": ({"state": 3}, ConfigurationError, "run.state"),
     "another state": ({"state": DONE.state, "metrics": "accuracy"}, ConfigurationError, "run.state"),
     "state of another optimizer": (

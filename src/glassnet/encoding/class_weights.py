@@ -1,4 +1,4 @@
-"""Turn class weights into weights of rows."""
+"""Turn class weights into row weights."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from glassnet.errors import ConfigurationError
 def class_weights(
     class_weight: Any, codes: np.ndarray, labels: tuple[Any, ...], weight: np.ndarray | None
 ) -> np.ndarray:
-    """Return each row's weight: the weight of its class times its sample weight, if it has one.
+    """Return the weight of each row: its class weight times its sample weight (default 1).
 
-    class_weight: None, a dictionary {class: weight}, or "balanced": n / (classes · rows of the class).
+    class_weight: None, a dictionary {class: weight}, or "balanced": n / (classes · rows of the class),
+        where rows are counted by their sample weights.
 
     Raises
     ------
-    ConfigurationError: none of these, a class that y does not have, or a weight below 0.
+    ConfigurationError: another value, a class that y does not have, or a weight below 0.
 
     >>> class_weights("balanced", np.array([0, 0, 0, 1]), ("no", "yes"), None).round(2).tolist()
     [0.67, 0.67, 0.67, 2.0]
@@ -36,7 +37,7 @@ def class_weights(
         raise ConfigurationError(
             f"class_weight is {class_weight!r}, but it must be None, 'balanced', or {{class: weight}}."
         )
-    # a row of weight 2 counts as two rows, here too
+    # sample weights count rows: a row of weight 2 counts as two
     totals = np.bincount(codes, weights=sample_weight, minlength=len(labels))
     present = totals > 0
     by_class = sample_weight.sum() / (present.sum() * np.where(present, totals, 1.0))
@@ -45,7 +46,7 @@ def class_weights(
 
 
 def _weight_table(class_weight: Mapping[Any, Any], labels: tuple[Any, ...]) -> np.ndarray:
-    """Return the weight of each class, 1 for those not named."""
+    """Return the weight of each class; a class that is not named gets 1."""
     known = {
         label.item() if isinstance(label, np.generic) else label: weight
         for label, weight in class_weight.items()
@@ -69,13 +70,13 @@ def balanced(
     weight: np.ndarray | None,
     target_encoder: TargetEncoder,
 ) -> np.ndarray | None:
-    """Return sample weights times class weights; of shape (n, labels) for several labels.
+    """Return sample weights times class weights, shape (n,), or (n, labels) for several labels.
 
-    target: as `target_encoder` has encoded it.
+    target: the target, encoded by `target_encoder`.
 
     Raises
     ------
-    ConfigurationError: class weights for targets that are not classes, or not one for each label.
+    ConfigurationError: the targets are not classes, or the list has not one entry for each label.
     """
     if class_weight is None:
         return weight
@@ -94,6 +95,6 @@ def balanced(
         )
     if not isinstance(target_encoder, ClassEncoder):
         raise ConfigurationError(
-            "class_weight needs one class a row, but y holds probabilities: leave it out."
+            "class_weight needs one class for each row, but y holds probabilities: leave it out."
         )
     return class_weights(class_weight, target, target_encoder.labels, weight)

@@ -1,4 +1,4 @@
-"""Encode dates as numbers; the encoder has the contract of those in `encoders`."""
+"""Encode dates as numbers, with the interface of the encoders in `encoders`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glassnet.encoding.encoders import NumericEncoder, Scaling
 from glassnet.storage.fields import Fields, refuse_field
 
 DAY = 86_400_000_000
-"""Microseconds of a day."""
+"""Microseconds in a day."""
 
 
 def _month(time: NDArray[np.int64]) -> Floats:
@@ -35,10 +35,10 @@ PARTS = {"month": _month, "weekday": _weekday, "hour": _hour}
 
 @dataclass(frozen=True)
 class DateEncoder:
-    """A date: days since the median date, scaled as a number, and its position in year, week and day.
+    """A date as numbers: scaled days since the median date, and its position in year, week and day.
 
     Each of month, weekday and hour (with minutes) that varies in training becomes a point on a
-    circle, sin(2π·share) and cos(2π·share), so that December stands beside January. A missing date
+    circle, sin(2π·share) and cos(2π·share), so that December is next to January. A missing date
     (NaT) becomes zeros, with an indicator if training had missing dates.
 
     >>> dates = np.array(["2024-01-01", "2024-01-08", "2024-01-15"], "datetime64[us]")
@@ -63,7 +63,7 @@ class DateEncoder:
     ) -> DateEncoder:
         """Learn the encoding of a column of datetime64, NaT for missing; raises `DataError`."""
         weight = check_weights(weight, len(column))
-        # without scaling a date would be the days since 1970, about 20 000
+        # an unscaled date would be its days since 1970, about 20 000
         scaling = "robust" if scaling == "none" else scaling
         days = NumericEncoder.fit(
             _days(column), weight, names=(f"{name}: days",), scaling=scaling, clip=clip
@@ -83,7 +83,7 @@ class DateEncoder:
     def transform(
         self, column: NDArray[np.datetime64], dtype: DTypeLike = np.float32
     ) -> NDArray[Any]:
-        """Return the parts of a column of datetime64, NaT for missing: (rows, features)."""
+        """Return the features (rows, features) of a column of datetime64, NaT for missing."""
         known = ~np.isnat(column)
         time = _microseconds(column)
         out = np.zeros((len(column), len(self.feature_names)), dtype)

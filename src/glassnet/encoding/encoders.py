@@ -1,6 +1,6 @@
-"""Encode columns of numbers and of categories as inputs of a network (for dates see `dates`).
+"""Encode numeric and categorical columns as inputs of a network (for dates see `dates`).
 
-Each encoder is a record of plain numbers and texts, learned from the training rows alone:
+Each encoder is a record of plain numbers and texts, learned only from the training rows:
 
     fit(column, weight) -> encoder      encoder.transform(column) -> (rows, features)
     encoder.to_spec() -> dict of strict JSON      from_spec(dict) -> encoder, or ModelFormatError
@@ -31,9 +31,9 @@ from glassnet.storage.fields import Fields
 Scaling = Literal["robust", "standard", "none"]
 BLOCK = 1 << 20
 """Numbers converted at once, so that the float64 copies stay small for data of any size."""
-RARE = 3  # rows: what fewer have in common may be chance
+RARE = 3  # rows: a level seen less often may be there by chance
 FAR = 1e150
-"""Beyond this the smooth clip is 3 to the last bit; its square is still finite."""
+"""Beyond this value the smooth clip is exactly 3 in float64; its square is still finite."""
 
 
 def _robust(values: Floats, weight: Floats) -> tuple[float, float]:
@@ -42,16 +42,16 @@ def _robust(values: Floats, weight: Floats) -> tuple[float, float]:
     return middle, spread or difference(values[-1] / 2, values[0] / 2)
 
 
-def _as_it_is(values: Floats, weight: Floats) -> tuple[float, float]:
+def _unscaled(values: Floats, weight: Floats) -> tuple[float, float]:
     return 0.0, 1.0
 
 
-SCALINGS = {"robust": _robust, "standard": mean_and_deviation, "none": _as_it_is}
-"""Distribution of a column -> its centre and scale; a new scaling is a new row."""
+SCALINGS = {"robust": _robust, "standard": mean_and_deviation, "none": _unscaled}
+"""Scaling -> function from the distribution of a column to its centre and scale."""
 
 
 def numbered(count: int) -> tuple[str, ...]:
-    """Return the names of columns without names, as scikit-learn gives them.
+    """Return names for unnamed columns, as scikit-learn gives them.
 
     >>> numbered(2)
     ('x0', 'x1')
@@ -63,15 +63,14 @@ def numbered(count: int) -> tuple[str, ...]:
 class NumericEncoder:
     """Numbers, scaled: z = (x - centre) / scale, then smoothly clipped to z / √(1 + (z/3)²).
 
-    - "robust" (default): the centre is the median and the scale the distance between the quartiles
-      (if 0: half the range), with quantiles that are values of the column (inverted distribution
-      function).
+    - "robust" (default): the centre is the median, and the scale the interquartile range (if 0: half
+      the range). Quantiles are values of the column (inverted distribution function).
     - "standard": mean and population standard deviation.
-    - "none": numbers stay as they are (and are not clipped).
+    - "none": numbers are neither scaled nor clipped.
 
-    A constant column becomes 0 ("none": stays). A missing number (NaN) becomes 0; each column that
-    had some but not only missing numbers in training gets an indicator (1 missing, 0 not), after
-    all columns.
+    A constant column becomes 0 (with "none" it stays). A missing number (NaN) becomes 0. Each column
+    that had both known and missing numbers in training gets an indicator (1 missing, 0 not); the
+    indicators follow all columns.
 
     >>> encoder = NumericEncoder.fit(np.array([[1.0], [2.0], [3.0], [np.nan]]), clip=False)
     >>> encoder.transform(np.array([[2.0], [4.0], [np.nan]]))
@@ -96,7 +95,7 @@ class NumericEncoder:
         scaling: Scaling = "robust",
         clip: bool = True,
     ) -> NumericEncoder:
-        """Learn centre and scale of each column of X (rows, columns), any real dtype.
+        """Learn the centre and scale of each column of X (rows, columns), of any real dtype.
 
         Raises `DataError` for an infinite number or unusable weights, `ConfigurationError` for an
         unknown scaling.
@@ -118,7 +117,7 @@ class NumericEncoder:
                 if len(values) and not np.isfinite(values[[0, -1]]).all():
                     raise _infinite(X[:, len(scalings)], names[len(scalings)])
                 center, scale = SCALINGS[scaling](values, total) if len(values) else (0.0, 0.0)
-                # a smaller scale would be lost in halving: such a column counts as constant
+                # half of a smaller scale would underflow: such a column counts as constant
                 scalings.append((center, scale if scale >= SMALLEST * 2 else 0.0, missing))
         centers, scales, indicators = zip(*scalings, strict=True) if scalings else ((), (), ())
         return cls(names, centers, scales, indicators, clip and scaling != "none")
@@ -130,10 +129,10 @@ class NumericEncoder:
         return self.names + tuple(f"{name}: missing" for name, missing in indicated if missing)
 
     def transform(self, X: NDArray[Any], dtype: DTypeLike = np.float32) -> NDArray[Any]:
-        """Return X (rows, columns) scaled, and the indicators: (rows, features) of the dtype.
+        """Return X (rows, columns) scaled, then the indicators: (rows, features) of the dtype.
 
-        All is computed in float64. Raises `DataError` for an infinite number, or one beyond the
-        dtype.
+        Computed in float64. Raises `DataError` for a number that is infinite or beyond the dtype's
+        range.
         """
         rows, columns = X.shape
         indicators = np.flatnonzero(self.missing)
@@ -141,20 +140,20 @@ class NumericEncoder:
         for block in _blocks(rows, columns):
             part = X[block]
             z = part.astype(np.float64)
-            odd = ~np.isfinite(z)
-            if odd.any():
+            not_finite = ~np.isfinite(z)
+            if not_finite.any():
                 infinite = np.flatnonzero(np.isinf(z).any(axis=0))
                 if len(infinite):
                     raise _infinite(X[:, infinite[0]], self.names[infinite[0]])
-                out[block, columns:] = odd[:, indicators]
-                z[odd] = np.broadcast_to(self.center, z.shape)[odd]
+                out[block, columns:] = not_finite[:, indicators]
+                z[not_finite] = np.broadcast_to(self.center, z.shape)[not_finite]
             out[block, :columns] = self._scaled(z, np.dtype(dtype), block.start)
         return out
 
     def _scaled(self, z: Floats, dtype: np.dtype[Any], first: int) -> Floats:
         center, scale = np.array(self.center), np.array(self.scale)
         with np.errstate(over="ignore"):
-            # halves: the difference of two numbers near 1e308 stays finite
+            # halved, so that the difference of two numbers near 1e308 stays finite
             z *= 0.5
             z -= center / 2
             z /= np.where(scale == 0, np.inf, scale / 2)
@@ -173,9 +172,9 @@ class NumericEncoder:
         return z
 
     def inverse(self, z: NDArray[Any]) -> Floats:
-        """Return scaled numbers (rows, columns), without indicators, in the units they came in.
+        """Return scaled numbers (rows, columns), without indicators, in their original units.
 
-        A constant column comes back as its centre. Numbers of the clip's ends, ±3, are infinite.
+        A constant column becomes its centre. The limits of the clip, ±3, become infinite.
 
         >>> encoder = NumericEncoder.fit(np.array([[1.0], [2.0], [4.0], [8.0]]))
         >>> encoder.inverse(encoder.transform(np.array([[8.0]]), np.float64)).round(6)
@@ -205,7 +204,7 @@ class NumericEncoder:
         fields = Fields.of(spec, "numeric", ("names", "center", "scale", "missing", "clip"))
         names = fields.texts("names")
         scale = fields.numbers("scale", len(names), at_least=0.0)
-        if any(0 < one < SMALLEST * 2 for one in scale):
+        if any(0 < number < SMALLEST * 2 for number in scale):
             fields.refuse("scale", f"a list of numbers, each 0 or at least {SMALLEST * 2:g}")
         return cls(
             names,
@@ -218,16 +217,16 @@ class NumericEncoder:
 
 @dataclass(frozen=True)
 class CategoryEncoder:
-    """A category, one feature for each level; levels are sorted by frequency, equal ones by name.
+    """A category, one feature for each level; levels are sorted by frequency, ties by name.
 
     - Two levels: one feature; the first level is +1, the second -1, missing and unseen are 0.
-    - Else one feature a level (1 there, 0 elsewhere), and one for "missing" if training had missing
-      values. A level unseen in training is 0 everywhere.
-    - More than `max_levels` (default 64): the most frequent have a place of their own, the rarer
-      share one for "other", and a level unseen in training goes there too.
-    - `coded` (more than `code_above` levels, if that is asked for): one feature, the number of the level's
-      place, for `embeddings.Embedding`. Place 0 is for missing, place 1 for levels that are unseen or rarer
-      than RARE rows.
+    - Otherwise: one-hot, one feature for each level, and one for "missing" if training had missing
+      values. A level unseen in training is 0 in all of them.
+    - More than `max_levels` levels (default 64): only the most frequent get a feature; the others, and
+      levels unseen in training, share the feature "other".
+    - `coded` (more than `code_above` levels, if given): one feature, the level's code, for
+      `embeddings.Embedding`. Code 0 is for missing values, code 1 for levels that are unseen or have
+      fewer than RARE rows.
 
     >>> encoder = CategoryEncoder.fit(np.array(["b", "a", "b", "c", None], object), name="city")
     >>> encoder.feature_names
@@ -257,9 +256,7 @@ class CategoryEncoder:
         Raises `DataError` for unusable weights, `ConfigurationError` for `max_levels` below 1.
         """
         if max_levels < 1:
-            raise ConfigurationError(
-                f"max_levels={max_levels}, but at least 1 level needs a place."
-            )
+            raise ConfigurationError(f"max_levels={max_levels}, but it must be at least 1.")
         weight = check_weights(weight, len(column))
         code_of: dict[str | None, int] = {}
         codes = [code_of.setdefault(value, len(code_of)) for value in column]
@@ -268,14 +265,14 @@ class CategoryEncoder:
         missing = bool(frequency.pop(None, 0) > 0)
         ranked = sorted(frequency, key=lambda level: (-frequency[level], str(level)))
         if code_above is not None and len(ranked) > code_above:
-            often = tuple(str(level) for level in ranked if frequency[level] >= RARE)
-            return cls(name, often, missing=True, other=True, coded=True)
+            frequent = tuple(str(level) for level in ranked if frequency[level] >= RARE)
+            return cls(name, frequent, missing=True, other=True, coded=True)
         levels = tuple(str(level) for level in ranked[:max_levels])
         return cls(name, levels, missing, other=len(ranked) > max_levels)
 
     @property
     def places(self) -> int:
-        """The number of places that a `coded` feature counts."""
+        """The number of codes of a `coded` feature."""
         return len(self.levels) + 2
 
     @property
@@ -284,7 +281,7 @@ class CategoryEncoder:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The names of the columns that `transform` returns; two levels are named by the first."""
+        """The names of the columns that `transform` returns; the feature of two levels has the first's."""
         if self.coded:
             return (f"{self.name}: code",)
         if self._signed:
@@ -294,22 +291,22 @@ class CategoryEncoder:
         return tuple(names)
 
     def transform(self, column: NDArray[np.object_], dtype: DTypeLike = np.float32) -> NDArray[Any]:
-        """Return the places of a column of texts, None for missing: (rows, features)."""
+        """Return the features (rows, features) of a column of texts, None for missing."""
         if self.coded:
-            numbers = {level: code + 2 for code, level in enumerate(self.levels)}
-            coded = [0 if v is None else numbers.get(v, 1) for v in column]
+            code_of = {level: code for code, level in enumerate(self.levels, start=2)}
+            coded = [0 if v is None else code_of.get(v, 1) for v in column]
             return np.array(coded, dtype).reshape(-1, 1)
         codes = {level: code for code, level in enumerate(self.levels)}
-        nowhere = len(self.levels) + self.other + self.missing
-        unseen = len(self.levels) if self.other else nowhere
-        absent = nowhere - 1 if self.missing else nowhere
+        width = len(self.levels) + self.other + self.missing  # the index `width`: no feature
+        unseen = len(self.levels) if self.other else width
+        absent = width - 1 if self.missing else width
         index = np.array([absent if v is None else codes.get(v, unseen) for v in column], np.intp)
         if self._signed:
-            sign = np.zeros(nowhere + 1, dtype)
+            sign = np.zeros(width + 1, dtype)
             sign[:2] = 1, -1
             return sign[index][:, None]
-        out = np.zeros((len(column), nowhere), dtype)
-        rows = np.flatnonzero(index < nowhere)
+        out = np.zeros((len(column), width), dtype)
+        rows = np.flatnonzero(index < width)
         out[rows, index[rows]] = 1
         return out
 
@@ -337,7 +334,7 @@ class CategoryEncoder:
 
 
 def _blocks(count: int, size: int) -> Iterator[slice]:
-    """Cut `count` rows or columns of `size` numbers into slices of about BLOCK numbers."""
+    """Yield slices of `count` rows or columns of `size` numbers, about BLOCK numbers in each."""
     step = max(1, BLOCK // max(1, size))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
@@ -358,6 +355,6 @@ def _infinite(column: NDArray[Any], name: str) -> DataError:
     row = int(np.flatnonzero(np.isinf(column))[0])
     return DataError(
         f"Column {name!r} holds an infinite value ({column[row]} in row {row}; the first row is "
-        "0), with which nothing can be computed. Put a finite number there, or leave it empty "
+        "0), which a network cannot compute with. Put a finite number there, or leave it empty "
         "(NaN) for missing."
     )

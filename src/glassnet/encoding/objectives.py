@@ -1,4 +1,4 @@
-"""Match a loss with its target, and encode the target as the training program takes it."""
+"""Match a loss with its target, and encode the target for training."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def resolve_loss(loss: Any, y: Any) -> Loss:
 def encode_target(
     y: Any, loss: Loss, *, weight: Any = None, scaled: bool = False
 ) -> tuple[TargetEncoder, Any]:
-    """Return the target's encoder, fitted, and the target as codes, labels or values.
+    """Return the fitted encoder of the target, and the target as codes, labels or values.
 
-    scaled: standardise a regression's values; else they stay in their own unit.
+    scaled: standardise the values of a regression; otherwise they keep their unit.
     """
     if loss.task == "regression":
         scaler = TargetScaler.fit(y, weight)
@@ -49,7 +49,9 @@ def encode_target(
         return None, _probabilities(y)
     classes = ClassEncoder.fit(y)
     if not classes.labels:
-        raise DataError("Found array with 0 sample(s): y is empty, there is nothing to learn from.")
+        raise DataError(
+            "Found array with 0 sample(s): y is empty, so there is nothing to learn from."
+        )
     if len(classes.labels) < 2:
         raise DataError(
             f"Every row has the same class, {classes.labels[0]!r}: with one class there is nothing to"
@@ -71,17 +73,17 @@ def _probabilities(y: Any) -> np.ndarray:
         or not np.allclose(p.sum(axis=1), 1, atol=1e-3)
     ):
         raise DataError(
-            "y has several columns, which cross-entropy takes for probabilities (or one-hot), but they are"
-            " not all between 0 and 1 with sum 1 in each row. For several yes-or-no labels use"
-            " loss='binary_cross_entropy', for several values loss='squared_error'."
+            "y has several columns, which cross-entropy takes as probabilities (or one-hot), but they are"
+            " not all between 0 and 1 with sum 1 in each row. Use loss='binary_cross_entropy' for several"
+            " yes-or-no labels, or loss='squared_error' for several values."
         )
     return p
 
 
 def as_target(t: Any, loss: Loss, dtype: str) -> np.ndarray:
-    """Return an encoded target in the type that the loss computes with."""
+    """Return an encoded target in the dtype that the loss computes with."""
     codes = loss.task == "classification" and np.ndim(t) == 1
-    with np.errstate(over="ignore"):  # seen just below
+    with np.errstate(over="ignore"):  # refused just below
         cast = np.asarray(t).astype(np.int32 if codes else dtype)
     if not np.isfinite(cast).all():
         raise DataError(
@@ -91,7 +93,7 @@ def as_target(t: Any, loss: Loss, dtype: str) -> np.ndarray:
 
 
 def encoded(y: Any, target: TargetEncoder) -> np.ndarray:
-    """Return a target as its fitted encoder has it: codes, labels or values; without one, probabilities."""
+    """Return a target encoded by its fitted encoder; without an encoder, as checked probabilities."""
     if target is None:
         return _probabilities(y)
     return (
@@ -100,14 +102,14 @@ def encoded(y: Any, target: TargetEncoder) -> np.ndarray:
 
 
 def check_same_classes(classes: Any, target: TargetEncoder) -> None:
-    """Raise if classes are given again and differ from those of the target's encoder."""
+    """Raise if classes are given again and differ from the encoder's."""
     if classes is None or not isinstance(target, ClassEncoder):
         return
     known = np.asarray(target.classes)
     if not np.array_equal(np.unique(np.asarray(classes)), known):
         raise ConfigurationError(
-            f"classes is {list(classes)!r}, but the first call of partial_fit settled them as"
-            f" {known.tolist()!r}: leave classes out from the second call on, or give the same."
+            f"classes is {list(classes)!r}, but the first call of partial_fit set them to"
+            f" {known.tolist()!r}: leave classes out in later calls, or give the same."
         )
 
 
@@ -121,12 +123,12 @@ def outputs_needed(loss: Loss, target: TargetEncoder, t: np.ndarray) -> int:
 def check_output(out_shape: Shape, loss: Loss, target: TargetEncoder, t: np.ndarray) -> None:
     """Raise unless the network has as many outputs as the target needs."""
     if isinstance(loss, CustomLoss):
-        return  # only its function knows
+        return  # only its function knows which outputs it needs
     needed = outputs_needed(loss, target, t)
     n_classes = len(target.labels) if isinstance(target, ClassEncoder) else 0
     if loss.task == "labels" and n_classes > 2:
         raise ConfigurationError(
-            f"y has {n_classes} classes, but binary cross-entropy tells two apart: use"
+            f"y has {n_classes} classes, but binary cross-entropy takes two: use"
             f" loss='cross_entropy' with a last layer gn.Dense({n_classes})."
         )
     if out_shape != (needed,):
@@ -134,6 +136,6 @@ def check_output(out_shape: Shape, loss: Loss, target: TargetEncoder, t: np.ndar
             f"{n_classes} classes" if n_classes else f"{needed} column{'s' * (needed > 1)}"
         )
         raise ConfigurationError(
-            f"The network puts out shape {out_shape} for each row, but y has {target_width}:"
+            f"The network's output has shape {out_shape} for each row, but y has {target_width}:"
             f" its last layer with weights must be gn.Dense({needed})."
         )

@@ -1,7 +1,7 @@
 """Encode a table, or an array of numbers, as the inputs of a network.
 
-`TableEncoder` holds one encoder for all numeric columns, one for each category and date, and the
-names of the useless columns with the reason. All of it is plain numbers and texts.
+`TableEncoder` holds one encoder for all numeric columns, one for each category and each date, and
+the names of the dropped columns with the reasons. All of it is plain numbers and texts.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ IDENTIFIER_SHARE = 0.5
 
 @dataclass(frozen=True)
 class TableEncoder:
-    """The encoding of a table or an array of numbers: what a fitted model knows of its inputs.
+    """The encoding of a table or an array of numbers, as a fitted model keeps it.
 
-    Features come in this order: numbers, their "missing" indicators, then categories and dates in
-    the order of their columns, at the end those that are coded (more than `code_above` levels). Of a
-    table, these columns are dropped:
+    The order of the features: numbers, their "missing" indicators, categories and dates in the order
+    of their columns, and last the coded categories (more than `code_above` levels). These columns of
+    a table are dropped:
 
-    - every value is missing, or every value is the same and none is missing;
-    - text with more than 20 levels of which more than half of the rows have one of their own: it
-      names rows (or is free text), and says nothing about new ones.
+    - columns whose values are all missing, or all the same with none missing;
+    - text with more than 20 levels, and more than half as many levels as known values: it names
+      rows (or is free text), and says nothing about new rows.
 
-    An array keeps all its columns in their places (constant ones become 0). If nothing is left,
-    there is one feature that is always 0.
+    An array keeps all its columns in order (constant ones become 0). If a table has no column left,
+    there is one feature, always 0.
 
     >>> table = as_table({"age": [20, 40, 30], "sex": ["f", "m", "m"], "unit": ["cm", "cm", "cm"]})
     >>> encoder = TableEncoder.fit(table)
@@ -150,11 +150,11 @@ class TableEncoder:
     def transform(self, X: Any, dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """Return the features of X, (rows, features) of the dtype.
 
-        Columns of a table are found by name, whatever their order; columns that training did not
-        have, or dropped, are not looked at. A column of another kind than in training is converted
-        where it can be: text "3" for a number, numbers for levels that are written as numbers, text
-        for dates. An array is taken by position. Raises `DataError` naming what is missing or
-        cannot be converted.
+        Columns of a table are looked up by name, in any order; columns that training did not have,
+        or dropped, are ignored. A column whose kind differs from training is converted where
+        possible: the text "3" to a number, numbers to levels that look like numbers, text to
+        dates. The columns of an array are taken by position. Raises `DataError`, which names what
+        is missing or cannot be converted.
         """
         X = _table_or_matrix(X)
         if not isinstance(X, Table) and self.kind == "array":
@@ -167,7 +167,7 @@ class TableEncoder:
         return features if features.shape[1] else np.zeros((len(X), 1), dtype)
 
     def used_columns(self, X: Any) -> Table:
-        """Return the columns that features are made of, each of the kind that it had in training.
+        """Return the columns that the features come from, converted to their kinds in training.
 
         Raises `DataError` as `transform` does.
         """
@@ -191,17 +191,17 @@ class TableEncoder:
 
     def _check_width(self, columns: int) -> None:
         if columns != len(self.names):
-            raise DataError(  # the sentence is scikit-learn's
+            raise DataError(  # scikit-learn's wording
                 f"X has {columns} features, but the model is expecting {len(self.names)} features "
                 "as input."
             )
 
     def _named(self, X: Table | NDArray[Any]) -> Table:
-        """Return X with the names of training, by position where one of both has no names."""
+        """Return X with the column names of training, by position if X or training had no names."""
         if not isinstance(X, Table):
             self._check_width(X.shape[1])
-            by_place = {n: X[:, j].astype(np.float64) for j, n in enumerate(self.names)}
-            return Table(by_place)
+            by_position = {n: X[:, j].astype(np.float64) for j, n in enumerate(self.names)}
+            return Table(by_position)
         if self.kind == "array":
             self._check_width(len(X.names))
             return Table(dict(zip(self.names, X.columns.values(), strict=True)))
@@ -254,7 +254,7 @@ class TableEncoder:
             "array" if fields.text("kind", ("array", "table")) == "array" else "table"
         )
         if not set(dropped) <= set(names) or (shape == "array" and (others or dropped)):
-            fields.refuse("dropped", "a record of some of the columns of a table")
+            fields.refuse("dropped", "a record of columns of the table")
         return cls(shape, names, tuple(kinds), numeric, tuple(others), dict(dropped))
 
 
@@ -294,7 +294,9 @@ def _array(X: Any) -> NDArray[Any]:
     try:
         return np.asarray(dense(X))
     except ValueError:
-        raise DataError("The rows of X have different lengths: give each as many values.") from None
+        raise DataError(
+            "The rows of X have different lengths: give each the same number of values."
+        ) from None
 
 
 def _matrix(table: Table, names: tuple[str, ...], rows: int | None = None) -> Floats:
@@ -304,7 +306,7 @@ def _matrix(table: Table, names: tuple[str, ...], rows: int | None = None) -> Fl
 
 
 def _useless(column: Column) -> str | None:
-    """Return why a column cannot help, or None."""
+    """Return why a column is dropped, or None."""
     missing = missing_in(column)
     known = column[~missing]
     if not len(known):

@@ -1,4 +1,4 @@
-"""Recognise what a target asks for, classification or regression, from its values."""
+"""Decide from the values of a target whether it needs classification or regression."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ ROWS_PER_CLASS = 10
 
 
 def sniff_task(y: Any) -> Task:
-    """Return what a target asks for, "classification" or "regression".
+    """Return the task of a target, "classification" or "regression".
 
-    Text and booleans are classes. Whole numbers are classes if there are exactly two different
-    ones, or at most 20 and at least ten rows for each on average; all other numbers are values to
-    predict. Several targets are a classification (of labels) if all are 0 or 1. Missing values do
-    not count.
+    Text and booleans are classes. Whole numbers are classes if exactly two are distinct, or at most
+    20 with at least ten rows each on average; all other numbers are values to predict. Several
+    targets are a multilabel classification if all values are 0 or 1. Missing values do not count.
 
     Raises `DataError` for dates.
 
@@ -34,7 +33,7 @@ def sniff_task(y: Any) -> Task:
     columns = target_columns(y)
     if any(column.dtype.kind == "M" for column in columns):
         raise DataError(
-            "The target holds dates, which are neither classes nor numbers: turn it into a number, "
+            "The target holds dates, which are neither classes nor numbers: turn them into numbers, "
             "such as days since a fixed date."
         )
     if len(columns) > 1:
@@ -51,7 +50,7 @@ def sniff_task(y: Any) -> Task:
 
 
 def target_columns(y: Any) -> list[NDArray[Any]]:
-    """Return each target as a column in normal form."""
+    """Return each target as a column in the form of `column_of`."""
     if isinstance(y, Table):
         return [y[name] for name in y]
     array = y if hasattr(y, "shape") else as_array(y)
@@ -67,22 +66,22 @@ def target_columns(y: Any) -> list[NDArray[Any]]:
 
 
 def as_array(y: Any) -> NDArray[Any]:
-    """Return a target that is no array as one; raises `DataError` for rows of different lengths."""
+    """Return a target as an array; raises `DataError` for rows of different lengths."""
     try:
         return np.asarray(y)
     except ValueError:
         raise DataError(
-            "The rows of the target have different lengths: give each as many."
+            "The rows of the target have different lengths: give every row the same number."
         ) from None
 
 
 def is_indicator(column: NDArray[Any]) -> bool:
-    """Return whether a column holds nothing but yes and no: 1 and 0, or True and False."""
+    """Return whether a column holds only 0 and 1, or only True and False."""
     if column.dtype.kind == "O":
         return set(column.tolist()) <= {"False", "True"}
     return column.dtype.kind == "f" and bool(np.isin(column, (0.0, 1.0)).all())
 
 
 def as_numbers(column: NDArray[Any]) -> Floats:
-    """Return a column of numbers, or of yes and no, as numbers."""
+    """Return a column of numbers, or of True and False, as numbers."""
     return np.asarray(column == "True" if column.dtype.kind == "O" else column, dtype=np.float64)

@@ -2,8 +2,8 @@
 
 Classes become codes, labels become 0 and 1, and values are standardised.
 
-Like the encoders of columns, each is a record of plain numbers and texts: `fit`, `transform`,
-`inverse`, `to_spec`, `from_spec`.
+Like the encoders of columns, each is a record of plain numbers and texts with `fit`, `transform`,
+`inverse`, `to_spec` and `from_spec`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Label = str | int | float | bool
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _FLOATS = ("float16", "float32", "float64")
 CLASS_DTYPES = ("bool", *_INTEGERS, *_FLOATS, "str", "object")
-"""Types that classes can have; "object" is an array of Python texts, as data frames give it."""
+"""Types of class labels; "object" is an array of Python texts, as data frames give it."""
 
 
 @dataclass(frozen=True)
@@ -52,35 +52,35 @@ class ClassEncoder:
 
     @classmethod
     def fit(cls, y: Any) -> ClassEncoder:
-        """Learn the classes of labels (rows,): texts, booleans or whole numbers.
+        """Learn the classes from labels (rows,): texts, booleans or whole numbers.
 
-        Raises `DataError` if labels are missing, mixed, fractions or not one-dimensional.
+        Raises `DataError` if labels are missing, of mixed types, fractions or not one-dimensional.
         """
         labels, dtype, _ = _labels_of(y)
         fractions = [v for v in labels if isinstance(v, float) and not v.is_integer()]
         if fractions:
             raise DataError(
                 f"Unknown label type: continuous. The target holds {fractions[0]}, which is a "
-                "value and no class: use a regression, or turn the target into text."
+                "value, not a class: use a regression, or turn the target into text."
             )
         return cls(tuple(sorted(labels)), dtype)
 
     @property
     def classes(self) -> NDArray[Any]:
-        """The labels as an array of the type that they came in."""
+        """The labels as an array of their original type."""
         return np.array(self.labels, dtype=np.dtype(self.dtype))
 
     def transform(self, y: Any) -> NDArray[np.int32]:
         """Return the codes (rows,) of labels; 3, 3.0 and "3" are the same label.
 
-        Raises `DataError` for a label that is none of the classes.
+        Raises `DataError` for a label that is not one of the classes.
         """
         known = {_text(label): code for code, label in enumerate(self.labels)}
         labels, _, index = _labels_of(y)
         for label in labels:
             if _text(label) not in known:
                 raise DataError(
-                    f"The target holds the class {label!r}, which training had not seen."
+                    f"The target holds the class {label!r}, which was not in the training data."
                     f"{did_you_mean(_text(label), known)} The classes are: {_listed(known)}. "
                     "Correct or drop these rows, or train again with them."
                 )
@@ -106,9 +106,9 @@ class ClassEncoder:
             fields.refuse("classes", f"a list of labels of type {dtype}")
         if dtype in _FLOATS:
             labels = [float(label) for label in labels]
-            with np.errstate(over="ignore"):  # what became infinite is no label
-                held = np.array(labels, np.float64).astype(dtype).tolist()
-            if held != labels:
+            with np.errstate(over="ignore"):  # an overflow to infinity is refused below
+                stored = np.array(labels, np.float64).astype(dtype).tolist()
+            if stored != labels:
                 fields.refuse("classes", f"a list of numbers that {dtype} can hold")
         if not all(low < high for low, high in pairwise(labels)):
             fields.refuse("classes", "a list of different labels in ascending order")
@@ -128,7 +128,7 @@ class LabelsEncoder:
 
     @classmethod
     def fit(cls, y: Any, names: Sequence[str] | None = None) -> LabelsEncoder:
-        """Learn the labels' names (a Table has its own; else y0, y1, ...); raises `DataError`."""
+        """Learn the names of the labels (a Table's own, or y0, y1, ...); raises `DataError`."""
         columns = target_columns(y)
         if isinstance(y, Table):
             names = y.names
@@ -142,19 +142,19 @@ class LabelsEncoder:
         if len(columns) != len(self.names):
             raise DataError(
                 f"The target has {len(columns)} columns, but the model has {len(self.names)} "
-                f"labels: {_listed(self.names)}. Give one column of 0 and 1 for each."
+                f"labels: {_listed(self.names)}. Give one column of 0 and 1 for each label."
             )
         for column, name in zip(columns, self.names, strict=True):
             if not is_indicator(column):
                 raise DataError(
-                    f"Label {name!r} holds something other than 0 and 1. With several targets a "
-                    "classification needs columns of 0 (no) and 1 (yes)."
+                    f"Label {name!r} holds something other than 0 and 1. A classification with several "
+                    "targets needs columns of 0 (no) and 1 (yes)."
                 )
         numbers: NDArray[Any] = np.stack([as_numbers(column) for column in columns], axis=1)
         return numbers.astype(dtype)
 
     def inverse(self, indicator: NDArray[Any]) -> NDArray[np.int64]:
-        """Return a matrix (rows, labels) of true and false, or 1 and 0, as whole numbers."""
+        """Return a matrix (rows, labels) of True and False, or 1 and 0, as whole numbers."""
         return np.asarray(indicator).astype(np.int64)
 
     def to_spec(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class LabelsEncoder:
 
 @dataclass(frozen=True)
 class TargetScaler:
-    """Targets of a regression, standardised: z = (y - mean) / σ (population σ; constant target: 1).
+    """Regression targets, standardised: z = (y - mean) / σ (population σ; 1 for a constant target).
 
     >>> scaler = TargetScaler.fit([1.0, 3.0])
     >>> scaler.transform([1.0, 3.0]).ravel(), scaler.inverse(np.array([[0.0], [1.0]]))
@@ -189,9 +189,9 @@ class TargetScaler:
     def fit(
         cls, y: Any, weight: ArrayLike | None = None, names: Sequence[str] | None = None
     ) -> TargetScaler:
-        """Learn mean and deviation of each target, y (rows,) or (rows, targets).
+        """Learn the mean and standard deviation of each target; y is (rows,) or (rows, targets).
 
-        Raises `DataError` if a target is missing, infinite or no number, or weights are unusable.
+        Raises `DataError` if a target is missing, infinite or not a number, or weights are unusable.
         """
         if isinstance(y, Table):
             names = y.names
@@ -219,12 +219,12 @@ class TargetScaler:
         with np.errstate(over="ignore"):
             z = (values / 2 - np.array(self.center) / 2) / np.array(self.scale) * 2
         largest = np.finfo(dtype).max
-        # a value this far off is an outlier of more than 1e38 deviations: finite is what matters
+        # beyond this lies an outlier of more than 1e38 deviations: it only has to stay finite
         scaled: NDArray[Any] = np.clip(z, -largest, largest).astype(dtype)
         return scaled
 
     def inverse(self, z: NDArray[Any]) -> Floats:
-        """Return outputs (rows, targets) in the unit of y, float64; (rows,) if y was."""
+        """Return outputs (rows, targets) in the unit of y, float64; shape (rows,) if y had that shape."""
         values: Floats = np.asarray(z, dtype=np.float64) * np.array(self.scale)
         values = values + np.array(self.center)
         return values[:, 0] if self.one_dimensional else values
@@ -262,7 +262,8 @@ def _target_names(count: int, names: Sequence[str] | None) -> tuple[str, ...]:
         return ("y",) if count == 1 else tuple(f"y{index}" for index in range(count))
     if len(names) != count or len(set(names)) < count:
         raise DataError(
-            f"There are {count} targets, but the names are {_listed(names)}: give one for each."
+            f"There are {count} targets, but the names are {_listed(names)}: give each target a name"
+            " of its own."
         )
     return tuple(names)
 
@@ -273,21 +274,21 @@ def _finite_targets(y: Any) -> Floats:
         if column.dtype.kind != "f":
             known = column[~missing_in(column)]
             raise DataError(
-                f"The target holds {str(known[0])!r}, which is no number, and a regression "
+                f"The target holds {str(known[0])!r}, which is not a number, and a regression "
                 "predicts numbers: use a classification, or turn the target into numbers."
             )
         unusable = np.flatnonzero(~np.isfinite(column))
         if len(unusable):
             raise DataError(
                 f"Input y contains NaN or infinity ({column[unusable[0]]} in row {unusable[0]}; "
-                f"the first row is 0; {len(unusable)} in all). A network learns from known finite "
+                f"counted from 0; {len(unusable)} in all). A network can only learn from finite "
                 "targets: drop these rows."
             )
     return np.stack(columns, axis=1)
 
 
 def _labels_of(y: Any) -> tuple[list[Label], str, NDArray[np.intp]]:
-    """Return the distinct labels as Python values, their type, and the index of each row's label."""
+    """Return the distinct labels as Python values, their type, and each row's index into them."""
     array = np.stack(target_columns(y), axis=1) if isinstance(y, Table) else as_array(y)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -314,15 +315,15 @@ def _labels_of(y: Any) -> tuple[list[Label], str, NDArray[np.intp]]:
 
 
 def _typed(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array of texts as it is, and an array of other objects in its own type."""
+    """Return an array of texts unchanged, and an array of other objects in their own type."""
     missing = missing_in(column_of(array, name="the target"))
     if missing.any():
         raise _missing_labels(missing)
     types = {str if isinstance(label, str) else np.asarray(label).dtype.kind for label in array}
     if len(types) > 1 and not types <= {"i", "u", "f"}:
         raise DataError(
-            "Unknown label type: the target mixes text, numbers or booleans, so that equal classes "
-            "cannot be told: turn all of it into text."
+            "Unknown label type: the target mixes text, numbers or booleans, so it is unclear "
+            "which labels are equal: turn all of them into text."
         )
     return array if types <= {str} else np.array(array.tolist())
 
@@ -331,7 +332,7 @@ def _missing_labels(missing: NDArray[np.bool_]) -> DataError:
     rows = np.flatnonzero(missing)
     return DataError(
         f"Input y contains NaN, None or infinity in {len(rows)} rows (the first is row {rows[0]}, "
-        "counted from 0). A network learns from known classes: drop these rows."
+        "counted from 0). A network can only learn from known classes: drop these rows."
     )
 
 
