@@ -1,4 +1,4 @@
-"""The `glassnet` command: one file per subcommand.
+"""Run the `glassnet` command, with one file per subcommand.
 
 Read in this order: commands, options, experiment, train, console, exits; then the other subcommands.
 May import: everything.

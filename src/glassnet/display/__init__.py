@@ -1,6 +1,6 @@
-"""Style results as figures, SVG charts, thumbnails, text tables and HTML pages.
+"""Format results as figures, SVG charts, thumbnails, text tables and HTML pages.
 
 Read in this order: text, html, drawing, charts.
-May import: the ground modules.
+May import: nothing else in the library.
 Private: import public names from `glassnet` itself.
 """

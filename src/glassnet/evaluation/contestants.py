@@ -1,4 +1,4 @@
-"""The simple models that `train` and `compare` set beside a network; a new one is one row.
+"""The simple models that `train` and `compare` compare a network with; a new one is one row here.
 
 All are scikit-learn's. They are listed from simple to complex: a guess, a linear model (one number a
 column), a small tree (fits on a page), the nearest neighbours (explained by examples), and boosting

@@ -1,13 +1,13 @@
-"""Draw the field's pictures from live networks with matplotlib.
+"""Draw the standard pictures of neural networks from trained models, with matplotlib.
 
 Read in this order: diagrams, neurons, functions, training, answers, landscape; opened, gallery.
-May import: `evaluation`, `tracing` and below.
-Public: the functions that the modules list in `__all__`, as `gn.figures.NAME`. The modules are private.
+May import: `evaluation`, `tracing` and what is below them in ARCHITECTURE.md.
+Public: every function in the `__all__` of these modules, as `gn.figures.NAME`. The modules are private.
 
-Each function takes a model (a `Model`, a `Run` or a fitted estimator; of several members the first is drawn
-where weights are shown) or another thing to draw, and an optional `ax`. It returns its axes, or an array of
-axes where it draws several panels in place of the `ax` given. Titles state the finding.
-`with gn.figures.style(dark=True):` draws for a dark page. `layer` counts the Dense layers from 0.
+Each function takes a model (a `Model`, a `Run` or a fitted estimator) or other data to draw, and an optional
+`ax`. For an ensemble, pictures of weights show the first member. It returns the axes, or an array of axes
+when it draws several panels in place of `ax`. Titles state the finding. `layer` counts the Dense layers
+from 0. `with gn.figures.style(dark=True):` draws for a dark page.
 """
 
 from __future__ import annotations

@@ -2,6 +2,6 @@
 
 Read in this order: train, inputs, estimators, base, estimator_inputs, recipes, sweeps,
 cross_validation.
-May import: `diagnosis`, `exporting` and below.
+May import: `diagnosis`, `exporting` and what is below them in ARCHITECTURE.md.
 Private: import public names from `glassnet` itself.
 """

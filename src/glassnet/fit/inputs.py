@@ -66,7 +66,7 @@ class Choices:
     model_for: returns the model without parameters for the training rows, encoders fitted on them.
     validation: rows to watch, or the share of the rows to set aside, or None.
     folds: if above 0, member k watches fold k of so many instead.
-    state, histories: of the training to continue, for every member; empty for a new training.
+    states, histories: of the training to continue, for every member; empty for a new training.
     anew: whether a continued training starts to look for its best epoch again.
     """
 

@@ -1,6 +1,8 @@
-"""Networks, losses and optimizers as pure functions, each derivative under its value.
+"""Define networks, losses and optimizers as pure functions, with each derivative below its function.
 
-Read in this order: layers, activations, network, losses, penalties, optimizers, schedules, walk; the rest.
-May import: `keys` and the ground modules. Nothing here knows about data files or training loops.
+Read in this order: layers, activations, network, losses, penalties, optimizers, schedules,
+walk; then the rest.
+May import: `keys`, `display` and the private modules of the library. Nothing here depends on
+data files or on the training loop.
 Private: import public names from `glassnet` itself.
 """

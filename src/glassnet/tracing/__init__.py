@@ -1,7 +1,7 @@
-"""One training step with every number kept, and each neuron's equations.
+"""Record every number of one training step, and write each neuron's equations.
 
 Read in this order: trace, recording, records, layer_equations, loss_equations, step_equations,
 neuron_equations, gradient_check.
-May import: `fit` and below.
+May import: `fit` and what is below them in ARCHITECTURE.md.
 Private: import public names from `glassnet` itself.
 """
