@@ -1,7 +1,7 @@
 """Neural networks with glass walls: train on your own table or pictures, see every number.
 
-The public names are listed once, in `__init__.pyi`. Each is imported when it is first used, so that
-`import glassnet` by itself costs next to nothing.
+The public names are listed once, in `__init__.pyi`. Each is imported when it is first used, so
+`import glassnet` takes almost no time.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ def __getattr__(name: str) -> Any:
         return import_module(f"glassnet.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'glassnet' has no attribute '{name}'")
-    from glassnet._cache import collection_paused, use_cache_if_asked
+    from glassnet._cache import collection_paused, use_cache_from_environment
 
     with collection_paused():
         module = import_module(_MODULE_OF[name])
-    if "jax" in sys.modules and not _asked:
-        _asked.append(True)
-        use_cache_if_asked()
+    if "jax" in sys.modules and not _cache_checked:
+        _cache_checked.append(True)
+        use_cache_from_environment()
     return globals().setdefault(name, getattr(module, name))
 
 
-_asked: list[bool] = []  # whether the environment was asked for a cache of compiled programs
+_cache_checked: list[bool] = []  # filled once GLASSNET_CACHE has been read
 
 
 def __dir__() -> list[str]:

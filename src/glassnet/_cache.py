@@ -1,9 +1,9 @@
 """Keep compiled programs on the disk, so that the next process need not compile them again.
 
-The command always uses this cache. The library uses it when asked by `gn.use_cache()` or by the environment
-variable GLASSNET_CACHE: "on", or a folder; "off" turns off the command's cache too. If JAX's own variable
-JAX_COMPILATION_CACHE_DIR is set, it has priority. The files in the folder are run as code, so only its owner
-may write to it.
+The command always uses this cache. The library uses it after `gn.use_cache()`, or if the environment variable
+GLASSNET_CACHE is "on" or names a folder; "off" turns off the command's cache too. JAX's own variable
+JAX_COMPILATION_CACHE_DIR takes precedence. The files in the folder are run as code, so only its owner may
+write to it.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def use_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:
 
     folder: the default is the variable GLASSNET_CACHE, or "glassnet" in the user's cache folder.
 
-    A folder that cannot be created, or that others may write to, is not used, with a `DataWarning`.
+    If the folder cannot be created, or others may write to it, there is no cache, but a `DataWarning`.
     """
     choice = os.environ.get(VARIABLE, "") if folder is None else os.fspath(folder)
     if choice.lower() in OFF or (folder is None and os.environ.get("JAX_COMPILATION_CACHE_DIR")):
         return None
     base = user_cache() / "glassnet" if choice.lower() in ("", *ON) else Path(choice).expanduser()
     programs = base / f"programs-{_machine()}"
-    trouble = _prepare(base, programs)
-    if trouble:
+    problem = _prepare(base, programs)
+    if problem:
         warnings.warn(
-            f"Compiled programs are not kept: {trouble} Set {VARIABLE} to a folder of your own, or to off.",
+            f"Compiled programs are not kept: {problem} Set {VARIABLE} to a folder of your own, or to off.",
             DataWarning,
             stacklevel=2,
         )
@@ -67,8 +67,8 @@ def user_cache() -> Path:
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches"
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+    folder = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(folder) if os.path.isabs(folder) else Path.home() / ".cache"
 
 
 def _machine() -> str:
@@ -90,7 +90,7 @@ def _prepare(base: Path, programs: Path) -> str:
                 if status.st_uid != os.getuid() or status.st_mode & 0o022:
                     return f"others may write to {folder}, and its files are run as code."
         if not os.access(programs, os.W_OK | os.X_OK):
-            return f"{programs} may not be written to."
+            return f"this process may not write to {programs}."
         _prune(programs)
     except (OSError, RuntimeError) as error:  # RuntimeError: the user has no home folder
         return f"{getattr(error, 'strerror', None) or error} ({base})."
@@ -115,18 +115,18 @@ def _prune(programs: Path) -> None:
             return
 
 
-def use_cache_if_asked() -> None:
-    """Use the cache if the environment asks for it."""
+def use_cache_from_environment() -> None:
+    """Use the cache if GLASSNET_CACHE turns it on."""
     if os.environ.get(VARIABLE, "").lower() not in ("", *OFF):
         use_cache()
 
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Pause garbage collection while modules are imported, and count their objects as old afterwards.
+    """Pause garbage collection while modules are imported, then move their objects to the oldest generation.
 
-    Imports leave no garbage, but the collector takes a fifth of the time of importing JAX and scikit-learn
-    (measured).
+    Imports leave no garbage, but the collector takes a fifth of the time that importing JAX and scikit-learn
+    takes (measured).
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -136,5 +136,5 @@ def collection_paused() -> Iterator[None]:
         if enabled:
             if gc.get_freeze_count() == 0:  # objects that other code froze must stay frozen
                 gc.freeze()
-                gc.unfreeze()  # into the oldest generation, which is rarely searched
+                gc.unfreeze()  # into the oldest generation, which is rarely collected
             gc.enable()

@@ -1,4 +1,4 @@
-"""Turn names into objects and check parameters, so that the rest of the code need not."""
+"""Turn names into objects and check parameters, so that the rest of the code need not do so."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ T = TypeVar("T")
 
 
 def resolve(kind: str, given: Any, table: Mapping[str, T]) -> Any:
-    """Return the table's entry for a name, and anything but a string as it is.
+    """Look a name up in a table, and return anything but a string unchanged.
 
     >>> resolve("optimizer", "adm", {"adam": 1, "sgd": 2})
     Traceback (most recent call last):
-    glassnet.errors.ConfigurationError: 'adm' is no optimizer. Did you mean 'adam'? Choose one of: adam, sgd.
+    glassnet.errors.ConfigurationError: 'adm' is not a known optimizer. Did you mean 'adam'? Choose one of:
+    adam, sgd.
     """
     if not isinstance(given, str):
         return given
     if given not in table:
         raise ConfigurationError(
-            f"'{given}' is no {kind}.{did_you_mean(given, table)}"
+            f"'{given}' is not a known {kind}.{did_you_mean(given, table)}"
             f" Choose one of: {', '.join(sorted(table))}."
         )
     return table[given]

@@ -17,11 +17,13 @@ import numpy as np
 
 from glassnet.errors import ConfigurationError
 
-_forked_from = 0  # the id of the process that used JAX before it forked this one; 0: there is none
+_forked_from = (
+    0  # the id of the parent that used JAX before it forked this process; 0 if there is none
+)
 
 
 def check_fork() -> None:
-    """Raise if no computation would end in this process.
+    """Raise if a computation in this process would never end.
 
     Raises
     ------
@@ -32,14 +34,14 @@ def check_fork() -> None:
     if _forked_from:
         raise ConfigurationError(
             f"This process ({os.getpid()}) is a fork of one ({_forked_from}) that had already used JAX. A"
-            " fork lacks JAX's threads, so that no computation here would ever end. Start new processes"
+            " fork lacks JAX's threads, so a computation here would never end. Start new processes"
             " instead: with n_jobs=2 and joblib's default backend ('loky', not 'multiprocessing'), or with"
             " multiprocessing.get_context('spawn'). Threads work too."
         )
 
 
 def _note_fork() -> None:
-    """Remember, in the new process, whether the old one had used JAX, through glassnet or not."""
+    """Note in the child whether its parent had used JAX, through glassnet or not."""
     global _forked_from
     bridge = sys.modules.get("jax._src.xla_bridge")
     if getattr(bridge, "_backends", None):

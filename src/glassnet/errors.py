@@ -37,7 +37,8 @@ class CheckpointError(DataError):
     """A checkpoint could not be written. The run stopped, and earlier checkpoints are intact.
 
     state: the `TrainState` so far. For several networks, their states are stacked along a first axis.
-    histories: theirs. `gn.train(..., state=error.state, history=error.histories[0])` continues.
+    histories: the networks' histories.
+    `gn.train(..., state=error.state, history=error.histories[0])` continues the run.
     """
 
     state: Any = None
@@ -57,11 +58,11 @@ class DivergenceError(GlassnetError, ValueError):
 
     step, epoch: where it happened, both counted from 1.
     learning_rate: at that step; NaN if the optimizer does not show it.
-    where: the part of the network where it began, and in which pass; "" if unknown.
-    model: the last good model. With validation rows it is that of the best epoch, otherwise that at the
-        beginning of the epoch with the lowest loss.
+    where: the part of the network and the pass in which it began; "" if unknown.
+    model: the last good model: with validation rows, that of the best epoch; otherwise, that at the start of
+        the epoch with the lowest loss.
     state, history: of that model; `gn.train(..., state=error.state, history=error.history)` continues.
-    blueprint, finished: the model without parameters, and the end of each network, for `diagnose`.
+    blueprint: the model without parameters. finished: each network's outcome. `diagnose` reads both.
     diagnosis: the result of `train(..., diagnose=True)`.
     """
 

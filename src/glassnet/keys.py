@@ -2,7 +2,7 @@
 
 No generator state passes from one draw to the next. A resumed run therefore needs no hidden state, and a
 number depends only on where it is used. A key is two 32-bit words, the layout of `jax.random.PRNGKey`, so
-that a layer of your own may hand it to `jax.random`. Every function also takes a `jax.random.key(0)`.
+that a layer of your own may pass it to `jax.random`. Every function also takes a `jax.random.key(0)`.
 On a CPU the hash is some 15 times cheaper than JAX's threefry and compiles in a fraction of its time.
 
 The mixing function is `lowbias32`, found by search for the least bias of its output bits:
@@ -34,7 +34,8 @@ def key(seed: int | Key) -> Key:
 
     Parameters
     ----------
-    seed: any whole number, negative ones too. A key, ours or one of `jax.random`, gives its two words.
+    seed: any whole number, including negative ones. Of a key, from here or from `jax.random`, its two words
+        are returned.
 
     Raises
     ------
@@ -42,7 +43,7 @@ def key(seed: int | Key) -> Key:
 
     >>> key(7)
     array([7, 0], dtype=uint32)
-    >>> key(jax.random.key(7)).tolist()  # the words that JAX makes of the seed 7
+    >>> key(jax.random.key(7)).tolist()  # JAX's words for the seed 7
     [0, 7]
     """
     if np.ndim(seed) or _is_typed(seed):
@@ -53,8 +54,8 @@ def key(seed: int | Key) -> Key:
         raise ConfigurationError(
             f"The seed is {seed!r}, but it must be a whole number, or a key such as jax.random.key(0)."
         ) from None
-    low_word = (1 << 32) - 1
-    return np.array([number & low_word, (number >> 32) & low_word], dtype=np.uint32)
+    mask = (1 << 32) - 1
+    return np.array([number & mask, (number >> 32) & mask], dtype=np.uint32)
 
 
 def _is_typed(key: Any) -> bool:
@@ -63,7 +64,7 @@ def _is_typed(key: Any) -> bool:
 
 
 def _words(key: Any) -> Key:
-    """Return the two words of a key, ours or one of `jax.random`. Every function that draws begins here."""
+    """Return the two words of a key. Every function that draws calls this first."""
     words: Any = jax.random.key_data(key) if _is_typed(key) else key
     if getattr(words, "dtype", None) == np.uint32 and words.shape == (2,):
         return words  # type: ignore[no-any-return]  # checked just now
@@ -82,11 +83,11 @@ def _words(key: Any) -> Key:
 
 
 def needed(key: Key | None, layer: str) -> jax.Array:
-    """Return the key of a layer that draws while training.
+    """Check that a layer which draws random numbers in training has a key, and return its words.
 
     Raises
     ------
-    ConfigurationError: there is no key.
+    ConfigurationError: the key is None.
     """
     if key is None:
         raise ConfigurationError(
@@ -148,7 +149,7 @@ def permutation(key: Key, n: int) -> jax.Array:
     """Return the numbers 0 .. n-1 in random order, int32.
 
     Let 2^k be the smallest power of two that is at least n. A bijection of [0, 2^k) is applied to each
-    number again and again until the result is below n. For n = 60 000 this is some 35 times faster than
+    number repeatedly until the result is below n. For n = 60 000 this is some 35 times faster than
     a sort. Below n = 64 the numbers are sorted by random bits, since a bijection of few bits mixes less well.
 
     >>> sorted(permutation(key(0), 5).tolist())

@@ -1,4 +1,4 @@
-"""Predict with NumPy alone, by this one file: it needs nothing else of glassnet, and may be copied anywhere.
+"""Predict with NumPy only. This file needs nothing else from glassnet and can be copied anywhere.
 
     from numpy_predict import load
     model = load("churn.glassnet")
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 FORMAT = 1
-BATCH = 4096  # rows predicted at once, which bounds the memory
+BATCH = 4096  # rows predicted at once, to bound the memory
 TASKS = {"CrossEntropy": "classification", "BinaryCrossEntropy": "labels"}  # all others: regression
 DAY = 86_400_000_000  # microseconds
 Arrays = dict[str, np.ndarray]
@@ -43,7 +43,7 @@ def _softmax(z: np.ndarray) -> np.ndarray:
 
 
 def _gelu(z: np.ndarray) -> np.ndarray:
-    erf: Any = np.frompyfunc(math.erf, 1, 1)(z * math.sqrt(0.5))  # NumPy has none: number by number
+    erf: Any = np.frompyfunc(math.erf, 1, 1)(z * math.sqrt(0.5))  # NumPy itself has no erf
     return np.asarray(z * 0.5 * (1 + np.asarray(erf, z.dtype)))
 
 
@@ -64,7 +64,7 @@ def _batch_norm(layer: Record, arrays: Arrays, x: np.ndarray) -> np.ndarray:
 def _periodic(layer: Record, arrays: Arrays, x: np.ndarray) -> np.ndarray:
     first = x[:, : layer["columns"]].T[:, :, None]
     turns = first * arrays["f"][:, None] + arrays["phase"][:, None]
-    # cos(2π t) = sin(2π (1/4 - |t - round(t)|)) loses no digits to whole turns
+    # cos(2π t) = sin(2π (1/4 - |t - round(t)|)): dropping whole turns first keeps all digits
     waves = np.sin(2 * math.pi * (0.25 - np.abs(turns - np.rint(turns))))
     mixed = waves @ arrays["W"].transpose(0, 2, 1) + arrays["b"][:, None]
     count = layer["columns"] * layer["outputs"]
@@ -119,13 +119,13 @@ def _present(values: np.ndarray) -> np.ndarray:
     return np.array([type(v).__name__ not in nulls and v == v for v in values], bool)
 
 
-def _normal(values: Any, name: str) -> np.ndarray:
-    """Return values of any type as a column in one of these forms."""
+def _as_column(values: Any, name: str) -> np.ndarray:
+    """Return values of any type as a column of one of these three types."""
     if hasattr(values, "to_pylist"):  # Arrow's
         values = values.to_pylist()
     array = np.asarray(values) if hasattr(values, "__array__") else np.fromiter(values, object)
     if array.ndim != 1 or array.dtype.kind not in "biufmMUSTO":
-        raise ValueError(f"Column {name!r} must hold one number, text or date a row.")
+        raise ValueError(f"Column {name!r} must hold one number, text or date per row.")
     if array.dtype.kind in "iuf":
         return array.astype(np.float64)
     if array.dtype.kind == "M":
@@ -176,24 +176,24 @@ def _number(text: str) -> float:
 
 
 def _converted(column: np.ndarray, wanted: str, name: str, levels: Sequence[str]) -> np.ndarray:
-    """Return a column as one of the kind that it had in training, if that is possible."""
+    """Return a column converted to the kind that it had in training, if possible."""
     kind = {"f": "number", "O": "category", "M": "date"}[column.dtype.kind]
     if kind == wanted:
         return column
     present = _present(column)
     if present.any() and {kind, wanted} == {"number", "date"}:
-        raise ValueError(f"Column {name!r} holds {kind} values, but held {wanted} values before.")
+        raise ValueError(f"Column {name!r} holds {kind} values, but {wanted} values in training.")
     if wanted == "category":
         return _spread(present, _levels_of(column[present], levels), wanted)
     try:
         parse: Callable[[str], Any] = _number if wanted == "number" else _date
         return _spread(present, [parse(text) for text in column[present]], wanted)
     except (ValueError, OverflowError):
-        raise ValueError(f"Column {name!r} holds a text that is no {wanted}.") from None
+        raise ValueError(f"Column {name!r} holds a text that is not a {wanted}.") from None
 
 
 def _levels_of(values: np.ndarray, levels: Sequence[str]) -> list[str]:
-    """Return numbers or dates as the levels that are written like them: 3.0 as "3", "3.0" or "003"."""
+    """Return numbers or dates spelled like the levels of training: 3.0 as "3", "3.0" or "003"."""
     if values.dtype.kind == "M":
         return [str(np.datetime_as_string(values[i : i + 1])[0]) for i in range(len(values))]
     written: dict[float, str] = {}
@@ -281,8 +281,8 @@ class Predictor:
         for name, array in tensors.items():
             _, *path, array_name = name.split("/")  # such as "params/0/W"
             by_member = array if len(self._members) > 1 else array[None]
-            for layers, one in zip(self._members, by_member, strict=True):
-                layers.setdefault(tuple(path), {})[array_name] = one
+            for layers, values in zip(self._members, by_member, strict=True):
+                layers.setdefault(tuple(path), {})[array_name] = values
 
     @property
     def classes(self) -> np.ndarray | None:
@@ -316,7 +316,7 @@ class Predictor:
         return np.concatenate([1 - p, p], axis=1) if single else p
 
     def outputs(self, X: Any) -> np.ndarray:
-        """Return the mean of the members' probabilities, or of their values before they get their unit."""
+        """Return the mean of the members' probabilities, or of their values in the network's unit."""
         x = self._array(X) if self.record["encoder"] is None else self._features(X)
         if len(x) == 0:
             raise ValueError("There is no row to predict: X is empty.")
@@ -329,7 +329,7 @@ class Predictor:
         return np.concatenate(means)
 
     def _array(self, X: Any) -> np.ndarray:
-        """Return rows of a model that takes arrays as they are."""
+        """Return rows as an array, for a model without an encoder."""
         shape = tuple(self.record["in_shape"])
         x = np.asarray(X.toarray() if hasattr(X, "toarray") else X)
         x = x if x.dtype.kind in "biu" else x.astype(self.dtype)
@@ -340,7 +340,7 @@ class Predictor:
         return x
 
     def _features(self, X: Any) -> np.ndarray:
-        """Return the features of a table, whose columns are found by name, or of an array, by position."""
+        """Return the features of a table, matching columns by name, or of an array, by position."""
         encoder = self.record["encoder"]
         names, named, by_position = encoder["names"], _named(X), encoder["kind"] == "array"
         if named is None:
@@ -361,12 +361,12 @@ class Predictor:
                 raise ValueError(f"X lacks the column {name!r}; it has: {', '.join(named)[:500]}.")
         levels = {part["name"]: part.get("levels", ()) for part in encoder["others"]}
         used = {
-            name: _converted(_normal(named[name], name), kind, name, levels.get(name, ()))
+            name: _converted(_as_column(named[name], name), kind, name, levels.get(name, ()))
             for name, kind in wanted.items()
         }
         rows = len(next(iter((used or named).values())))
-        plain = (used[name] for name in encoder["numeric"]["names"])
-        X = np.stack([np.zeros(rows), *plain], axis=1)[:, 1:]
+        numeric = (used[name] for name in encoder["numeric"]["names"])
+        X = np.stack([np.zeros(rows), *numeric], axis=1)[:, 1:]
         parts = [_scaled(encoder["numeric"], X, self.dtype)]
         for part in sorted(encoder["others"], key=lambda part: bool(part.get("coded", False))):
             encode = _calendar if "days" in part else _categories
@@ -386,7 +386,7 @@ def loads(data: bytes) -> Predictor:
     try:
         start = 8 + int.from_bytes(data[:8], "little")
         header = json.loads(data[8:start])
-        header.pop("errors", None)  # for intervals, which are not predicted here
+        header.pop("errors", None)  # for intervals, which this file does not compute
         record = json.loads(header.pop("__metadata__")["glassnet"])
         if record["format"] != FORMAT:
             raise ValueError(f"format {record['format']}, but this reads format {FORMAT}")

@@ -449,7 +449,7 @@ def test_numpy_takes_what_the_model_takes(trained: Any, tmp_path: Path) -> None:
     records = np.array([(1.0, "Ulm")], [("label", "f8"), ("city", "U3")])
     for wrong, message in [
         (frame.drop(columns="sex"), "lacks the column 'sex'"),
-        (frame.assign(label="tall"), "'label' holds a text that is no number"),
+        (frame.assign(label="tall"), "'label' holds a text that is not a number"),
         (frame.assign(when=1.0), "'when' holds number values"),
         (records, "lacks the column 'count'"),
         (np.zeros((2, 3)), "has 3 columns"),

@@ -159,9 +159,9 @@ def maps() -> int:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="only Linux lists memory maps")
 def test_compiled_programs_are_forgotten_when_there_are_many(monkeypatch):
-    monkeypatch.setattr(_compile, "_forgettable", [])
+    monkeypatch.setattr(_compile, "_limited", [])
     monkeypatch.setattr(_compile, "MAX_PROGRAMS", 5)
-    cube = _compile.forgetful(jax.jit(lambda x: (x**3).sum()))
+    cube = _compile.limit_programs(jax.jit(lambda x: (x**3).sum()))
     counts, map_counts = [], []
     for n in range(1, 41):
         assert cube(np.ones(n, np.float32)) == n

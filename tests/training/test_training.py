@@ -500,7 +500,7 @@ BAD = {  # name: (changes to a good call, error, part of its message)
     "loss's name": ({"loss": "cros_entropy"}, ConfigurationError, "Did you mean 'cross_entropy'"),
     "loss's class": ({"loss": CrossEntropy}, ConfigurationError, "is not a loss"),
     "optimizer's name": ({"optimizer": "adm"}, ConfigurationError, "Did you mean 'adam'"),
-    "optimizer's class": ({"optimizer": Adam}, ConfigurationError, "is no optimizer"),
+    "optimizer's class": ({"optimizer": Adam}, ConfigurationError, "is not an optimizer"),
     "rate of text": ({"optimizer": Adam("fast")}, ConfigurationError, "learning_rate is 'fast'"),
     "negative rate": ({"optimizer": Adam(-0.1)}, ConfigurationError, "learning_rate is -0.1"),
     "text in an optimizer": ({"optimizer": Adam(0.1, "b")}, ConfigurationError, "'b' where a number"),

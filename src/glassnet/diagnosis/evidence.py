@@ -18,7 +18,7 @@ from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
 from glassnet import keys
-from glassnet._compile import forgetful
+from glassnet._compile import limit_programs
 from glassnet._precision import precision
 from glassnet._types import Params, State
 from glassnet.diagnosis.forests import FEWEST, Forest, beside_forest, one_hot, share_explained
@@ -371,13 +371,13 @@ class Evidence:
         return {"loss": loss, "r2": float(metrics.r2_score(truth, predicted))}
 
 
-@forgetful
+@limit_programs
 @partial(jax.jit, static_argnames="loss")
 def _loss(logits: Any, target: Any, *, loss: Loss) -> Any:
     return loss.value(logits, target)
 
 
-@forgetful
+@limit_programs
 @jax.jit
 def _first_step(optimizer: Any, grads: Params, params: Params) -> Params:
     """Return what an optimizer adds to the weights in its first step."""

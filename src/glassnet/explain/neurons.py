@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glassnet._checks import check_count, check_range
-from glassnet._compile import forgetful
+from glassnet._compile import limit_programs
 from glassnet._precision import precision
 from glassnet._types import Array, Params, State
 from glassnet.data.tables import frame_of
@@ -299,7 +299,7 @@ def _missing(points: NDArray[Any], rows: Rows) -> NDArray[np.bool_]:
     return missing
 
 
-@forgetful
+@limit_programs
 @partial(jax.jit, static_argnames=("network", "neuron", "steps"))
 def _ascend(
     params: Params, state: State, x: Array, free: Array, low: Array, high: Array, mean: Array,

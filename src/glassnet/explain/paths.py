@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet._compile import forgetful
+from glassnet._compile import limit_programs
 from glassnet._types import Array, Params, State
 from glassnet.errors import ConfigurationError
 from glassnet.models.model import Model
@@ -85,7 +85,7 @@ class Path:
             )  # fmt: skip
 
 
-@forgetful
+@limit_programs
 @partial(jax.jit, static_argnames=("network", "members"))
 def _slopes(
     params: Params, state: State, x: Array, base: Array, share: Array, seeds: Array,

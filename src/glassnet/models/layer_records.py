@@ -59,7 +59,7 @@ def describe_object(value: Any, types: Mapping[str, type[Any]], role: str) -> di
 def layer_of(record: Any, depth: int) -> Layer:
     """Return a layer of the closed table of layers."""
     if depth > MAX_DEPTH:
-        refuse("networks nested too deep")
+        refuse("networks nested too deeply")
     if isinstance(record, dict) and record.get("type") == "Network":
         parts = Fields.of(record, "network", ("type", "layers")).items("layers")
         return Network([layer_of(part, depth + 1) for part in parts])

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from glassnet._compile import forgetful
+from glassnet._compile import limit_programs
 from glassnet._precision import precision
 from glassnet._types import Array, Params, Shape, State
 from glassnet.data.tables import dense, is_table
@@ -53,7 +53,7 @@ def _run(
     return logits if program.loss is None else program.loss.output(logits)
 
 
-@forgetful
+@limit_programs
 @partial(jax.jit, static_argnames="program")
 def _forward_apart(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
@@ -64,7 +64,7 @@ def _forward_apart(
     return outputs
 
 
-@forgetful
+@limit_programs
 @partial(jax.jit, static_argnames="program")
 def _forward(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program

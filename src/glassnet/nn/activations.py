@@ -5,8 +5,8 @@ An activation is a layer without parameters, given by two functions of numbers:
     value(z)          a = φ(z)
     derivative(z, a)  φ'(z), which may use a where that is cheaper
 
-Without them, a network of any depth would be one linear function. To add one, write a class and a row of
-`ACTIVATIONS`.
+Without activations, a network of any depth would be one linear function. To add one, write a class and a row
+of `ACTIVATIONS`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from glassnet.nn.layers import Context, Layer
 
 
 class Activation(Layer):
-    """A function of each neuron's logit alone: a = φ(z), so that dz = φ'(z) da."""
+    """An elementwise function of the logits: a = φ(z), so that dz = φ'(z) da."""
 
     @abstractmethod
     def value(self, z: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Write objects as code, for advice that can be copied."""
+"""Write objects as code, for advice that can be copied and pasted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glassnet.nn.optimizers import OPTIMIZERS
 
 
 def typed(value: Any) -> str:
-    """Return an object of the library as a person would type it, without the fields at their defaults.
+    """Return the code that creates an object of the library, leaving out fields at their defaults.
 
     >>> from glassnet.nn.optimizers import SGD
     >>> from glassnet.nn.layers import Dense
@@ -31,13 +31,13 @@ def typed(value: Any) -> str:
     if is_dataclass(value):
         return _call(value, {f.name: f.default for f in fields(value) if f.init})
     if isinstance(value, tuple):
-        inside = ", ".join(typed(part) for part in value)
-        return f"({inside},)" if len(value) == 1 else f"({inside})"
+        items = ", ".join(typed(item) for item in value)
+        return f"({items},)" if len(value) == 1 else f"({items})"
     return "..." if isinstance(value, np.ndarray) else repr(value)
 
 
 def _call(value: Any, defaults: Mapping[str, Any]) -> str:
-    """Return the call that makes an object; only the first argument goes without its name."""
+    """Return the call that creates an object; every argument but the first is passed by name."""
     parts = []
     for index, (name, default) in enumerate(defaults.items()):
         code = typed(getattr(value, name))
@@ -82,7 +82,7 @@ def flags(parameters: Mapping[str, Any]) -> str:
 
 
 def _optimizer_flags(optimizer: Any) -> str:
-    """Return the options that make an optimizer, without its wrappers: the command has none."""
+    """Return the command's options for an optimizer; there are none for its wrappers."""
     optimizer = innermost(optimizer)
     kinds = {(type(known), getattr(known, "nesterov", None)): n for n, known in OPTIMIZERS.items()}
     name = kinds[type(optimizer), getattr(optimizer, "nesterov", None)]

@@ -1,6 +1,5 @@
-"""Define layers that vary the inputs while training, so that the network sees more than the data holds.
-
-At prediction they change nothing. `AUGMENTATIONS` is part of the table of layers.
+"""Define layers that augment the data: they vary the inputs in training and change nothing at prediction.
+`AUGMENTATIONS` is part of the table of layers.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from glassnet.nn.layers import Layer
 
 @dataclass(frozen=True)
 class RandomShift(Layer):
-    """Shift each picture by up to `pixels` pixels in each direction, anew in each training step.
+    """Shift each picture by up to `pixels` pixels in each direction, differently in each training step.
 
     y[i, j] = x[clip(i + u, 0, h - 1), clip(j + v, 0, w - 1)], with u and v drawn for each picture, uniformly
-    from -pixels to pixels. Pixels that come in at an edge repeat that edge. At prediction y = x.
+    from -pixels to pixels. The gap at an edge is filled with copies of that edge. At prediction y = x.
     A shirt moved by a pixel is still a shirt: the layer teaches the network an invariance that no weight
-    decay can. Small pictures lose too much by a shift: results on 8 x 8 digits get worse.
+    decay can. Small pictures lose too much in a shift: results on 8 x 8 digits get worse.
 
     Simard, Steinkraus and Platt, "Best Practices for Convolutional Neural Networks Applied to Visual
     Document Analysis", 2003.
@@ -80,7 +79,7 @@ class RandomShift(Layer):
         return x[sources], state, sources
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        """dx[i, j] = Σ dy over the pixels that copied x[i, j]: one, or at the edges several or none."""
+        """dx[i, j] = Σ dy over the pixels that copied x[i, j]: one inside; at the edges several, or none."""
         return (dy if cache is None else jnp.zeros_like(dy).at[cache].add(dy)), {}
 
 

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def derive_backward(cls: type[Layer]) -> None:
-    """Give a layer class `backward`, and a `forward` whose cache is the vector-Jacobian product."""
-    write = cls.forward
+    """Add a `backward` to a layer class, and wrap its `forward` so that the cache is the `vjp` function."""
+    original = cls.forward
 
     def forward(
         self: Layer, params: Params, state: State, x: Array, **context: Unpack[Context]
     ) -> tuple[Array, State, Cache]:
         def run(params: Params, x: Array) -> tuple[Array, State]:
-            y, new_state, _ = write(self, params, state, x, **context)
+            y, new_state, _ = original(self, params, state, x, **context)
             return y, new_state
 
         y, vjp, new_state = jax.vjp(run, params, x, has_aux=True)
@@ -31,6 +31,6 @@ def derive_backward(cls: type[Layer]) -> None:
         dparams, dx = cache(dy)
         return dx, dparams
 
-    forward.__doc__ = write.__doc__
+    forward.__doc__ = original.__doc__
     backward.__doc__ = "Return (dx, dparams), by jax.vjp of `forward`."
-    cls.forward, cls.backward = forward, backward  # type: ignore[method-assign]  # on purpose: derived
+    cls.forward, cls.backward = forward, backward  # type: ignore[method-assign]  # on purpose

@@ -1,6 +1,6 @@
 """Define layers that turn a table's columns into better inputs for the first layer of neurons.
 
-They stand at the front of a network. `Periodic` appends its features BEHIND the inputs, which keep their
+They come first in a network. `Periodic` appends its features BEHIND the inputs, which keep their
 positions, so that embeddings can follow one another.
 """
 
@@ -27,12 +27,12 @@ from glassnet.nn.shapes import Shapes
 class Scale(Layer):
     """Multiply each input by a learned factor: y = s x, with s = 1 at the start.
 
-    A network can so turn down an input without information. s learns `factor` times as fast as weights.
+    The network can thereby turn down uninformative inputs. s learns `factor` times as fast as the weights.
     Holzmüller et al., "Better by Default: Strong Pre-Tuned MLPs and Boosted Trees on Tabular Data", 2024.
 
     Parameters
     ----------
-    factor: on the learning rate of s, above 0. Default 6.
+    factor: multiplies the learning rate of s, above 0. Default 6.
 
     >>> params, _, _ = Scale().init(keys.key(0), (3,))
     >>> params["s"].tolist()
@@ -71,7 +71,7 @@ class Scale(Layer):
 class Periodic(Layer):
     """Append mixed waves of the first `columns` inputs to all inputs: y = [x, W cos(2π (f x + φ)) + b].
 
-    The features of a number change many times over its range, so that a network can fit an effect that does.
+    Waves rise and fall many times over an input's range, so the network can fit effects that do so too.
     Frequencies f, phases φ, mixtures W and b are learned, separately for each column.
     Gorishniy, Rubachev and Babenko, "On Embeddings for Numerical Features in Tabular Deep Learning", 2022;
     linear mixtures beside the plain input: Holzmüller et al., "Better by Default", 2024.
@@ -80,9 +80,9 @@ class Periodic(Layer):
     ----------
     columns: how many inputs, counted from the first, get waves.
     waves: waves per column. Default 16.
-    outputs: mixtures of its waves per column. Default 3.
-    slowest, fastest: the range of the first frequencies, in waves per unit of x. They are drawn uniformly on
-        a log scale: slow waves fit gentle effects, fast waves fine ones. Default 0.1 and 4.
+    outputs: mixtures of waves per column. Default 3.
+    slowest, fastest: the range of the initial frequencies, in waves per unit of x, drawn uniformly on a log
+        scale: slow waves fit gentle effects, fast waves fine ones. Default 0.1 and 4.
 
     Raises
     ------
@@ -158,7 +158,7 @@ class Periodic(Layer):
         first, turns, waves = cache
         inputs = dy.shape[1] - self.columns * self.outputs
         dm = dy[:, inputs:].reshape(-1, self.columns, self.outputs).transpose(1, 0, 2)
-        # a sum of few terms takes a third of the time of a matrix product (measured)
+        # summing these few terms takes a third of the time of a matrix product (measured)
         dwaves = sum(
             dm[:, :, k, None] * params["W"][:, None, k] for k in range(1, self.outputs)
         ) + (dm[:, :, 0, None] * params["W"][:, None, 0])
@@ -174,10 +174,10 @@ class Periodic(Layer):
 
 
 def cosine_of_turns(turns: Array) -> Array:
-    """Return cos(2π t), with t in turns; in float32 by a series, in a fifteenth of the time of `jnp.cos`.
+    """Return cos(2π t), with t in turns; in float32 by a series, 15 times faster than `jnp.cos`.
 
-    cos(2π t) = sin(v) with v = 2π (1/4 - |t - round(t)|), which is within ±π/2. There six terms of the sine's
-    series are exact to 2e-7.
+    cos(2π t) = sin(v) with v = 2π (1/4 - |t - round(t)|), which lies within ±π/2. There, six terms of the
+    sine's series are accurate to 2e-7.
 
     >>> cosine_of_turns(jnp.array([0.0, 0.25, 10.5])).round(6).tolist()
     [1.0, 0.0, -1.0]
@@ -196,7 +196,7 @@ class Embedding(Layer):
     """Look up codes in learned tables: y = [x, E₁[code₁], E₂[code₂], ...], x the inputs before the codes.
 
     The LAST inputs are the codes, whole numbers from 0. Each is replaced by `size` numbers, its row of E. A
-    category of thousands of levels, which would otherwise need as many inputs, becomes a few numbers.
+    category with thousands of levels, which would otherwise need as many inputs, becomes a few numbers.
     Guo and Berkhahn, "Entity Embeddings of Categorical Variables", 2016.
 
     Parameters
@@ -220,11 +220,11 @@ class Embedding(Layer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "places", tuple(self.places))
         for count in self.places:
-            check_count("each number of places", count)
+            check_count("each of places", count)
         check_count("size", self.size)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """Draw E from a normal distribution of deviation 0.1: what is not learned yet has little effect."""
+        """Draw E from a normal distribution of deviation 0.1, so that untrained rows have little effect."""
         self._check_inputs(in_shape)
         table = keys.normal(key, (sum(self.places), self.size)) * 0.1
         return {"E": np.asarray(table, default_float())}, {}, self.shapes(in_shape).out
@@ -239,13 +239,13 @@ class Embedding(Layer):
         if len(in_shape) != 1 or in_shape[0] < len(self.places):
             raise ConfigurationError(
                 f"Embedding looks up {len(self.places)} codes, but each row has shape {in_shape}:"
-                " give at most as many numbers of places as there are inputs."
+                " let places= hold at most one number per input."
             )
 
     def forward(
         self, params: Params, state: State, x: Array, **context: Unpack[Context]
     ) -> tuple[Array, State, Cache]:
-        """y = [x, E₁[code₁], ...], with the tables stacked. A code that is too large counts as its last."""
+        """y = [x, E₁[code₁], ...], with the tables stacked. A code that is too large selects the last row."""
         plain = x.shape[1] - len(self.places)
         counts = np.array(self.places, np.int32)
         starts = np.cumsum(counts, dtype=np.int32) - counts
@@ -263,7 +263,7 @@ class Embedding(Layer):
         return dx, {"E": dE}
 
     def traits(self) -> Mapping[str, Any]:
-        """Let E decay, which matters for codes of few rows."""
+        """Let E decay, which matters for codes that occur in few rows."""
         return {"E": Trait(decay=True)}
 
 

@@ -1,4 +1,4 @@
-"""Draw the first weights, large enough to carry signals and all different.
+"""Draw the initial weights: large enough to carry signals, and all different.
 
 An initializer is a frozen dataclass with one method, `draw(key, shape) -> array`, for a weight matrix of
 shape (units, inputs). To add one, write a class and a row of `INITIALIZERS`.
@@ -18,7 +18,7 @@ from glassnet._types import Key, Shape
 
 @dataclass(frozen=True)
 class Zeros:
-    """W = 0. All neurons of a layer stay alike for ever: only for biases and demonstrations.
+    """W = 0. All neurons of a layer stay identical forever: only for biases and demonstrations.
 
     >>> Zeros().draw(keys.key(0), (1, 2)).tolist()
     [[0.0, 0.0]]
@@ -62,7 +62,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LeCun:
-    """W ~ N(0, 1 / inputs): keeps the variance from layer to layer, for linear and SELU layers.
+    """W ~ N(0, 1 / inputs): preserves the variance from layer to layer, for linear and SELU layers.
 
     LeCun et al., "Efficient BackProp", 1998.
     """

@@ -20,7 +20,7 @@ Law: for every layer, `backward` equals the vector-Jacobian product of `forward`
 `forward` returns None as its cache and gets its `backward` from `jax.vjp`.
 
 A parameter may have a `Trait`: a factor on its learning rate, and whether penalties and weight decay apply.
-`shapes(in_shape)` gives the shapes of what `init` returns, for layers with arrays without making any.
+`shapes(in_shape)` gives the shapes of what `init` returns; layers with arrays compute them directly.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Layer(ABC):
         return {}, {}, in_shape
 
     def shapes(self, in_shape: Shape) -> Shapes:
-        """Return the shapes of all that `init` returns; a layer that may be large computes them itself."""
+        """Return the shapes of everything that `init` returns; layers that may be large override this."""
         params, state, out_shape = self.init(keys.key(0), in_shape)
         return Shapes(shapes_in(params), shapes_in(state), out_shape)
 
@@ -98,11 +98,11 @@ class Layer(ABC):
         """Return (y, state, cache)."""
 
     def backward(self, params: Params, cache: Cache, dy: Array) -> tuple[Array, Params]:
-        """Return (dx, dparams): the gradient of the loss by the input and by each parameter."""
-        raise NotImplementedError  # each layer defines it, or it is derived from forward
+        """Return (dx, dparams): the gradients of the loss with respect to the input and each parameter."""
+        raise NotImplementedError  # defined by the layer, or derived from forward
 
     def traits(self) -> Mapping[str, Any]:
-        """Return by name the traits of those parameters that have one."""
+        """Return the traits of parameters by name; those without an entry have the default trait."""
         return {}
 
     def skeleton(self) -> Layer:
@@ -127,7 +127,7 @@ class Dense(Layer):
     Parameters
     ----------
     units: the number of neurons.
-    initializer: of W, of shape (units, inputs): "he" (default), "glorot", "lecun", "normal", "uniform",
+    initializer: draws W, of shape (units, inputs): "he" (default), "glorot", "lecun", "normal", "uniform",
         "zeros", or an object of `glassnet.nn.initializers`. b, of shape (units,), starts at 0.
     bias: whether there is a b. Default True.
 
@@ -185,7 +185,7 @@ class Dense(Layer):
         return dy @ params["W"], dparams
 
     def traits(self) -> Mapping[str, Any]:
-        """Weights decay and are penalised; biases are not."""
+        """Let W decay and be penalised, but not b."""
         return {"W": Trait(decay=True)}
 
 
@@ -194,7 +194,7 @@ class Dropout(Layer):
     """Drop each neuron with probability `rate` while training: y = x m / (1 - rate), m = 0 or 1.
 
     Scaling while training keeps the expectation of y, so that prediction needs no change. It is the same, in
-    expectation, as scaling the outgoing weights by 1 - rate afterwards. A dropped neuron sends nothing on and
+    expectation, as scaling the outgoing weights by 1 - rate afterwards. A dropped neuron outputs 0 and
     gets no gradient from that row, and neither do its incoming and outgoing weights. The masks are hashes of
     (seed, step, layer, position).
 
@@ -218,7 +218,7 @@ class Dropout(Layer):
         check_range("Dropout's rate, the share dropped,", self.rate, 0, 1)
 
     def init(self, key: Key, in_shape: Shape) -> tuple[Params, State, Shape]:
-        """Put the rate into the state, so that a new rate needs no new program."""
+        """Put the rate into the state, so that a new rate needs no recompilation."""
         return {}, {"rate": np.asarray(self.rate, default_float())}, in_shape
 
     def forward(
@@ -255,7 +255,7 @@ class BatchNorm(Layer):
 
     While training, mean and variance are those of the batch, and deviation = sqrt(variance + eps). Prediction
     uses moving averages instead, which training updates: moving = momentum * moving + (1 - momentum) * batch.
-    Rows count by their weight: a row of weight 0 changes nothing.
+    Rows count in proportion to their weight: a row of weight 0 changes nothing.
 
     Ioffe and Szegedy, "Batch Normalization", 2015.
 
@@ -355,7 +355,7 @@ class Flatten(Layer):
 class Rescale(Layer):
     """Bring inputs to a common scale: y = scale x + shift, with fixed scale and shift.
 
-    Pictures can so stay bytes in memory: they become floats here, one batch at a time.
+    Pictures can therefore stay bytes in memory: they become floats here, one batch at a time.
 
     >>> Rescale(1 / 255, shift=-0.5).forward({}, {}, jnp.array([[0.0, 255.0]]))[0].tolist()
     [[-0.5, 0.5]]

@@ -2,16 +2,16 @@
 
 The Loss contract
 -----------------
-A loss is a frozen dataclass with three functions of the LOGITS, the numbers that leave the network. Softmax
-and cross-entropy are so computed together and never overflow:
+A loss is a frozen dataclass with three functions of the LOGITS, the network's raw outputs. Softmax and
+cross-entropy are therefore computed together, and never overflow:
 
     value(logits, target, weight)      L = sum(w · l) / sum(w), a number
     gradient(logits, target, weight)   dL/dlogits, the shape of the logits
     output(logits)                     what a user wants to see: probabilities, or values
 
 A loss defines `terms(logits, target)`, the loss l of each row (or of each row and output, then averaged
-over outputs too), and `slopes(logits, target)`, the derivative of each term by the logits. A loss that
-defines only `terms` gets its slopes from `jax.vjp`.
+over outputs too), and `slopes(logits, target)`, the derivative of each term with respect to the logits.
+A loss that defines only `terms` gets its slopes from `jax.vjp`.
 
 `weight` is None (all 1), one number per row, or one per row and output. Rows of weight 0 do not count.
 `task` says what the targets are: values ("regression"), one of several classes ("classification"), or labels
@@ -36,7 +36,7 @@ LossTask = Literal["regression", "classification", "labels"]
 
 
 class Loss(ABC):
-    """The number that training makes small, with its derivative. The contract is this module's docstring."""
+    """The number that training minimises, with its derivative. The contract is this module's docstring."""
 
     task: ClassVar[LossTask] = "regression"
 
@@ -45,13 +45,13 @@ class Loss(ABC):
         """Return the loss of each row, shape (n,), or of each row and output, shape (n, k)."""
 
     def slopes(self, logits: Array, target: Array) -> Array:
-        """Return the derivative of each term by its logits, in the shape of the logits."""
+        """Return the derivative of each term with respect to its logits, in the shape of the logits."""
         terms, vjp = jax.vjp(lambda z: self.terms(z, target), logits)
         slopes: Array = vjp(jnp.ones_like(terms))[0]
         return slopes
 
     def output(self, logits: Array) -> Array:
-        """Return what the logits stand for; by default the values themselves."""
+        """Return probabilities or values from the logits; by default the logits themselves."""
         return logits
 
     def value(self, logits: Array, target: Array, weight: Array | None = None) -> Array:
@@ -78,9 +78,9 @@ def _shares(terms: Any, weight: Array | None) -> Array:
     if weight is None:
         return jnp.full((1,) * len(terms.shape), 1.0 / terms.size, terms.dtype)
     aligned = weight if weight.ndim == len(terms.shape) else weight[:, None]
-    spread = jnp.broadcast_to(aligned, terms.shape)
-    total = jnp.sum(spread)
-    return spread / jnp.where(total > 0, total, jnp.ones_like(total))
+    weights = jnp.broadcast_to(aligned, terms.shape)
+    total = jnp.sum(weights)
+    return weights / jnp.where(total > 0, total, jnp.ones_like(total))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class CrossEntropy(Loss):
         return jax.nn.softmax(logits) * jnp.sum(t, axis=1, keepdims=True) - t
 
     def output(self, logits: Array) -> Array:
-        """p = softmax(z): not negative, and of sum 1."""
+        """p = softmax(z): non-negative, and summing to 1."""
         return jax.nn.softmax(logits)
 
 
@@ -237,7 +237,7 @@ class CustomLoss(Loss):
 
     Parameters
     ----------
-    function: returns l, the loss of each row, shape (n,) or (n, outputs). It is written with jax.numpy.
+    function: returns l, the loss of each row, shape (n,) or (n, outputs). It must use jax.numpy.
 
     >>> log_cosh = CustomLoss(lambda z, y: jnp.log(jnp.cosh(z - y)).sum(axis=1))
     >>> round(float(log_cosh.gradient(jnp.array([[1.0]]), jnp.array([[0.0]]))[0, 0]), 4)

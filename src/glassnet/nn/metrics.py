@@ -1,4 +1,4 @@
-"""Compute metrics beside the loss while training, as means over rows.
+"""Compute metrics alongside the loss in training, as means over rows.
 
 A metric is a function from (logits, target) to one number per row. To add one, write a function and a row of
 `METRICS`. Scores of finished models come from scikit-learn's metrics instead.
@@ -17,8 +17,8 @@ from glassnet._types import Array
 def accuracy(logits: Array, target: Array) -> Array:
     """Return 1 where the largest logit is the target's class, else 0.
 
-    With several labels (targets in the shape of the logits) or one logit, return the share of the logits that
-    are on the right side of 0.
+    With several labels (targets in the shape of the logits) or one logit, return the share of logits on the
+    right side of 0.
 
     >>> accuracy(jnp.array([[2.0, 1.0], [0.0, 3.0]]), jnp.array([0, 0])).tolist()
     [1.0, 0.0]

@@ -1,4 +1,4 @@
-"""Define a network, with the two loops to read first: the forward pass and the backward pass."""
+"""Define a network. Read its two loops first: the forward pass and the backward pass."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Network(Layer):
     ) -> tuple[Array, State, Cache]:
         """Pass the input through the layers, from the first to the last.
 
-        The input may have any number type and becomes the current float type here, such as a picture's bytes.
+        The input may have any numeric type, such as bytes, and becomes the current float type here.
         """
         x = jnp.asarray(x, default_float())
         caches, new_state = [], []
@@ -128,11 +128,11 @@ class Network(Layer):
         return tuple(layer.traits() for layer in self.layers)
 
     def skeleton(self) -> Network:
-        """Return the network made of the layers' skeletons."""
+        """Return the network of the layers' skeletons."""
         return Network([layer.skeleton() for layer in self.layers])
 
     def blank(self) -> Network:
-        """Return the network with weights of zero, whose `init` gives the shapes without drawing numbers."""
+        """Return the network with zero initializers: its `init` gives the shapes and draws no numbers."""
 
         def plain(layer: Layer) -> Layer:
             if isinstance(layer, Network):
@@ -153,8 +153,8 @@ class Network(Layer):
             count = sum(math.prod(s) for _, s in sizes)
             total += count
             parts = " + ".join(f"{name} {'×'.join(map(str, s))}" for name, s in sizes)
-            counted = f"{count} = {parts}" if count else "0"
-            rows.append((str(i), type(layer).__name__, "×".join(map(str, shape)), counted))
+            size = f"{count} = {parts}" if count else "0"
+            rows.append((str(i), type(layer).__name__, "×".join(map(str, shape)), size))
         return f"{text_table(rows, left=None)}\n{total} parameters"
 
 
@@ -163,11 +163,13 @@ def _name(path: Any) -> str:
     return str(getattr(path[-1], "key", getattr(path[-1], "idx", path[-1])))
 
 
-LayerPath: TypeAlias = tuple[int, ...]  # a layer's index, after those of the networks around it
+LayerPath: TypeAlias = tuple[
+    int, ...
+]  # a layer's index, preceded by the indices of the enclosing networks
 
 
 def is_plain(layer: Layer) -> bool:
-    """Return whether a layer is a network with the forward and backward of `Network`: a plain sequence."""
+    """Return whether a layer is a plain sequence: a network that overrides neither forward nor backward."""
     cls = type(layer)
     passes = (cls.forward, cls.backward)
     return isinstance(layer, Network) and passes == (Network.forward, Network.backward)
@@ -178,7 +180,7 @@ def each_layer(
 ) -> Iterator[tuple[LayerPath, Layer, list[Any]]]:
     """Yield each layer's path, the layer, and its part of each tree (parameters, state, ...).
 
-    The layers of an inner network come one by one. The part of a tree that is None is None.
+    The layers of a nested network are yielded one by one. If a tree is None, so are its parts.
 
     >>> [path for path, _, _ in each_layer(Network([Dense(2), Network([Dense(1), "relu"])]))]
     [(0,), (1, 0), (1, 1)]
@@ -235,4 +237,4 @@ LAYER_TYPES: Mapping[str, type[Layer]] = ChainMap(
         **{type(activation).__name__: type(activation) for activation in ACTIVATIONS.values()},
     },
 )
-"""Every layer that a model file may hold, by name; a view, so that a new row of `LAYERS` is in it."""
+"""Every layer that a model file may hold, by name; a view, so new rows of `LAYERS` appear in it."""

@@ -1,12 +1,12 @@
-"""Wrap an optimizer to clip its gradients or to average its steps, and accept those of optax.
+"""Wrap an optimizer to clip its gradients or to average its steps, and accept optax transformations.
 
 A wrapper obeys the Optimizer contract (`optimizers`) and holds another optimizer in its field `optimizer`.
 Wrappers nest in any order. Everything that looks inside them uses `unwrapped`, `innermost`, `map_innermost`.
 
     ClipByNorm, Averaged          the wrappers
     Transformation                an optax transformation as an optimizer
-    as_optimizer                  what a person may give for an optimizer
-    init_average, update_average  the average that predicts, if one of the wrappers is an `Averaged`
+    as_optimizer                  turns a name, an object or an optax transformation into an optimizer
+    init_average, update_average  the average used for prediction, if one of the wrappers is an `Averaged`
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from glassnet._checks import resolve
 from glassnet._precision import default_float
 from glassnet._types import Params
 from glassnet.errors import ConfigurationError
-from glassnet.nn.optimizers import OPTIMIZERS, Adam, Rate, global_norm, settled
+from glassnet.nn.optimizers import OPTIMIZERS, Adam, Rate, global_norm, keep_if_finite
 from glassnet.nn.schedules import Schedule, Slowed
 
 
@@ -75,10 +75,10 @@ class Averaged(NamedTuple):
 
     w̄ ← w̄ + (w - w̄) / (1 + share · t) after step t: the mean over about the last `share` of the steps so
     far. The optimizer continues from w, not from w̄. At a constant learning rate, w moves around a minimum and
-    w̄ stays close to it, so that no schedule has to know the length of the run. Validation, the best epoch
-    and prediction use w̄. The state of layers, such as the running mean of batch norm, is averaged too.
+    w̄ stays close to it, so no schedule is needed that knows the length of the run. Validation, the best epoch
+    and prediction use w̄. The state of layers, such as the moving mean of batch norm, is averaged too.
 
-    It may stand inside or around `ClipByNorm`, with the same result, but not inside another `Averaged`.
+    It may be inside or around `ClipByNorm`, with the same result, but not inside another `Averaged`.
 
     Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", 1992.
 
@@ -147,9 +147,9 @@ class Transformation:
         decay: Params = None,
         ok: Any = None,
     ) -> tuple[Params, Any]:
-        """The transformation's own updates; for weight decay, use its mask in place of `decay`."""
+        """The transformation's own updates; for weight decay, use its mask instead of `decay`."""
         updates, new = self.transformation.update(grads, state, params)
-        return updates, settled(ok, new, state)
+        return updates, keep_if_finite(ok, new, state)
 
 
 WRAPPERS = (ClipByNorm, Averaged)
@@ -188,7 +188,7 @@ def map_innermost(change: Callable[[Any], Any], optimizer: Any) -> Any:
 
 
 def averaging(optimizer: Any) -> Averaged | None:
-    """Return the wrapper that averages, at whatever depth it stands; None if no average is asked for."""
+    """Return the `Averaged` among the wrappers, or None if there is none."""
     return next((o for o in unwrapped(optimizer) if isinstance(o, Averaged)), None)
 
 
@@ -198,17 +198,17 @@ def init_average(optimizer: Any, weights: Any) -> Any:
 
 
 def update_average(optimizer: Any, average: Any, weights: Any, step: Any) -> Any:
-    """Return the average after a step that led to these weights; () if nothing is averaged."""
+    """Return the average after the step that gave these weights; () if nothing is averaged."""
     wrapper = averaging(optimizer)
     return () if wrapper is None else wrapper.average(average, weights, step)
 
 
 def as_optimizer(given: Any) -> Any:
-    """Return an optimizer of glassnet as it is, its name as the object, and one of optax wrapped.
+    """Return an optimizer, given as a name, an object, or an optax transformation, which is wrapped.
 
     Raises
     ------
-    ConfigurationError: it is none of these, or an `Averaged` stands inside another.
+    ConfigurationError: it is none of these, or an `Averaged` is inside another.
 
     >>> as_optimizer("adam").learning_rate
     0.001
@@ -216,28 +216,28 @@ def as_optimizer(given: Any) -> Any:
     optimizer = map_innermost(_as_innermost, given)
     if sum(isinstance(o, Averaged) for o in unwrapped(optimizer)) > 1:
         raise ConfigurationError(
-            "This gn.Averaged averages the average of another gn.Averaged inside it, but a network predicts"
-            " with one average: leave one of them out."
+            "One gn.Averaged is inside another, but a network predicts with a single average: leave one of"
+            " them out."
         )
     return optimizer
 
 
 def _as_innermost(given: Any) -> Any:
-    """Return the optimizer inside all wrappers, given as an object, by name, or as one of optax."""
+    """Return the innermost optimizer, given as a name, an object, or an optax transformation."""
     optimizer = resolve("optimizer", given, OPTIMIZERS)
     if isinstance(optimizer, (Transformation, *map(type, OPTIMIZERS.values()))):
         return optimizer
-    verbs = (getattr(optimizer, "init", None), getattr(optimizer, "update", None))
-    if all(map(callable, verbs)) and not isinstance(optimizer, type):  # gn.Adam lacks its ()
+    methods = (getattr(optimizer, "init", None), getattr(optimizer, "update", None))
+    if all(map(callable, methods)) and not isinstance(optimizer, type):  # gn.Adam without ()
         return Transformation(optimizer)
     raise ConfigurationError(
-        f"{given!r} is no optimizer. Give its name ('adam'), an object (gn.Adam(1e-3)),"
+        f"{given!r} is not an optimizer. Give a name ('adam'), an object (gn.Adam(1e-3)),"
         " or an optax transformation."
     )
 
 
 def bind_schedules(optimizer: Any, total_steps: Any) -> Any:
-    """Return the optimizer with the run's length in each schedule that has none of its own.
+    """Return the optimizer with its schedule bound to the run's length, unless it has its own.
 
     >>> from glassnet.nn.schedules import Cosine
     >>> bind_schedules(Adam(Cosine(0.1)), 500).learning_rate.steps
@@ -260,7 +260,7 @@ def slowed(optimizer: Any, factor: Any) -> Any:
 
     Raises
     ------
-    ConfigurationError: its learning rate is hidden inside, as in optax's transformations.
+    ConfigurationError: it does not expose its learning rate, as optax transformations do not.
 
     >>> from glassnet.nn.schedules import rate_at
     >>> rate_at(slowed(Averaged(Adam(0.1)), 0.5).learning_rate, 0)
@@ -280,5 +280,5 @@ def slowed(optimizer: Any, factor: Any) -> Any:
 
 
 def is_foreign(optimizer: Any) -> bool:
-    """Return whether an optax transformation takes the steps: it must see each parameter by itself."""
+    """Return whether the innermost optimizer is from optax, which must see parameters one by one."""
     return isinstance(innermost(optimizer), Transformation)

@@ -1,4 +1,4 @@
-"""Turn gradients into steps, by optimizers from SGD to AdamW.
+"""Turn gradients into steps: the optimizers, from SGD to AdamW.
 
 The Optimizer contract
 ----------------------
@@ -8,7 +8,7 @@ and `jax.vmap` can sweep it. It has two methods, those of optax:
     init(params)                 -> state
     update(grads, state, params) -> (updates, state)        then params + updates
 
-so that any optax transformation can be used instead. `learning_rate` is a number or a schedule.
+so any optax transformation can be used instead. `learning_rate` is a number or a schedule.
 `decay`, a tree like params of 0 and 1, says which parameters decoupled decay applies to (default: all).
 `ok` says whether the gradient is finite (default: true): where it is not, the state stays as it was.
 g is the gradient, w the parameter, η the learning rate.
@@ -27,7 +27,7 @@ from glassnet._precision import default_float
 from glassnet._types import Array, Params
 from glassnet.nn.schedules import rate_at
 
-Rate: TypeAlias = Any  # a number, an array of one (or of many: a sweep), or a schedule
+Rate: TypeAlias = Any  # a number, an array (several numbers: a sweep), or a schedule
 
 
 class SGDState(NamedTuple):
@@ -99,7 +99,7 @@ class Momentum(NamedTuple):
         """Return -η v, or -η (g + μ v) with Nesterov."""
         rate = rate_at(self.learning_rate, state.step)
         velocity = jax.tree.map(lambda v, g: self.momentum * v + g, state.velocity, grads)
-        velocity = settled(ok, velocity, state.velocity)
+        velocity = keep_if_finite(ok, velocity, state.velocity)
         ahead = jnp.asarray(self.nesterov)
         updates = jax.tree.map(
             lambda v, g: -rate * jnp.where(ahead, g + self.momentum * v, v), velocity, grads
@@ -142,7 +142,7 @@ class RMSprop(NamedTuple):
         square = jax.tree.map(
             lambda s, g: self.rho * s + (1 - self.rho) * g * g, state.square, grads
         )
-        square = settled(ok, square, state.square)
+        square = keep_if_finite(ok, square, state.square)
         updates = jax.tree.map(lambda s, g: -rate * g / (jnp.sqrt(s) + self.eps), square, grads)
         return updates, RMSpropState(_counted(ok, state.step), square)
 
@@ -187,7 +187,7 @@ class Adam(NamedTuple):
         rate = rate_at(self.learning_rate, state.step)
         m = jax.tree.map(lambda m, g: self.beta1 * m + (1 - self.beta1) * g, state.m, grads)
         v = jax.tree.map(lambda v, g: self.beta2 * v + (1 - self.beta2) * g * g, state.v, grads)
-        m, v = settled(ok, (m, v), (state.m, state.v))
+        m, v = keep_if_finite(ok, (m, v), (state.m, state.v))
         t = (state.step + 1).astype(default_float())
         # factors, because a division for each parameter costs more than the rest of the update
         unbias_m, unbias_v = 1 / (1 - jnp.power(self.beta1, t)), 1 / (1 - jnp.power(self.beta2, t))
@@ -221,7 +221,7 @@ class AdamW(NamedTuple):
         decay: Params = None,
         ok: Any = None,
     ) -> tuple[Params, AdamState]:
-        """Return -η (m̂ / (√v̂ + ε) + λ w), λ w only where `decay` says so."""
+        """Return -η (m̂ / (√v̂ + ε) + λ w), with λ w only where `decay` is 1."""
         shrink = rate_at(self.learning_rate, state.step) * self.weight_decay
         adam = Adam(self.learning_rate, self.beta1, self.beta2, self.eps)
         updates, state = adam.update(grads, state, ok=ok)
@@ -231,11 +231,11 @@ class AdamW(NamedTuple):
         return updates, state
 
 
-def settled(ok: Any, new: Any, old: Any) -> Any:
-    """Return the new state, or the old one where the gradient is not finite.
+def keep_if_finite(ok: Any, new: Any, old: Any) -> Any:
+    """Return the new state if the gradient is finite, else the old one.
 
-    Without the barrier, XLA computes the updates from the old state once more, and has to copy that state
-    before it is overwritten (measured: an eighth to a sixth of the time of a large step).
+    Without the barrier, XLA recomputes the updates from the old state, and has to copy that state before it
+    is overwritten (measured: an eighth to a sixth of the time of a large step).
     """
     if ok is None:
         return new
@@ -253,7 +253,7 @@ def _zero() -> Any:
 
 
 def _zeros_like(params: Params) -> Any:
-    """Return zeros of NumPy, because JAX would compile a small program for each of its own."""
+    """Return NumPy zeros, because JAX would compile a small program for each shape of its own."""
     return jax.tree.map(lambda p: np.zeros(p.shape, p.dtype), params)
 
 

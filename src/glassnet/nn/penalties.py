@@ -18,7 +18,7 @@ from glassnet.nn.layers import Trait
 
 
 class Penalty(NamedTuple):
-    """The strengths of the L1 and the L2 penalty, both at least 0: L1 makes weights sparse, L2 small.
+    """The strengths of the L1 and L2 penalties, at least 0. L1 makes weights sparse, L2 keeps them small.
 
     >>> traits = {"W": Trait(decay=True), "b": Trait()}
     >>> params = {"W": jnp.array([[2.0, -1.0]]), "b": jnp.array([5.0])}
@@ -34,18 +34,18 @@ class Penalty(NamedTuple):
     def value(self, params: Params, traits: Any) -> Array:
         """Return l1 · sum |W| + l2 / 2 · sum W²."""
 
-        def of(w: Array, trait: Trait) -> Array:
+        def term(w: Array, trait: Trait) -> Array:
             if not trait.decay:
                 return jnp.zeros((), w.dtype)
             return self.l1 * jnp.sum(jnp.abs(w)) + self.l2 / 2 * jnp.sum(w * w)
 
-        leaves = jax.tree.leaves(jax.tree.map(of, params, traits))
+        leaves = jax.tree.leaves(jax.tree.map(term, params, traits))
         return jnp.sum(jnp.stack(leaves)) if leaves else jnp.zeros(())
 
     def gradient(self, params: Params, traits: Any) -> Params:
         """Return l1 · sign(W) + l2 · W, and 0 for parameters that are not penalised."""
 
-        def of(w: Array, trait: Trait) -> Array:
+        def derivative(w: Array, trait: Trait) -> Array:
             return self.l1 * jnp.sign(w) + self.l2 * w if trait.decay else jnp.zeros_like(w)
 
-        return jax.tree.map(of, params, traits)
+        return jax.tree.map(derivative, params, traits)

@@ -1,4 +1,4 @@
-"""Compute the learning rate of each step by a schedule.
+"""Define schedules, which give the learning rate of each step.
 
 A schedule is a NamedTuple whose fields are leaves of a pytree, so that changing one compiles nothing. It has
 two methods: `rate(step)`, and `bind(total)`, which fills in the length of the run where `steps` is None.
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import jax.numpy as jnp
 import numpy as np
 
-Number: TypeAlias = Any  # float, or an array of one number (or of many: a sweep)
+Number: TypeAlias = Any  # a number, or an array (several numbers: a sweep)
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from glassnet._types import Shape
 class Shapes(NamedTuple):
     """The shapes of a layer's parameters and state, by name, and of its output for one row.
 
-    Of a network, params and state are tuples of its layers' shapes.
+    For a network, params and state are tuples of its layers' shapes.
     """
 
     params: Any

@@ -1,6 +1,6 @@
-"""Pass rows through a network and record what every layer takes and gives, forward and backward.
+"""Pass rows through a network and record every layer's inputs and outputs, forward and backward.
 
-Each layer is wrapped in a `Recorder`, which calls the layer and writes the call down. The records therefore
+Each layer is wrapped in a `Recorder`, which calls the layer and records the call. The records therefore
 come from `Network.forward` and `Network.backward` themselves: there is no second implementation of the two
 loops. Traces, diagnoses, figures and the search for a diverging layer all use this walk.
 """
@@ -35,13 +35,13 @@ from glassnet.nn.network import LayerPath, Network, is_plain
 )
 @dataclass(frozen=True)
 class LayerPass:
-    """What one layer took and gave in a pass. Arrays of a batch have the rows as their first axis.
+    """What went into and came out of one layer in a pass. Batches have the rows as their first axis.
 
-    path: the layer's index; in a network inside the network, the indices from the outside in.
+    path: the layer's index; in a nested network, the indices from the outermost network inwards.
     layer, params: the layer and its parameters.
-    input, output: of `forward`. state: the layer's, after it. cache: what it left for `backward`.
-    d_output, d_input: the gradients of the loss by output and input; None without a backward pass.
-    gradients: the gradients of the loss by the parameters; None without a backward pass.
+    input, output: of `forward`. state: the layer's state after it. cache: what `backward` needs from it.
+    d_output, d_input: the gradients with respect to output and input; None without a backward pass.
+    gradients: the gradients with respect to the parameters; None without a backward pass.
     """
 
     path: LayerPath
@@ -82,13 +82,13 @@ def walk(
     weight: Array | None = None,
     gradient: Callable[[Array], Array] | None = None,
 ) -> tuple[LayerPass, ...]:
-    """Return one record per layer of a pass, from input to output; inner networks layer by layer.
+    """Return one record per layer of a pass, from input to output; nested networks layer by layer.
 
     Parameters
     ----------
     network, params, state, x, train, weight: as for `Network.forward`.
-    key: of the pass. Without one nothing is drawn: layers that draw act as in prediction.
-    gradient: from the network's output to dL/d(output). Default: the pass goes forward only.
+    key: the key of the pass. Without one, layers that draw random numbers act as in prediction.
+    gradient: a function from the network's output to dL/d(output). Default: only the forward pass.
 
     >>> from glassnet import keys
     >>> from glassnet.nn.layers import Dense
@@ -115,7 +115,7 @@ def walk(
 
 @dataclass(frozen=True)
 class Recorder(Layer):
-    """A layer that does what another does and records it in a log, by its path.
+    """A layer that calls another layer and records the call in a log, under its path.
 
     train: whether the layer acts as in training, whatever the pass around it does.
     """
@@ -150,7 +150,7 @@ class Recorder(Layer):
 def wrap_layers(
     network: Network, wrap: Callable[[Layer, LayerPath], Layer], path: LayerPath = ()
 ) -> Network:
-    """Return the network with `wrap(layer, path)` for each layer, in networks inside it too."""
+    """Return the network with each layer replaced by `wrap(layer, path)`, in nested networks too."""
 
     def wrapped(layer: Layer, path: LayerPath) -> Layer:
         if is_plain(layer):

@@ -117,7 +117,7 @@ class Fields:
         if not all(isinstance(item, str) for item in value) or len(set(value)) < len(value):
             self.refuse(name, "a list of different texts")
         if choices is not None and not set(value) <= set(choices):
-            self.refuse(name, f"a list with no texts but {', '.join(choices)}")
+            self.refuse(name, f"a list of texts from: {', '.join(choices)}")
         return tuple(value)
 
 

@@ -6,7 +6,7 @@
 
 The reader of the safetensors package accepts repeated names, unknown fields and unknown types, and it
 copies all arrays before their shapes can be checked. Therefore the header is read here: it must account
-for every byte of the file, and an array is made only after its shape was checked.
+for every byte of the file, and an array is made only after its shape has been checked.
 
 The size of a header is limited to 16 MiB and a million values before it is parsed, because a list of
 lists takes about thirty times the memory of its text.
@@ -77,9 +77,9 @@ class TensorFile:
             refuse(f"a header of {length} bytes, but at most {MAX_HEADER} are allowed")
         header = strict_json(b"{" + file.read(length - 1))
         metadata = header.pop("__metadata__", {})
-        texts = isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())
-        if not texts:
-            refuse("its metadata are not texts")
+        valid = isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())
+        if not valid:
+            refuse("its metadata is not text")
         return cls(file, size, metadata, _entries(header, 8 + length, size))
 
     def read(self, name: str) -> np.ndarray:
@@ -107,7 +107,7 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
     """
     try:
         # O_NONBLOCK: opening a pipe would wait for its writer. The check is on the opened file, because
-        # the name may meanwhile stand for another one.
+        # the name may refer to another file by then.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", getattr(os, "O_BINARY", 0)))
         with os.fdopen(handle, "rb", closefd=True) as file:
             status = os.fstat(handle)
@@ -135,7 +135,7 @@ def _entries(header: dict[str, Any], start: int, size: int) -> dict[str, Entry]:
     entries, ends = {}, []
     for name, fields in header.items():
         if not isinstance(fields, dict) or set(fields) != {"dtype", "shape", "data_offsets"}:
-            refuse(f"the array {name[:50]!r} has a field too few or too many")
+            refuse(f"the array {name[:50]!r} lacks a field or has one too many")
         dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
         if not isinstance(dtype, str) or dtype not in DTYPES:
             refuse(f"the array {name[:50]!r} has type {str(dtype)[:20]!r}")
@@ -162,11 +162,11 @@ def _are_sizes(value: Any) -> bool:
 
 
 def strict_json(text: str | bytes) -> Any:
-    """Return a JSON document whose names are unique and whose numbers are finite.
+    """Parse a JSON document whose names are unique and whose numbers are finite.
 
     Raises
     ------
-    ModelFormatError: not such a document, or one with too many or too deeply nested values.
+    ModelFormatError: it is not such a document, or has too many or too deeply nested values.
     """
     counts = (
         [text.count(mark) for mark in ",[{"]
@@ -184,7 +184,7 @@ def strict_json(text: str | bytes) -> Any:
             parse_int=_integer,
         )
     except RecursionError:
-        refuse("records nested too deep")
+        refuse("records nested too deeply")
     except ModelFormatError:
         raise
     except ValueError as error:  # not JSON, or not UTF-8
@@ -201,11 +201,11 @@ def _check_depth(document: Any) -> None:
         if not branches:
             return
         level = [v for b in branches for v in (b.values() if isinstance(b, dict) else b)]
-    refuse("records nested too deep")
+    refuse("records nested too deeply")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object; a repeated name is refused, because readers differ in which one they take."""
+    """Return a JSON object; a repeated name is refused, because readers differ in which value they keep."""
     fields = dict(pairs)
     if len(fields) < len(pairs):
         refuse("a name occurs twice")

@@ -266,7 +266,7 @@ def checked_optimizer(given: Any) -> Any:
 
     Raises
     ------
-    ConfigurationError: it is no optimizer, or its learning rate is a number out of range.
+    ConfigurationError: it is not an optimizer, or its learning rate is a number out of range.
 
     >>> checked_optimizer("sgd")
     SGD(learning_rate=0.01)

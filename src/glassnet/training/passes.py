@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from glassnet._compile import forgetful
+from glassnet._compile import limit_programs
 from glassnet._types import Array, Params, State
 from glassnet.data.tables import check_one_target_per_row
 from glassnet.encoding.objectives import as_target, encoded
@@ -47,7 +47,7 @@ def pass_through(
     )
 
 
-@forgetful
+@limit_programs
 @partial(jax.jit, static_argnames=("network", "loss"))
 def _walk(
     params: Params, state: State, x: Array, target: Array, *, network: Network, loss: Loss
