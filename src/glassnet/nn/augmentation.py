@@ -1,5 +1,6 @@
-"""Define layers that augment the data: they vary the inputs in training and change nothing at prediction.
-`AUGMENTATIONS` is part of the table of layers.
+"""Define layers that augment the data by varying the inputs in training.
+
+At prediction they change nothing. `AUGMENTATIONS` is part of the table of layers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Draw the initial weights: large enough to carry signals, and all different.
+"""Draw initial weights that are large enough to carry signals and all different.
 
 An initializer is a frozen dataclass with one method, `draw(key, shape) -> array`, for a weight matrix of
 shape (units, inputs). To add one, write a class and a row of `INITIALIZERS`.

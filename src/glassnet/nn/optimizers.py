@@ -1,4 +1,4 @@
-"""Turn gradients into steps: the optimizers, from SGD to AdamW.
+"""Define the optimizers, from SGD to AdamW, which turn gradients into steps.
 
 The Optimizer contract
 ----------------------
