@@ -511,7 +511,7 @@ def test_the_command_resumes_after_it_was_ended(tmp_path):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(checkpoints.Part, "due", due)
         ended = run("--checkpoint", folder, "--every", 4, "--out", tmp_path / "m.glassnet")
-    assert ended.exit_code == 143 and "go on with the same command and --resume" in ended.stderr
+    assert ended.exit_code == 143 and "continue with the same command and --resume" in ended.stderr
     assert not (tmp_path / "m.glassnet").exists()
     assert "earlier run" in run("--checkpoint", folder).stderr
     resumed = run("--checkpoint", folder, "--resume", "--out", tmp_path / "m.glassnet")

@@ -155,7 +155,7 @@ def test_each_part_of_a_step_that_breaks_is_named():
         )
 
     assert began() == ""
-    assert began(params=ruin) == "the update before made the weights of layer 2 (Dense) infinite"
+    assert began(params=ruin) == "the previous update made the weights of layer 2 (Dense) infinite"
     assert (
         began(batch={"x": np.full((16, 4), np.nan)}) == "the inputs are undefined (NaN) in float32"
     )
@@ -221,7 +221,7 @@ def test_an_epoch_whose_update_overflows_is_never_the_best():
     """Gradient and loss are finite, but the weights after the step are not."""
     changes = {"optimizer": gn.SGD(3e38), "batch_size": None, "early_stopping": True}
     error = failed(x=X * 10, **changes)
-    assert error.epoch == 1 and "the update before made the weights of layer" in error.where
+    assert error.epoch == 1 and "the previous update made the weights of layer" in error.where
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(error.model.params))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(error.state.best.params))
 

@@ -567,7 +567,7 @@ def test_a_loss_function_in_numpy_is_pointed_out() -> None:
 
     with pytest.raises(ConfigurationError, match=r"jax\.numpy"):
         train(LINE, X, VALUES, loss=in_numpy, epochs=1)
-    with pytest.raises(ConfigurationError, match=r"for 25 rows\. It must return one loss a row"):
+    with pytest.raises(ConfigurationError, match=r"for 25 rows\. It must return one loss per row"):
         train(LINE, X, VALUES, loss=lambda z, y: jnp.mean(z - y), epochs=1, batch_size=25)
 
 

@@ -1,10 +1,10 @@
 """Compute prediction intervals from the errors of networks on rows that they were not trained on.
 
-The prediction for a new row plus the errors on held-out rows is a distribution of its value, and an
-interval lies between two quantiles of that distribution. If each member of an ensemble had other rows
-held out, all members contribute errors, so that every row of the training set counts as held out. The
-mean of the members has slightly smaller errors than a single member. The members chose their best epochs
-on the same rows, which makes their errors slightly too small; the two effects roughly cancel.
+Adding the errors on held-out rows to the prediction for a new row gives a distribution of its value, and an
+interval lies between two quantiles of that distribution. If each member of an ensemble held out different
+rows, all members contribute errors, so that every training row can count as held out. The mean of the members
+has slightly smaller errors than a single member. But the members chose their best epochs on the same rows,
+which makes their errors slightly too small; the two effects roughly cancel.
 
 Vovk, "Cross-conformal predictors", 2015; Barber, Candès, Ramdas and Tibshirani, "Predictive Inference
 with the Jackknife+", 2021.
@@ -22,11 +22,11 @@ from glassnet.data.weighted_statistics import distribution, quantiles
 from glassnet.errors import DataError
 
 MAX_ERRORS = 5000  # per target; more errors are reduced to this many quantiles
-ROUNDING = 1e-9  # because 0.05 times 20 may be slightly below 1 in floating point
+ROUNDING = 1e-9  # because 0.05 · 20 may be slightly below 1 in floating point
 
 
 def kept_errors(errors: NDArray[Any], weight: NDArray[Any] | None = None) -> NDArray[np.float64]:
-    """Return errors (rows, targets) sorted for each target, (targets, count), at most MAX_ERRORS each.
+    """Return errors (rows, targets) sorted per target, (targets, count), with count at most MAX_ERRORS.
 
     >>> kept_errors(np.array([[2.0], [-1.0], [0.5]]))
     array([[-1. ,  0.5,  2. ]])
@@ -37,15 +37,17 @@ def kept_errors(errors: NDArray[Any], weight: NDArray[Any] | None = None) -> NDA
     return np.array([quantiles(*distribution(column, total), *levels) for column in errors.T])
 
 
-def interval(answers: NDArray[Any], errors: NDArray[Any], coverage: float) -> NDArray[np.float64]:
+def interval(
+    predictions: NDArray[Any], errors: NDArray[Any], coverage: float
+) -> NDArray[np.float64]:
     """Return the interval for each row and target, (rows, targets, 2).
 
     It adds the quantiles (1 - coverage) / 2 and (1 + coverage) / 2 of the errors to the prediction. Each
-    quantile is moved outward by as much as one more row could move it.
+    quantile is taken slightly further out, as far as one more row could shift it.
 
     Parameters
     ----------
-    answers: predictions, (rows, targets). errors: (targets, count), ascending. coverage: in (0, 1).
+    predictions: (rows, targets). errors: (targets, count), ascending. coverage: in (0, 1).
 
     Raises
     ------
@@ -59,8 +61,8 @@ def interval(answers: NDArray[Any], errors: NDArray[Any], coverage: float) -> ND
     rank = int(np.floor(outside * (count + 1) + ROUNDING))  # of the error at the lower end
     if rank < 1:
         raise DataError(
-            f"{count} held-out rows are too few for intervals of coverage {coverage:g}, which take at least"
-            f" {int(np.ceil(1 / outside - ROUNDING)) - 1}. Ask for a smaller coverage, or train on more rows."
+            f"{count} held-out rows are too few for intervals of coverage {coverage:g}, which need at least"
+            f" {int(np.ceil(1 / outside - ROUNDING)) - 1}. Choose a smaller coverage, or train on more rows."
         )
     ends = errors[:, [rank - 1, count - rank]]
-    return np.asarray(answers[:, :, None] + ends)
+    return np.asarray(predictions[:, :, None] + ends)

@@ -1,7 +1,7 @@
 """Describe layers, losses and initializers as JSON records, and read such records back.
 
 A record is the name of a type and the fields of the object: `{"type": "Dropout", "rate": 0.1}`. The
-names of types come from closed tables, so that a record can name no other class, and no code.
+names of types come from closed tables, so a record cannot name any other class or code.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from glassnet.nn.network import LAYER_TYPES, Network
 from glassnet.storage.fields import Fields, is_finite_number, is_integer, refuse_field
 from glassnet.storage.tensorfile import refuse
 
-MAX_DEPTH = 64  # of networks inside networks
+MAX_DEPTH = 64  # of nested networks
 
 LOSS_TYPES: dict[str, type[Loss]] = {type(loss).__name__: type(loss) for loss in LOSSES.values()}
 INITIALIZER_TYPES: dict[str, type[Any]] = {type(i).__name__: type(i) for i in INITIALIZERS.values()}
 
 
 def describe_layer(layer: Layer) -> dict[str, Any]:
-    """Return a layer as strict JSON values; a network with its layers inside.
+    """Return a layer as strict JSON values; a network includes its layers.
 
     >>> from glassnet.nn.layers import Dense
     >>> describe_layer(Dense(4))
@@ -39,7 +39,7 @@ def describe_layer(layer: Layer) -> dict[str, Any]:
 
 
 def describe_object(value: Any, types: Mapping[str, type[Any]], role: str) -> dict[str, Any]:
-    """Return a dataclass of one of the known types as its type's name and its fields."""
+    """Return the type name and the fields of a dataclass of one of the known types."""
     name = type(value).__name__
     if types.get(name) is not type(value):
         raise ConfigurationError(
@@ -57,7 +57,7 @@ def describe_object(value: Any, types: Mapping[str, type[Any]], role: str) -> di
 
 
 def layer_of(record: Any, depth: int) -> Layer:
-    """Return a layer of the closed table of layers."""
+    """Return the layer that a record describes, of a type in LAYER_TYPES."""
     if depth > MAX_DEPTH:
         refuse("networks nested too deeply")
     if isinstance(record, dict) and record.get("type") == "Network":
@@ -68,7 +68,7 @@ def layer_of(record: Any, depth: int) -> Layer:
 
 
 class FieldType(NamedTuple):
-    """How a field of a layer, loss or initializer is read: what it should be, a test, and the value."""
+    """How to read a field of a layer, loss or initializer: a description, a test, and a conversion."""
 
     description: str
     accepts: Callable[[Any], bool]
@@ -76,7 +76,7 @@ class FieldType(NamedTuple):
 
 
 def object_of(record: Any, types: Mapping[str, type[Any]], role: str) -> Any:
-    """Return an object of one of the known types, its fields checked by its own constructor too."""
+    """Return the object that a record describes; its constructor checks the fields further."""
     if not isinstance(record, dict) or record.get("type") not in types:
         refuse(f"an unknown {role}")
     cls = types[record["type"]]
@@ -99,7 +99,7 @@ def _initializer_of(value: Any) -> Any:
     return value if isinstance(value, str) else object_of(value, INITIALIZER_TYPES, "initializer")
 
 
-# by the annotation of the field; a new kind of field is a new row
+# by the annotation of a field; a field of a new type needs a new row
 FIELD_TYPES: dict[Any, FieldType] = {
     bool: FieldType("true or false", lambda value: isinstance(value, bool), bool),
     int: FieldType("a whole number", lambda v: is_integer(v) and is_finite_number(v), int),
@@ -114,7 +114,7 @@ FIELD_TYPES: dict[Any, FieldType] = {
 
 
 def _field_types(cls: type[Any]) -> dict[str, FieldType]:
-    """Return the types of a dataclass's fields; those of known classes are looked up once."""
+    """Return the types of a dataclass's fields, cached by class."""
     if cls not in _FIELDS:
         hints = get_type_hints(cls)
         _FIELDS[cls] = {f.name: FIELD_TYPES[hints[f.name]] for f in dataclasses.fields(cls)}

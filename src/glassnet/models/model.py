@@ -1,4 +1,4 @@
-"""Predict with a trained model, the object that is saved, exported, traced and explained."""
+"""Define the trained model, which predicts and can be saved, exported, traced and explained."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from glassnet.models.intervals import interval
 from glassnet.nn.losses import Loss
 from glassnet.nn.network import Network
 
-BUCKETS = (8, 16, 128, 1024, 8192)  # rows per call, so that five programs serve any number of rows
+BUCKETS = (8, 16, 128, 1024, 8192)  # rows per call: five programs serve any number of rows
 
 
 @dataclass(frozen=True)
 class _Program:
-    """What a prediction is compiled for.
+    """What a compiled prediction depends on.
 
     network: the skeleton of the network. loss: None for logits. members: whether there are several.
-    answer: "mean" of the members, "each" member's outputs, or the likeliest "class" by the mean.
+    answer: "mean" of the members, "each" member's outputs, or the most likely "class" by the mean.
     """
 
     network: Network
@@ -41,7 +41,7 @@ class _Program:
     def _hash(self) -> int:
         return hash((self.network, self.loss, self.members, self.answer))
 
-    def __hash__(self) -> int:  # cached, because every prediction asks for it
+    def __hash__(self) -> int:  # cached, because every prediction needs it
         return self._hash
 
 
@@ -55,10 +55,10 @@ def _run(
 
 @limit_programs
 @partial(jax.jit, static_argnames="program")
-def _forward_apart(
+def _forward_separately(
     params: Params, layer_state: State, temperature: Array, x: Array, *, program: _Program
 ) -> Array:
-    """Return each member's outputs for rows of its own, (members, n, outputs)."""
+    """Return each member's outputs for its own rows, (members, n, outputs)."""
     run = jax.vmap(partial(_run, program), in_axes=(0, 0, None, 0))
     outputs: Array = run(params, layer_state, temperature, x)
     return outputs
@@ -81,7 +81,7 @@ def _forward(
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network, with the encoders that turn rows into its inputs and its outputs into answers.
+    """A trained network with its encoders, from rows to inputs and from outputs to classes or values.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ class Model:
     loss: turns logits into outputs.
     in_shape: the shape of one encoded row.
     dtype: "float32" or "float64", the precision of predictions.
-    encoder: from a table or raw numbers to the network's inputs. None: the numbers are used as they are.
-    target_encoder: from outputs to classes, labels or the unit of the target. None: outputs are kept.
+    encoder: turns a table or raw numbers into the network's inputs. None: numbers are used as they are.
+    target_encoder: turns outputs into classes, labels or the target's unit. None: outputs stay as they are.
     info: plain values to look up later (name of the target, scores, versions).
     members: the number of networks that predict together. If it is above 1, every array in params and
         layer_state has a first axis of this length, and predictions are the members' mean.
-    temperature: the factor by which logits are multiplied, see `EarlyStopping`. Default 1.
+    temperature: multiplies the logits, see `EarlyStopping`. Default 1.
     errors: target minus output on held-out rows, in the network's unit, (targets, count), ascending in
         each row, for `predict_interval`. None: no rows were held out.
     """
@@ -113,7 +113,7 @@ class Model:
     errors: np.ndarray | None = None
 
     def member(self, k: int) -> Model:
-        """Return network k of those that predict together, counted from 0, as a model by itself.
+        """Return network k of those that predict together, counted from 0, as a model of its own.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Model:
     def outputs(self, X: Any) -> np.ndarray:
         """Return probabilities of classes or labels, or values in the network's unit, (n, outputs).
 
-        For several members it is the mean of theirs.
+        For several members, it is their mean.
         """
         return self._answer(X, "mean", self.loss)
 
@@ -167,17 +167,17 @@ class Model:
         return self._computed(x, "mean", None)
 
     def outputs_apart(self, x: np.ndarray) -> np.ndarray:
-        """Return each member's outputs, (members, n, outputs), for rows of its own, x (members, n, ...)."""
+        """Return each member's outputs, (members, n, outputs), for its own rows, x (members, n, ...)."""
         with precision(self.dtype):
             program = self._program("each", self.loss)
-            return np.asarray(_forward_apart(*self._arrays, x, program=program))
+            return np.asarray(_forward_separately(*self._arrays, x, program=program))
 
     def spread(self, X: Any) -> np.ndarray:
         """Return the standard deviation of the predictions over the members.
 
         The predictions are the probabilities of `predict_proba`, or values in the unit of the target, and
-        the result has their shape. It is large where another seed could have led to another prediction,
-        and 0 for a single member.
+        the result has their shape. It is large where another seed might give another prediction, and 0
+        for a single member.
         """
         outputs = self.outputs_by_member(X)
         if isinstance(self.target_encoder, TargetScaler):
@@ -188,12 +188,12 @@ class Model:
         return np.concatenate([spread, spread], axis=1) if self._is_single(spread) else spread
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the fields only; a copy makes its own programs and device arrays."""
+        """Return only the fields; a copy makes its own programs and device arrays."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
     def _arrays(self) -> tuple[Params, State, Array]:
-        """Parameters, state and temperature on the device, moved there once."""
+        """Parameters, state and temperature, copied to the device once."""
         temperature = np.asarray(self.temperature, self.dtype)
         params, state, t = jax.device_put((self.params, self.layer_state, temperature))
         return params, state, t
@@ -229,7 +229,7 @@ class Model:
                     rows = np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)])
                 parts.append(_forward(*self._arrays, rows, program=program))
         axis = 1 if parts[0].ndim == 3 else 0  # the axis of the rows
-        arrays = [np.asarray(part) for part in parts]  # waits for the device only after all calls
+        arrays = [np.asarray(part) for part in parts]  # wait for the device only after all calls
         whole = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
         return np.asarray(whole[:, :n] if axis else whole[:n])
 
@@ -261,7 +261,7 @@ class Model:
         )
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
-        """Return for each row an interval that holds the value with probability `coverage`, (n, 2).
+        """Return for each row an interval that contains the value with probability `coverage`, (n, 2).
 
         For several targets the shape is (n, targets, 2), and each target has its own interval. The
         interval is the prediction plus two quantiles of the errors on held-out rows.
@@ -269,15 +269,15 @@ class Model:
         Raises
         ------
         ConfigurationError: the model predicts classes, or no rows were held out in training.
-        DataError: too few rows were held out for so large a coverage.
+        DataError: too few rows were held out for this coverage.
         """
         if self.loss.task != "regression" or not isinstance(self.target_encoder, TargetScaler):
             raise ConfigurationError(
-                "This model predicts classes, and intervals are for values: use model.predict_proba(X)."
+                "This model predicts classes, but intervals are for values: use model.predict_proba(X)."
             )
         if self.errors is None:
             raise ConfigurationError(
-                "This model was trained on all its rows, so that its errors on new rows are unknown: train"
+                "This model was trained on all its rows, so its errors on new rows are unknown: train"
                 " with early_stopping=True, or fit(X, y, validation=0.2)."
             )
         intervals = interval(self.outputs(X).astype(np.float64), self.errors, coverage)
@@ -301,7 +301,7 @@ class Model:
         )
 
     def _is_single(self, outputs: np.ndarray) -> bool:
-        """Return whether one output stands for two classes."""
+        """Return whether a single output encodes two classes."""
         labels = isinstance(self.target_encoder, LabelsEncoder)
         return self.loss.task != "regression" and outputs.shape[1] == 1 and not labels
 
@@ -331,7 +331,7 @@ def model_of(given: Any) -> Model:
     kinds = "give a gn.Model, a gn.Run, or a fitted gn.NeuralClassifier or gn.NeuralRegressor."
     if isinstance(given, Network):
         raise ConfigurationError(
-            "A network by itself has no weights: give what gn.train(network, X, y) returns."
+            "A network alone has no weights: give what gn.train(network, X, y) returns."
         )
     if hasattr(given, "fit"):
         raise ConfigurationError(
@@ -345,7 +345,7 @@ def model_of(given: Any) -> Model:
 
 
 def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:
-    """Return rows of numbers or pictures as an array; whole numbers keep their type.
+    """Check rows of numbers or pictures and return them as an array; integers keep their type.
 
     Raises
     ------
@@ -379,8 +379,7 @@ def check_array(X: Any, in_shape: Shape | None, dtype: str) -> np.ndarray:
         row = int(np.argwhere(~np.isfinite(x.reshape(len(x), -1)))[0, 0]) if x.size else 0
         raise DataError(
             f"X holds missing or infinite numbers in {dtype}, first in row {row}, and a network cannot"
-            " compute with them. Drop or replace them; NeuralClassifier and NeuralRegressor replace missing"
-            " ones."
+            " use them. Drop or replace them; NeuralClassifier and NeuralRegressor replace missing ones."
         )
     return x
 

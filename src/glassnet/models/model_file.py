@@ -1,12 +1,12 @@
 """Save and load a model as one safetensors file with its arrays and one strict JSON record.
 
-    tensors    "params/0/W", "state/1/mean", ...: the arrays of each layer by its position and name
+    tensors    "params/0/W", "state/1/mean", ...: the arrays of each layer, by position and name
     metadata   {"glassnet": JSON}: format, architecture, loss, preprocessing, classes or units, versions
 
 A file may come from anywhere, so `load` trusts nothing in it. The types of layers come from closed
 tables, and every field and shape is checked against the architecture before an array is made. Nothing
-in a file can name code, another file or a second format. Whatever is wrong raises `ModelFormatError`
-and no other exception.
+in a file can name code, another file or a second format. Anything wrong raises `ModelFormatError` and
+no other exception.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from glassnet.storage.tensorfile import (
 )
 
 FORMAT = 1
-MAX_LAYERS = 1000  # a prediction is compiled as a whole, and more layers would take minutes
-MIN_INPUT_LIMIT = 1 << 20  # a file of any size may ask for this many inputs
+MAX_LAYERS = 1000  # a prediction is one program, and more layers would take minutes to compile
+MIN_INPUT_LIMIT = 1 << 20  # even a small file may have this many inputs
 
 TARGET_TYPES: dict[str, Any] = {
     "classes": ClassEncoder,
@@ -64,7 +64,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    ConfigurationError: the network or its loss has a class that glassnet does not know, or `load` would
+    ConfigurationError: a layer or the loss is of a class that glassnet does not know, or `load` would
         refuse the file.
     DataError: the folder does not exist or cannot be written.
     """
@@ -86,14 +86,14 @@ def packed(model: Model) -> bytes:
         record = json.dumps(describe(model), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"This model cannot go into a file: {error}. Give its layers, loss and info finite numbers and"
-            " text only."
+            f"This model cannot go into a file: {error}. Its layers, loss and info may hold only finite"
+            " numbers and text."
         ) from None
     unusable = [name for name, array in tensors.items() if not np.isfinite(array).all()]
     if unusable:
         raise ConfigurationError(
-            f"This model cannot go into a file: {unusable[0]} holds infinite or undefined numbers, which"
-            " predict nothing. Train it again with a smaller learning rate."
+            f"This model cannot go into a file: {unusable[0]} holds infinite or undefined numbers, so"
+            " its predictions are useless. Train it again with a smaller learning rate."
         )
     data = to_bytes(tensors, metadata={"glassnet": record})
     try:
@@ -121,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
 
 def _checked_model(tensors: TensorFile, *, arrays: bool = True) -> Model:
-    """Return the model in a file; whatever is wrong raises `ModelFormatError`."""
+    """Return the model in a file; anything wrong raises `ModelFormatError`."""
     try:
         return _model_of(tensors, arrays=arrays)
     except ModelFormatError:
@@ -151,7 +151,7 @@ def _flatten(name: str, tree: Any) -> Iterator[tuple[str, Any]]:
 
 
 def describe(model: Model) -> dict[str, Any]:
-    """Return a model without its arrays as strict JSON values."""
+    """Return everything but a model's arrays as strict JSON values."""
     target = None
     if model.target_encoder is not None:
         (kind,) = (k for k, t in TARGET_TYPES.items() if type(model.target_encoder) is t)
@@ -178,9 +178,9 @@ NAMES = (
 
 
 def _model_of(tensors: TensorFile, *, arrays: bool = True) -> Model:
-    """Return the model in a file, or without `arrays` check only their names, types and shapes."""
+    """Return the model in a file; without `arrays`, only check their names, types and shapes."""
     if "glassnet" not in tensors.metadata:
-        refuse("a safetensors file of something else")
+        refuse("a safetensors file, but not a glassnet model")
     record = strict_json(tensors.metadata["glassnet"])
     _check_format(record)
     fields = Fields.of(record, "model", NAMES)
@@ -236,7 +236,7 @@ def _check_format(record: Any) -> None:
 
 
 def _in_shape(fields: Fields, file_size: int) -> Shape:
-    """Return the shape of a row. Each input has a weight, so the file's size bounds their number."""
+    """Return the shape of a row. Each input has a weight, so the file size limits the inputs."""
     sizes, limit = fields.items("in_shape"), max(file_size // 4, MIN_INPUT_LIMIT)
     if not 0 < len(sizes) <= MAX_AXES or not all(is_integer(n) and 0 < n <= limit for n in sizes):
         fields.refuse("in_shape", "a list of sizes")
@@ -261,12 +261,12 @@ def _named(part: str, shapes: Any) -> Iterator[tuple[str, Shape]]:
 def _check_entries(
     shapes: Shapes, dtype: np.dtype[Any], members: int, entries: Mapping[str, Entry]
 ) -> None:
-    """Raise unless the file has exactly the arrays that the architecture asks for."""
+    """Raise unless the file has exactly the arrays that the architecture needs."""
     wanted = dict([*_named("params", shapes.params), *_named("state", shapes.state)])
     unmatched = sorted(set(wanted) ^ set(entries))
     if unmatched:
         name = unmatched[0]
-        refuse(f"the array {name[:50]!r} is {'missing' if name in wanted else 'one too many'}")
+        refuse(f"the array {name[:50]!r} is {'missing' if name in wanted else 'unexpected'}")
     for name, member_shape in wanted.items():
         entry, shape = entries[name], (members, *member_shape) if members > 1 else member_shape
         if entry.shape != shape or entry.dtype != dtype:
@@ -281,19 +281,19 @@ def _filled(part: str, shapes: Any, tensors: TensorFile) -> Any:
 
 
 def _array(name: str, tensors: TensorFile) -> np.ndarray:
-    """Return one array, after a check that its numbers are in the range that any model has."""
+    """Read one array, and check that its numbers are possible in a model."""
     array = tensors.read(name)
     if not np.isfinite(array).all():
         refuse(f"{name} holds infinite or undefined numbers")
     if name.endswith("/variance") and (array < 0).any():
         refuse(f"{name} holds negative numbers")
     if name.endswith("/rate") and not ((array >= 0) & (array < 1)).all():
-        refuse(f"{name} does not lie between 0 and 1")
+        refuse(f"{name} is not between 0 and 1")
     return array
 
 
 def _errors(tensors: TensorFile, outputs: int) -> np.ndarray | None:
-    """Return the errors on held-out rows, if there are any."""
+    """Return the errors on held-out rows; None if the file has none."""
     if "errors" not in tensors.entries:
         return None
     entry = tensors.entries["errors"]
@@ -307,7 +307,7 @@ def _errors(tensors: TensorFile, outputs: int) -> np.ndarray | None:
 
 
 def _target_of(record: Any, out_shape: tuple[int, ...], loss: Loss) -> Any:
-    """Return the target's encoder, after a check that it fits the network's output and its loss."""
+    """Return the target's encoder, and check that it fits the network's output and loss."""
     if record is None:
         return None
     fields = Fields.of(record, "target", ("type", "record"))

@@ -1,8 +1,8 @@
 """Choose which rows each step sees.
 
-Each epoch visits all rows once, in an order that depends on seed and epoch only. If the last batch is short,
-rows of weight 0 pad it, so that every batch has the same shape, no row is dropped and nothing is compiled
-again. If one batch holds all rows, they are not shuffled.
+Each epoch visits all rows once, in an order that depends only on the seed and the epoch. If the last batch is
+short, rows of weight 0 pad it: every batch has the same shape, no row is dropped, and nothing is recompiled.
+If one batch holds all rows, they are not shuffled.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def batch_count(n_rows: int, batch_size: int) -> int:
 
 
 class Batches(NamedTuple):
-    """The rows of each batch, shape (batches, batch_size), and 0 where one is padding (None: nowhere)."""
+    """The row indices of each batch, (batches, batch_size); `present` is 0 for padding (None: no padding)."""
 
     rows: Array
     present: Array | None
@@ -56,12 +56,12 @@ def epoch_batches(order: Key, epoch: Array, n_rows: int, batch_size: int) -> Bat
 
 
 def rows_in_order(n_rows: int, batch_size: int) -> Batches:
-    """Return the batches of all rows in their order."""
+    """Return the batches of all rows in their original order."""
     return _batches(jnp.arange(n_rows, dtype=jnp.int32), n_rows, batch_size)
 
 
 def _batches(rows: Array, n_rows: int, batch_size: int) -> Batches:
-    """Return rows as batches, with row 0 as the padding of the last one."""
+    """Split row indices into batches; row 0 pads the last one."""
     missing = batch_count(n_rows, batch_size) * batch_size - n_rows
     filled = jnp.pad(rows, (0, missing)).reshape(-1, batch_size)
     return Batches(filled, padding(n_rows, batch_size))

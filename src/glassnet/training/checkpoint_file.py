@@ -1,8 +1,7 @@
 """Turn a snapshot of a run into the bytes of a safetensors file, and read it back.
 
-The file holds arrays and one strict JSON record, as a model file does, with the SHA-256 of both. The reader
-checks everything: names, shapes and types must be those of the current run. Otherwise it raises
-`ModelFormatError`.
+Like a model file, it holds arrays and one strict JSON record, plus the SHA-256 of both. The reader checks
+that names, shapes and types are those of the current run, and otherwise raises `ModelFormatError`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from glassnet.training.snapshot import Snapshot
 from glassnet.training.state import TrainState
 
 FORMAT = 1
-RECORD = ("format", "identity", "score", "troubles", "rollbacks", "anchored")  # beside the digest
+RECORD = ("format", "identity", "score", "troubles", "rollbacks", "anchored")  # besides the digest
 KEY = "glassnet-checkpoint"
 
 
@@ -56,13 +55,13 @@ def to_bytes(
 def from_bytes(
     data: bytes, fresh: Snapshot, identity: Mapping[str, str], folder: str
 ) -> tuple[Snapshot, float]:
-    """Return the snapshot in the bytes of a file, with every part checked, and its score.
+    """Read a snapshot and its score from the bytes of a file, and check every part.
 
-    fresh: the snapshot of this run at its start; the file must have its names, shapes and types.
+    fresh: the snapshot of this run at its start; the file must have the same names, shapes and types.
 
     Raises
     ------
-    ModelFormatError: it is damaged. ConfigurationError: it is intact, but of another run.
+    ModelFormatError: the file is damaged. ConfigurationError: it is intact, but from another run.
     """
     arrays, record, score = checked_parts(data)
     check_identity(record["identity"], identity, folder)
@@ -71,11 +70,11 @@ def from_bytes(
     anchor = _filled("anchor", fresh.state, arrays) if record["anchored"] else state
     histories = tuple(_history(arrays, k) for k in range(n))
     if arrays:
-        damaged("it holds more than a run's state")
+        damaged("it holds arrays that do not belong to a run's state")
     troubles = tuple(None if t is None else _trouble(t) for t in record["troubles"])
     rollbacks = tuple(record["rollbacks"])
     if len(troubles) != n or len(rollbacks) != n:
-        damaged("it is of another number of networks")
+        damaged("it holds another number of networks")
     return Snapshot(state, histories, troubles, rollbacks, anchor), score
 
 
@@ -96,13 +95,13 @@ def check_identity(theirs: Mapping[str, str], ours: Mapping[str, str], folder: s
 
 
 def _arrays_and_record(data: bytes) -> tuple[dict[str, np.ndarray], Any]:
-    """Return the arrays in a checkpoint's bytes, and its record; not every error is translated here."""
+    """Return the arrays and the record in a checkpoint's bytes; the caller translates other errors."""
     from safetensors import SafetensorError  # lazily: most runs write no checkpoint
     from safetensors.numpy import load
 
     size = int.from_bytes(data[:8], "little")
     if len(data) < 10 or size > min(MAX_HEADER, len(data) - 8):
-        damaged("it is cut short, or no checkpoint")
+        damaged("it is cut short, or not a checkpoint")
     header = strict_json(data[8 : 8 + size])
     record = strict_json(header["__metadata__"][KEY])
     try:
@@ -116,17 +115,17 @@ def checked_parts(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any], f
 
     Raises
     ------
-    ModelFormatError: it is damaged. ConfigurationError: it is of another format.
+    ModelFormatError: the file is damaged. ConfigurationError: it has another format.
     """
     try:
         arrays, record = _arrays_and_record(data)
         if is_integer(record["format"]) and record["format"] != FORMAT:
             raise ConfigurationError(
-                f"The checkpoint is of format {record['format']}, but this version of glassnet reads format"
+                f"The checkpoint has format {record['format']}, but this version of glassnet reads format"
                 f" {FORMAT}: continue with the version that wrote it, or start again in another folder."
             )
         if record["format"] != FORMAT:
-            damaged("its format is no number")
+            damaged("its format is not a number")
         if record.pop("digest") != _digest(record, arrays):
             damaged("its checksum does not match")
         fields = Fields.of(record, "checkpoint", RECORD)
@@ -135,7 +134,7 @@ def checked_parts(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any], f
             fields.refuse("identity", "a record of texts")
         if score is not None and not is_finite_number(score):
             fields.refuse("score", "a number or null")
-        if not all(is_integer(times) and times >= 0 for times in fields.items("rollbacks")):
+        if not all(is_integer(count) and count >= 0 for count in fields.items("rollbacks")):
             fields.refuse("rollbacks", "a list of counts")
         fields.items("troubles")
         fields.flag("anchored")
@@ -163,7 +162,7 @@ def _named(name: str, tree: Any) -> dict[str, Any]:
 
 
 def _filled(name: str, template: TrainState, arrays: dict[str, np.ndarray]) -> Any:
-    """Return a tree of the template's form; its arrays are taken out of the file's, and checked."""
+    """Return a tree like the template, with arrays removed from the file's and checked."""
     leaves = []
     for path, expected in _named(name, template).items():
         if path not in arrays:
@@ -181,7 +180,7 @@ def _filled(name: str, template: TrainState, arrays: dict[str, np.ndarray]) -> A
 
 
 def _history(arrays: dict[str, np.ndarray], k: int) -> History:
-    """Return network k's history; its columns are taken out of the file's arrays."""
+    """Return network k's history, with columns removed from the file's arrays."""
     prefix = f"history/{k}/"
     columns = {
         name.removeprefix(prefix): arrays.pop(name)
@@ -197,7 +196,7 @@ def _history(arrays: dict[str, np.ndarray], k: int) -> History:
 
 
 def _trouble_record(trouble: Trouble) -> dict[str, Any]:
-    """Return a trouble as a record of strict JSON values."""
+    """Return a trouble as strict JSON values."""
     values = trouble._asdict().items()
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values}
 

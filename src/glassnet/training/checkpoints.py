@@ -3,8 +3,8 @@
     DIR/lock                    locked by the run that writes here; the lock ends with its process
     DIR/1-00000042.checkpoint   checkpoint 42 of part 1 (a part: networks that train in one program)
 
-A checkpoint is written to a temporary file, flushed to the disk, and then renamed. The last two are kept, and
-the best. If the newest is damaged, the one before it is used.
+A checkpoint is written to a temporary file, flushed to the disk, and then renamed. The last two and
+the best are kept. If the newest is damaged, the one before it is used.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Checkpoint:
 
     Parameters
     ----------
-    folder: is created if it does not exist; only one run at a time may use it.
-    every: epochs between two checkpoints; None: about half a minute. One is also written at the start, at the
-        end, on Ctrl-C and on SIGTERM. Default None.
+    folder: created if it does not exist; only one run at a time may use it.
+    every: epochs between two checkpoints. Default None: one about every half minute. Checkpoints are also
+        written at the start, at the end, on Ctrl-C and on SIGTERM.
     resume: continue from the last checkpoint, if there is one. With False, a folder that holds checkpoints
         is refused. Default False.
 
@@ -71,7 +71,7 @@ class Checkpoint:
 
 
 def as_checkpoint(given: Any, every: int | None = None, resume: bool = False) -> Checkpoint | None:
-    """Return a folder or a `Checkpoint` as a `Checkpoint`, and None as None.
+    """Return a `Checkpoint` from a folder, a `Checkpoint` or None; None stays None.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def as_checkpoint(given: Any, every: int | None = None, resume: bool = False) ->
 
 @contextmanager
 def locked_folder(checkpoint: Checkpoint | None) -> Iterator[Folder | None]:
-    """Create a checkpoint's folder and lock it for this run until the end of the block.
+    """Create a checkpoint folder and lock it for this run until the end of the block.
 
     Raises
     ------
@@ -110,13 +110,13 @@ def locked_folder(checkpoint: Checkpoint | None) -> Iterator[Folder | None]:
     with lock:
         if not _locked(lock):
             raise ConfigurationError(
-                f"Another run is writing checkpoints to {path}: wait for it, end it, or choose another"
+                f"Another run is writing checkpoints to {path}: wait for it, stop it, or choose another"
                 " folder."
             )
         if not checkpoint.resume and any(NAME.fullmatch(name) for name in os.listdir(path)):
             raise ConfigurationError(
                 f"{path} holds checkpoints of an earlier run. Set resume (resume=True, --resume) to continue"
-                " from the last of them, or choose another folder."
+                " from the last one, or choose another folder."
             )
         for name in filter(LEFT_OVER.fullmatch, os.listdir(path)):
             with contextlib.suppress(OSError):
@@ -127,7 +127,7 @@ def locked_folder(checkpoint: Checkpoint | None) -> Iterator[Folder | None]:
 def _locked(file: Any) -> bool:
     """Lock an open file until the process ends; return false if another run has locked it."""
     try:
-        import fcntl  # Windows lacks it: there, nothing keeps two runs apart
+        import fcntl  # not on Windows, where nothing keeps two runs apart
     except ImportError:
         return True
     try:
@@ -147,28 +147,28 @@ class Folder(NamedTuple):
 
     def part(self, number: int, identity: Mapping[str, str], on_divergence: Any) -> Part:
         """Return the checkpoints of one part of the run, counted from 1."""
-        # with "raise" the last good state is needed only for the error: not worth twice the bytes
+        # with "raise", only the error needs the last good state, which is not worth twice the bytes
         return Part(self, number, dict(identity), anchored=on_divergence != "raise")
 
 
 class Part:
-    """The checkpoints of the networks that train together in one program, numbered from 1."""
+    """The checkpoints of one part: of the networks that train together in one program."""
 
     def __init__(
         self, folder: Folder, number: int, identity: dict[str, str], anchored: bool
     ) -> None:
         self._folder, self._part, self._identity = folder, number, identity
         self._anchored = anchored
-        self._scores: dict[int, float] = {}  # of the files in the folder, by their number
+        self._scores: dict[int, float] = {}  # of the checkpoints in the folder, by number
         self._last: Snapshot | None = None
         self._last_time, self._last_epoch = 0.0, 0
 
     def begin(self, fresh: Snapshot) -> Snapshot:
-        """Return the snapshot to continue from: the newest intact checkpoint, else `fresh`, now written.
+        """Return the newest intact checkpoint; if there is none, write `fresh` and return it.
 
         Raises
         ------
-        ConfigurationError: the checkpoints are of another run. ModelFormatError: none of them is intact.
+        ConfigurationError: the checkpoints are from another run. ModelFormatError: all of them are damaged.
         """
         numbers = sorted(self._numbers(), reverse=True)
         damage: list[ModelFormatError] = []
@@ -198,12 +198,12 @@ class Part:
         return fresh
 
     def cut(self, epoch: int, limit: np.ndarray) -> np.ndarray:
-        """Return the limit of the next call, cut where a checkpoint is due."""
+        """Return the epoch limit of the next call, lowered to where a checkpoint is due."""
         every = self._folder.checkpoint.every
         return limit if every is None else np.minimum(limit, (epoch // every + 1) * every)
 
     def due(self, snapshot: Snapshot) -> bool:
-        """Return whether it is time to write."""
+        """Return whether it is time to write a checkpoint."""
         every = self._folder.checkpoint.every
         if every is None:
             return time.monotonic() - self._last_time >= SECONDS_BETWEEN
@@ -233,7 +233,7 @@ class Part:
         self._remember(snapshot)
         best = min(self._scores, key=lambda number: (self._scores[number], -number))
         for older in set(self._scores) - {number, number - 1, best}:
-            with contextlib.suppress(OSError):  # a file too many does no harm
+            with contextlib.suppress(OSError):  # an extra file does no harm
                 self._path(older).unlink(missing_ok=True)
             del self._scores[older]
 
@@ -253,7 +253,7 @@ class Part:
         path = self._path(number)
         try:
             if not path.is_file():
-                damaged("it is no regular file")
+                damaged("it is not a regular file")
             data = path.read_bytes()
         except OSError as error:
             raise DataError(f"Cannot read the checkpoint {path}: {error.strerror}.") from None
@@ -272,7 +272,7 @@ def _epoch(snapshot: Snapshot) -> int:
 
 
 def _score(snapshot: Snapshot) -> float:
-    """Return the mean of the networks' last validation losses, or training losses; infinite without any."""
+    """Return the mean of the networks' last validation (or training) losses; infinite if there are none."""
     statuses = np.atleast_1d(np.asarray(snapshot.state.status)).tolist()
     losses = [
         history.columns.get("validation_loss", history["loss"])[-1]

@@ -25,7 +25,7 @@ from glassnet.nn.walk import layer_name, walk
 from glassnet.training.batches import Data
 from glassnet.training.state import Plan, TrainState
 
-LARGE_INPUT = 100.0  # inputs on a common scale are of the order of 1
+LARGE_INPUT = 100.0  # scaled inputs are of order 1
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Rollback:
 
     Parameters
     ----------
-    times: the largest number of rollbacks; after them, a divergence ends training. Default 5.
-    factor: by which each rollback multiplies the learning rate, in (0, 1). Default 0.5.
+    times: the most rollbacks; after them, a divergence ends training. Default 5.
+    factor: each rollback multiplies the learning rate by it, in (0, 1). Default 0.5.
 
     >>> Rollback(times=3)
     Rollback(times=3, factor=0.5)
@@ -91,7 +91,7 @@ class Trouble(NamedTuple):
             scale += f" (the largest of this batch is {self.largest_input:.3g})"
         return (
             f"{self.description} Try a tenth of the learning rate, clip the gradient (gn.ClipByNorm),"
-            f" {scale}, or let training go back and continue more slowly by itself"
+            f" {scale}, or let training go back and continue at a lower rate"
             ' (on_divergence="rollback").'
         )
 
@@ -104,7 +104,7 @@ class Trouble(NamedTuple):
 
 
 class _Codes(NamedTuple):
-    """An index into KINDS for each group of numbers in one step; lists have one entry per layer."""
+    """For each group of numbers in a step, an index into KINDS. Lists have one entry per layer."""
 
     weights: list[Any]
     inputs: Any
@@ -114,7 +114,7 @@ class _Codes(NamedTuple):
     gradients: list[Any]
     d_inputs: list[Any]
     penalty: Any
-    largest: list[Any]  # no code: the largest absolute number of the layer's gradient
+    largest: list[Any]  # not an index: the largest absolute number in the layer's gradient
 
 
 KINDS = ("finite", "infinite", "undefined (NaN)")
@@ -132,7 +132,7 @@ def where_it_began(plan: Plan, state: TrainState, batch: Data, penalty: Penalty)
     forward = list(zip(names, codes.weights, codes.outputs, strict=True))
     backward = list(zip(names, codes.gradients, codes.d_inputs, strict=True))[::-1]
     clauses = [
-        *((f"the update before made the weights of {n} {{}}", code) for n, code, _ in forward),
+        *((f"the previous update made the weights of {n} {{}}", code) for n, code, _ in forward),
         (f"the inputs are {{}} in {default_float()}", codes.inputs),
         *((f"the output of {n} became {{}} in the forward pass", code) for n, _, code in forward),
         ("the loss became {} though the network's outputs are finite", codes.loss),
@@ -149,12 +149,12 @@ def where_it_began(plan: Plan, state: TrainState, batch: Data, penalty: Penalty)
             return clause.format(KINDS[int(code)])
     layer = int(np.argmax(codes.largest))
     if codes.largest[layer] < math.sqrt(float(np.finfo(default_float()).max)) / 1e3:
-        return ""  # all is finite here: the training program rounds differently
-    return f"the gradient grew beyond what {default_float()} can hold, most of all that of {names[layer]}"
+        return ""  # everything is finite here, because the training program rounds differently
+    return f"the gradient grew beyond what {default_float()} can hold, above all in {names[layer]}"
 
 
 def _examine(state: TrainState, batch: Data, penalty: Penalty, *, plan: Plan) -> _Codes:
-    """Pass a batch forward and backward as `program.train_step` does, and look at every number."""
+    """Pass a batch forward and backward as `program.train_step` does, and classify every number."""
     weight = batch.weight
     row_weight = weight if weight is None or weight.ndim == 1 else weight.mean(1)
     passes = walk(
@@ -170,15 +170,15 @@ def _examine(state: TrainState, batch: Data, penalty: Penalty, *, plan: Plan) ->
     last = passes[-1]
     penalty_gradient = penalty.gradient(state.params, spread_traits(plan.network, state.params))
     return _Codes(
-        weights=[_code(seen.params) for seen in passes],
+        weights=[_code(layer.params) for layer in passes],
         inputs=_code(passes[0].input),
-        outputs=[_code(seen.output) for seen in passes],
+        outputs=[_code(layer.output) for layer in passes],
         loss=_code(plan.loss.value(last.output, batch.y, weight)),
         d_logits=_code(last.d_output),
-        gradients=[_code(seen.gradients) for seen in passes],
-        d_inputs=[_code(seen.d_input) for seen in passes],
+        gradients=[_code(layer.gradients) for layer in passes],
+        d_inputs=[_code(layer.d_input) for layer in passes],
         penalty=_code(penalty_gradient if plan.penalised else ()),
-        largest=[_largest(seen.gradients) for seen in passes],
+        largest=[_largest(layer.gradients) for layer in passes],
     )
 
 

@@ -1,4 +1,4 @@
-"""Describe what decides the bits of a run, so that a checkpoint is used by the same run only."""
+"""Describe what determines the bits of a run, so that only the same run uses a checkpoint."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def identity(
     state: Any,
     dtype: str,
 ) -> dict[str, str]:
-    """Return what decides each bit of a run, each item under a name that a person understands.
+    """Return everything that determines the bits of a run, under readable names.
 
     Callbacks, time limits, the number of epochs (if no schedule depends on it) and the policy on divergence
-    are left out: they decide how far a run goes, not what it computes.
+    are left out: they determine how far a run goes, not what it computes.
 
     >>> from glassnet.training.batches import Data
     >>> digest(Data(np.zeros((2, 3), np.float32), np.zeros(2)))[:26]
@@ -60,7 +60,7 @@ def digest(tree: Any) -> str:
 
     Raises
     ------
-    ConfigurationError: a leaf of the tree is no plain array.
+    ConfigurationError: a leaf of the tree is not a plain array.
     """
     sha, shapes = hashlib.sha256(), []
     for leaf in jax.tree.leaves(tree):
@@ -80,13 +80,13 @@ def digest(tree: Any) -> str:
 
 
 def _texts(values: Sequence[Any]) -> str:
-    """Return the texts of many objects, or one text if all are the same."""
+    """Return the texts of several objects, or a single text if all are equal."""
     texts = [_text(value) for value in values]
     return texts[0] if len(set(texts)) == 1 else "; ".join(texts)
 
 
 def _text(value: Any) -> str:
-    """Return a text of an object that is the same in every process, without addresses of functions."""
+    """Return a text for an object that is the same in every process: without memory addresses."""
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         inside = ", ".join(f"{n}={_text(v)}" for n, v in zip(value._fields, value, strict=True))
         return f"{type(value).__name__}({inside})"

@@ -1,4 +1,4 @@
-"""Keep the losses and other measurements of a run, epoch by epoch."""
+"""Record the losses and other measurements of a run, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class History(Mapping[str, np.ndarray]):
-    """Columns of equal length, with one row an epoch: "epoch" (from 1), "loss", "learning_rate" and others.
+    """Columns of equal length, with one row per epoch: "epoch" (from 1), "loss", "learning_rate" and others.
 
-    - "loss": the mean loss of the training batches, each measured just before its step; without penalty.
-    - "penalty": L1 and L2 at the end of the epoch, if there are any.
+    - "loss": the mean loss of the training batches, each measured just before its step, without penalties.
+    - "penalty": the L1 and L2 penalties at the end of the epoch, if there are any.
     - "gradient_norm": the norm of the whole gradient, averaged over the epoch's steps.
-    - "validation_loss", and one column a metric ("accuracy", "validation_accuracy").
-    - "temperature": with `EarlyStopping(calibrated=True)`, by which the validation loss is measured.
+    - "validation_loss", and one column per metric ("accuracy", "validation_accuracy").
+    - "temperature": with `EarlyStopping(calibrated=True)`, the one that gave the validation loss.
 
     >>> history = History({"epoch": np.array([1, 2]), "loss": np.array([0.5, 0.25])})
     >>> history["loss"].tolist(), len(history), history.n_epochs
@@ -42,9 +42,9 @@ class History(Mapping[str, np.ndarray]):
 
     @property
     def best_epoch(self) -> int:
-        """The epoch of the lowest validation loss, or of the lowest loss without validation; from 1.
+        """The epoch (from 1) with the lowest validation loss, or without validation the lowest training loss.
 
-        0 if there is no epoch with a finite loss.
+        It is 0 if no epoch has a finite loss.
         """
         losses = self.columns.get("validation_loss", self.columns.get("loss", np.empty(0)))
         if not np.isfinite(losses).any():
@@ -53,7 +53,7 @@ class History(Mapping[str, np.ndarray]):
         return int(self.columns["epoch"][lowest])
 
     def extend(self, rows: Mapping[str, np.ndarray]) -> History:
-        """Return the history with more rows at its end."""
+        """Return the history with rows appended."""
         if not self.columns:
             return History(dict(rows))
         return History({name: np.concatenate([self.columns[name], rows[name]]) for name in rows})
@@ -69,7 +69,7 @@ class History(Mapping[str, np.ndarray]):
 
     @classmethod
     def mean(cls, histories: Sequence[History]) -> History:
-        """Return the mean of many networks' histories, in each epoch over the networks that reached it.
+        """Return the mean of several histories: in each epoch, over the networks that reached it.
 
         >>> one, two = History({"epoch": np.array([1])}), History({"epoch": np.array([1, 2])})
         >>> History.mean([one, two])["epoch"].tolist()
@@ -96,7 +96,7 @@ class History(Mapping[str, np.ndarray]):
     def plot(self, ax: Any = None) -> Any:
         """Draw training and validation loss over the epochs, and return the matplotlib axes."""
         if ax is None:
-            import matplotlib.pyplot as plt  # lazily: half a second that training does not need
+            import matplotlib.pyplot as plt  # lazily: it takes half a second
 
             ax = plt.subplots()[1]
         ax.plot(self["epoch"], self["loss"], label="training")

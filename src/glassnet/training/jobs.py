@@ -1,7 +1,7 @@
-"""Train jobs, many networks in one program wherever their programs would be the same.
+"""Train jobs, with networks that need the same program trained together in one.
 
-A job is a training with everything decided. `train`, the estimators, sweeps and cross-validation make jobs;
-`run_jobs` trains them and returns one `Outcome` a network.
+A job is a fully specified training. `train`, the estimators, sweeps and cross-validation make jobs;
+`run_jobs` trains them and returns one `Outcome` per network.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from glassnet.training.snapshot import stack
 from glassnet.training.state import TEMPERATURES, Plan, TrainState, predicting
 
 MAX_PARAMETERS = 20_000_000
-"""Parameters of all networks that train together: about 400 MB with gradients, moments and the best epoch."""
+"""The most parameters of all networks that train together: about 400 MB, with gradients and moments."""
 MAX_STACKED_NUMBERS = 200_000_000
-"""Numbers in the rows of all networks that train together, if each has its own rows: about 800 MB."""
+"""The most numbers in the rows of networks that train together, each on its own rows: about 800 MB."""
 
 
 class Job(NamedTuple):
-    """A training with everything decided: of one network, or of the members of an ensemble.
+    """A fully specified training of one network, or of the members of an ensemble.
 
-    Each tuple holds one entry a network.
+    Each tuple holds one entry per network.
     """
 
     blueprint: Model  # encoders, network and loss; no parameters yet
     plan: Plan
-    keys: tuple[Key, ...]  # initial weights and dropout are drawn from them
+    keys: tuple[Key, ...]  # for the initial weights and dropout
     states: tuple[TrainState, ...]
     histories: tuple[History, ...]
     optimizers: tuple[Any, ...]
@@ -59,7 +59,7 @@ class Job(NamedTuple):
 
     @property
     def members(self) -> list[Member]:
-        """The networks one by one."""
+        """The networks of the job, one by one."""
         columns = zip(
             self.keys,
             self.states,
@@ -87,15 +87,15 @@ class Member(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What one network was trained with, as far as its state and history do not show it."""
+    """What one network was trained with, apart from what its state and history show."""
 
-    optimizer: Any  # as it was given: a schedule may have no length yet
+    optimizer: Any  # as given: a schedule may have no length yet
     penalty: Penalty
     key: Key
     batch_size: int
     epochs: int
     n_rows: int
-    n_validation: int  # rows that were watched and not learned from
+    n_validation: int  # validation rows
     weighted: bool  # whether the rows had weights
 
     @classmethod
@@ -114,7 +114,7 @@ class Settings(NamedTuple):
 
     @property
     def bound_optimizer(self) -> Any:
-        """The optimizer as it was used: a schedule without a length of its own has the run's."""
+        """The optimizer as used: a schedule without a length of its own gets the run's."""
         steps = float(max(self.epochs, 1) * batch_count(self.n_rows, self.batch_size))
         return bind_schedules(as_optimizer(self.optimizer), steps)
 
@@ -122,7 +122,7 @@ class Settings(NamedTuple):
 class Outcome(NamedTuple):
     """How the training of one network ended. If it diverged, the state is the last good one.
 
-    `Run` and the estimators hold these records; their other attributes are read from them.
+    `Run` and the estimators keep these records and read their other attributes from them.
     """
 
     state: TrainState  # NumPy arrays
@@ -156,12 +156,12 @@ def run_jobs(
 
 
 def groups_of(members: Sequence[Member]) -> list[list[int]]:
-    """Return the indices of the networks that train together, one list a program."""
-    alike: dict[Any, list[int]] = {}
+    """Return the indices of the networks that train together, one list per program."""
+    by_form: dict[Any, list[int]] = {}
     for index, member in enumerate(members):
-        alike.setdefault(_form(member), []).append(index)
+        by_form.setdefault(_form(member), []).append(index)
     groups: list[list[int]] = []
-    for indices in alike.values():
+    for indices in by_form.values():
         limit = _max_together([members[index] for index in indices])
         groups += [indices[first : first + limit] for first in range(0, len(indices), limit)]
     return groups
@@ -176,13 +176,13 @@ def _form(member: Member) -> Any:
 
     job, state = member.job, member.state
     order = np.asarray(state.order).tobytes()
-    course = (int(state.epoch), order, job.epochs, job.early_stopping, job.on_divergence)
+    schedule = (int(state.epoch), order, job.epochs, job.early_stopping, job.on_divergence)
     rows = (shapes(member.data), shapes(member.validation), job.blueprint.dtype)
-    return job.plan, course, rows, shapes(state), jax.tree.structure(member.optimizer)
+    return job.plan, schedule, rows, shapes(state), jax.tree.structure(member.optimizer)
 
 
 def _max_together(members: Sequence[Member]) -> int:
-    """Return how many of these networks one program takes without using too much memory."""
+    """Return how many of these networks fit into one program without using too much memory."""
     first = members[0]
     limit = MAX_PARAMETERS // max(1, _size(first.state.params))
     if _have_separate_rows(members):
@@ -206,7 +206,7 @@ def _train_together(
     folder: Folder | None,
     number: int,
 ) -> list[Outcome]:
-    """Train networks of one form in one program, the run's program of this number (from 1)."""
+    """Train networks of the same form in one program; `number` counts the run's programs from 1."""
     first = members[0]
     job, plan, data, validation = first.job, first.job.plan, first.data, first.validation
     with precision(job.blueprint.dtype):
@@ -217,7 +217,7 @@ def _train_together(
             if plan.separate_rows:
                 data, validation = stack([(member.data, member.validation) for member in members])
             state = stack([member.state for member in members])
-        ended = fit(
+        result = fit(
             jax.device_put(state),
             [member.history for member in members],
             plan=plan,
@@ -233,18 +233,18 @@ def _train_together(
             checkpoints=folder and folder.part(number, _identity(members), job.on_divergence),
         )
     columns = zip(
-        unstacked(ended.state),
-        ended.histories,
-        ended.statuses,
+        unstacked(result.state),
+        result.histories,
+        result.statuses,
         map(Settings.of, members),
-        ended.troubles,
+        result.troubles,
         strict=True,
     )
     return [Outcome(*column) for column in columns]
 
 
 def unstacked(state: TrainState) -> list[TrainState]:
-    """Return the states of networks that train together one by one, as NumPy arrays."""
+    """Return each network's state from a stacked one, as NumPy arrays."""
     arrays: TrainState = jax.tree.map(np.asarray, state)
     if np.ndim(arrays.epoch) == 0:
         return [arrays]
@@ -252,7 +252,7 @@ def unstacked(state: TrainState) -> list[TrainState]:
 
 
 def _identity(members: Sequence[Member]) -> dict[str, str]:
-    """Return what decides each bit of what these networks become; a checkpoint is compared with it."""
+    """Return what determines the bits of this training; checkpoints are compared with it."""
     first, job = members[0], members[0].job
     separate = _have_separate_rows(members)
     return identity(
@@ -270,7 +270,7 @@ def _identity(members: Sequence[Member]) -> dict[str, str]:
 def finished_model(
     blueprint: Model, outcomes: Sequence[Outcome], on_divergence: Any = "raise"
 ) -> Model:
-    """Return the model of a job's networks, each with the parameters of its best epoch if those were kept.
+    """Return the model of a job's networks, with the parameters of their best epochs if those were kept.
 
     Members of an ensemble that diverged are left out, with a `DataWarning`. If all of them diverged and
     `on_divergence` is "stop", the model has their last good parameters, with a `TrainingWarning`.
@@ -299,10 +299,10 @@ def finished_model(
 
 
 def _joined(blueprint: Model, outcomes: Sequence[Outcome]) -> Model:
-    """Return the model of networks that predict together."""
+    """Return one model of networks that predict together."""
     arrays = [jax.tree.map(np.asarray, _best(outcome.state)) for outcome in outcomes]
     params, layer_state, losses = arrays[0] if len(arrays) == 1 else stack(arrays)
-    # one temperature for all members: the lowest mean loss over the rows of all of them
+    # one temperature for all members: that with the lowest mean loss over their rows
     mean_losses = losses.reshape(len(arrays), -1).mean(axis=0)
     calibrated = mean_losses.size > 1
     return replace(
@@ -315,7 +315,7 @@ def _joined(blueprint: Model, outcomes: Sequence[Outcome]) -> Model:
 
 
 def _best(state: TrainState) -> Any:
-    """Return parameters, layer state and losses by temperature of the best epoch, or else of the last."""
+    """Return the best epoch's parameters, layer state and losses by temperature, or else the last epoch's."""
     best = state.best
     if best is not None and np.isfinite(float(best.score)):
         return best.params, best.layer_state, best.losses
@@ -325,21 +325,22 @@ def _best(state: TrainState) -> Any:
 def with_errors(
     model: Model, validation: Sequence[Data | None], outcomes: Sequence[Outcome]
 ) -> Model:
-    """Return a model of values with its errors on validation rows, from which it makes intervals.
+    """Return a regression model with its errors on validation rows, which prediction intervals need.
 
-    validation: the rows that each network watched. Where members watched different rows, each member's
-        errors are those on its own. Without validation rows, and for classes, the model stays as it is.
+    validation: each network's validation rows. If they differ, each member is measured on its own rows.
+
+    Without validation rows, and for classes, the model stays as it is.
     """
-    all_diverged = all(outcome.diverged for outcome in outcomes)  # then all of them predict
-    watched = [
+    all_diverged = all(outcome.diverged for outcome in outcomes)  # then none is left out
+    held_out = [
         rows
         for rows, outcome in zip(validation, outcomes, strict=True)
         if rows is not None and (all_diverged or not outcome.diverged)
     ]
-    if not watched or model.loss.task != "regression":
+    if not held_out or model.loss.task != "regression":
         return model
-    separate = any(rows is not watched[0] for rows in watched)
-    rows = stack(watched if separate else watched[:1])
+    separate = any(rows is not held_out[0] for rows in held_out)
+    rows = stack(held_out if separate else held_out[:1])
     outputs = model.outputs_apart(rows.x) if separate else model.outputs_encoded(rows.x[0])[None]
     errors = (rows.y.reshape(outputs.shape) - outputs).reshape(-1, outputs.shape[-1])
     weight = None if rows.weight is None else rows.weight.ravel()

@@ -1,7 +1,7 @@
 """Run a training from its first to its last epoch, in calls of one compiled program.
 
-Between two calls Python extends the history, calls the callbacks, writes checkpoints, and notices Ctrl-C.
-The result does not depend on where the run is cut into calls, not in a single bit.
+Between two calls, Python extends the history, calls the callbacks, writes checkpoints, and checks for Ctrl-C.
+How the run is cut into calls does not change a single bit of the result.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ STATUS = {
     STOPPED_EARLY: "stopped early",
     DIVERGED: "diverged",
 }
-SECONDS_PER_CALL = 0.2  # a progress bar moves, and Ctrl-C is noticed, only between calls
+SECONDS_PER_CALL = 0.2  # progress bars are drawn and Ctrl-C is checked for between calls
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,12 @@ class EarlyStopping:
 
     Parameters
     ----------
-    patience: how many epochs without improvement to wait. Default 10. `math.inf`: never stop, but keep the
-        best epoch.
-    min_delta: by how much the loss must fall to count as an improvement. Default 0.
+    patience: epochs to wait for an improvement. Default 10. `math.inf`: never stop, but keep the best epoch.
+    min_delta: the smallest fall of the loss that counts as an improvement. Default 0.
     calibrated: judge an epoch by its validation loss at the best temperature T, softmax(T z), and predict
-        with the best T for all members. So the epoch that separates the classes best wins, and how confident
-        the predictions are is set afterwards. Only for classes and labels with validation rows. Default
-        False. Berta et al., "Rethinking Early Stopping: Refine, Then Calibrate", 2025.
+        with the T that is best for all members. The epoch that separates the classes best then wins, and T
+        sets the confidence afterwards. Only for classes and labels with validation rows. Default False.
+        Berta et al., "Rethinking Early Stopping: Refine, Then Calibrate", 2025.
 
     >>> EarlyStopping(patience=5).patience
     5
@@ -81,7 +80,7 @@ class EarlyStopping:
 
 
 class TimeLimit:
-    """A callback that ends a run when its time is up; the best epoch until then is kept.
+    """A callback that ends a run when its time is up; the best epoch so far is kept.
 
     Parameters
     ----------
@@ -107,9 +106,9 @@ class TimeLimit:
 class Event(NamedTuple):
     """What a callback receives between two calls of the program."""
 
-    epoch: int  # finished epochs; if many networks train together, those of the network that is furthest
-    epochs: int  # epochs asked for
-    history: History  # if many networks train together, their mean
+    epoch: int  # finished epochs; if several networks train together, the largest number
+    epochs: int  # the epochs to train in total
+    history: History  # if several networks train together, their mean
     state: TrainState
     seconds: float  # since the start of this run
 
@@ -152,13 +151,13 @@ def fit(
     on_divergence: Any = "raise",
     checkpoints: Part | None = None,
 ) -> FitResult:
-    """Train until `epochs` epochs are finished in all, or the run ends by itself.
+    """Train until `epochs` epochs are finished in total, or until the run ends early.
 
     histories, optimizers, penalties: one for each network.
-    on_divergence: "raise", "stop" or a `Rollback`; to this function the first two are the same.
-    checkpoints: where to continue from, if a checkpoint is there, and where to write new ones.
+    on_divergence: "raise", "stop" or a `Rollback`; this function treats the first two alike.
+    checkpoints: continue from its newest checkpoint, if there is one, and write new ones there.
     chunk: epochs per call of the program. None: 1 if a callback needs every epoch (see `callback.coarse`),
-        else as many as take about SECONDS_PER_CALL.
+        else as many as fit into about SECONDS_PER_CALL.
     """
     check_count("epochs", epochs, 0)
     if chunk is not None:
@@ -222,7 +221,7 @@ def controls_of(stopping: EarlyStopping, penalties: Sequence[Penalty]) -> tuple[
 
 
 def _write(checkpoints: Part, snapshot: Snapshot, on_divergence: Any) -> None:
-    """Write a checkpoint, but not of a run that ends with an error: it continues from the one before."""
+    """Write a checkpoint, but not if the run will raise: it then resumes from the one before."""
     if on_divergence == "stop" or None in snapshot.troubles:
         checkpoints.write(snapshot)
 
@@ -244,7 +243,7 @@ def _stopping(
 
 
 def _first_chunk(state: TrainState, n_rows: int, plan: Plan) -> int:
-    """Return a low estimate of the epochs that fit a call; the first call is timed to correct it."""
+    """Return a low estimate of the epochs that fit into a call; timing the first call corrects it."""
     n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
     seconds_per_step = 1e-5 + 6 * n_parameters * plan.batch_size / 1e10  # at a modest 10 GFLOP/s
     seconds_per_epoch = seconds_per_step * batch_count(n_rows, plan.batch_size)
@@ -252,17 +251,17 @@ def _first_chunk(state: TrainState, n_rows: int, plan: Plan) -> int:
 
 
 def _next_chunk(size: int, seconds: float) -> int:
-    """Return how many epochs the next call should run, after one of `size` epochs took some seconds."""
+    """Return how many epochs the next call should run, given the time of a call of `size` epochs."""
     return max(1, min(size * 8, int(size * SECONDS_PER_CALL / seconds), CAPACITY))
 
 
 def unfinished(state: TrainState, epochs: int) -> np.ndarray:
-    """Return for each network whether it has epochs left to run."""
+    """Return for each network whether it still has epochs to run."""
     return np.asarray((np.asarray(state.epoch) < epochs) & (np.asarray(state.status) == RUNNING))
 
 
 def checked_optimizer(given: Any) -> Any:
-    """Return an optimizer, given by name or as an object, with its learning rate checked.
+    """Return an optimizer from a name or an object, and check its learning rate.
 
     Raises
     ------
@@ -279,26 +278,26 @@ def checked_optimizer(given: Any) -> Any:
 
 
 def as_leaves(tree: Any) -> Any:
-    """Return a tree with its numbers as arrays of the current float, so that they compile nothing."""
+    """Return a tree with its numbers as float arrays, so that new numbers need no recompilation."""
 
     def leaf(x: Any) -> Any:
         try:
             array = np.asarray(x)
-            numbers = array.dtype.kind in "iuf"
-            if not (numbers or array.dtype == bool):
+            numeric = array.dtype.kind in "iuf"
+            if not (numeric or array.dtype == bool):
                 raise TypeError
         except (TypeError, ValueError):
             raise ConfigurationError(
                 f"The optimizer has {x!r} where a number belongs, as in gn.Adam(learning_rate=1e-3)."
             ) from None
-        return array.astype(default_float()) if numbers else array
+        return array.astype(default_float()) if numeric else array
 
     return jax.tree.map(leaf, tree)
 
 
 @contextmanager
 def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
-    """Call `close` of the callbacks that have it, however the run ends, so that no bar keeps drawing."""
+    """Call `close` on the callbacks that have it, however the run ends, so that no bar keeps drawing."""
     try:
         yield
     finally:
@@ -308,17 +307,17 @@ def closing(callbacks: Sequence[Callback]) -> Iterator[None]:
 
 @contextmanager
 def interruptible(terminable: bool = False) -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a flag that is read between calls; a second one interrupts at once.
+    """Turn the first Ctrl-C into a flag that is checked between calls; a second one interrupts at once.
 
     terminable: treat SIGTERM in the same way, and raise it again at the end of the block, after checkpoints
-    are written. Outside the main thread, which alone may set signal handlers, nothing changes.
+    are written. Only the main thread can set signal handlers, so in other threads nothing changes.
     """
     flag, terminated = threading.Event(), threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
     numbers = (signal.SIGINT, signal.SIGTERM) if terminable else (signal.SIGINT,)
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
 
     def handle(number: int, frame: Any) -> None:
         flag.set()
@@ -327,8 +326,8 @@ def interruptible(terminable: bool = False) -> Iterator[threading.Event]:
         restore(number)
 
     def restore(number: int) -> None:
-        if before[number] is not None:  # None: a handler that was not set by Python
-            signal.signal(number, before[number])
+        if handlers[number] is not None:  # None: it was not set from Python
+            signal.signal(number, handlers[number])
 
     for number in numbers:
         signal.signal(number, handle)

@@ -2,7 +2,7 @@
 
 The time of a small step depends on the number of operations, not on their size: updating one long vector is
 faster than updating each weight matrix and each bias (measured: 20 instead of 27 µs for 64-64-10). The time
-of a large step is that of its memory traffic: to copy a large gradient into a vector would cost more than it
+of a large step depends on memory traffic: copying a large gradient into a vector would cost more than it
 saves, so large parameters stay as they are. Packing changes no parameter's value.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from glassnet._types import Params, Shape
 
-# parameters: 128 KiB in float32, of which a few copies fit into the second-level cache
+# parameters: 128 KiB in float32, so a few copies fit into the second-level cache
 MAX_PACKED = 32_768
 
 
@@ -39,9 +39,9 @@ class Layout:
 
     @classmethod
     def of(cls, params: Params, n_networks: int = 1, allowed: bool = True) -> Layout:
-        """Return the layout of parameters: the smallest are packed, up to MAX_PACKED numbers in all.
+        """Return the layout of parameters: the smallest are packed, up to MAX_PACKED numbers in total.
 
-        `params` are those of one network; if many train together, MAX_PACKED is the limit for all of them.
+        `params` are those of one network; if several train together, MAX_PACKED limits their sum.
 
         >>> Layout.of({"W": jnp.ones((2, 2)), "b": jnp.zeros(2)}).small
         (True, True)
@@ -71,7 +71,7 @@ class Layout:
         return Packed(jnp.concatenate(flat), tuple(large))
 
     def unpack(self, packed: Any) -> Params:
-        """Return the tree of parameters that `pack` packed."""
+        """Return the tree of parameters that was given to `pack`."""
         if not self.packs:
             return packed
         leaves, large, first = [], iter(packed.large), 0
@@ -85,7 +85,7 @@ class Layout:
         return jax.tree.unflatten(self.structure, leaves)
 
     def spread(self, numbers: Params) -> Any:
-        """Return a tree with one float a parameter in a form that multiplies the packed parameters."""
+        """Return a tree of one float per parameter, in a form that can multiply packed parameters."""
         if not self.packs:
             return numbers
         rows = list(zip(jax.tree.leaves(numbers), self.shapes, self.small, strict=True))
@@ -109,7 +109,7 @@ class Layout:
         )
 
     def unpack_within(self, tree: Any) -> Any:
-        """Return the optimizer's state that `pack_within` packed."""
+        """Return the optimizer's state that was given to `pack_within`."""
 
         def is_packed(branch: Any) -> bool:
             return isinstance(branch, Packed)

@@ -1,4 +1,4 @@
-"""Pass rows of a trained network forward and backward, for diagnoses and figures."""
+"""Pass rows forward and backward through a trained network, for diagnoses and figures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from glassnet.training.batches import Data
 def pass_through(
     network: Network, params: Params, state: State, rows: Data, loss: Loss
 ) -> tuple[LayerPass, ...]:
-    """Return the layers' records of a pass of rows and of the gradient of their mean loss, as NumPy arrays.
+    """Return each layer's record of passing rows forward and their mean loss backward, as NumPy arrays.
 
-    Batch norm takes the rows' own mean and deviation, as while training, but no neuron is dropped. The caches
+    Batch norm uses the rows' own mean and deviation, as in training, but no neuron is dropped. The caches
     are left out.
 
     >>> from glassnet import keys
@@ -40,10 +40,10 @@ def pass_through(
     ['layer 0 (Dense)', 'layer 1 (ReLU)', 'layer 2 (Dense)']
     """
     passes = _walk(params, state, rows.x, rows.y, network=network.skeleton(), loss=loss)
-    layers = (layer for _, layer, _ in each_layer(network))  # with what their skeletons leave out
+    layers = (layer for _, layer, _ in each_layer(network))  # the layers, not their skeletons
     return tuple(
-        replace(jax.tree.map(np.asarray, seen), layer=layer)
-        for seen, layer in zip(passes, layers, strict=True)
+        replace(jax.tree.map(np.asarray, record), layer=layer)
+        for record, layer in zip(passes, layers, strict=True)
     )
 
 
@@ -55,11 +55,11 @@ def _walk(
     passes = walk(
         network, params, state, x, train=True, gradient=lambda logits: loss.gradient(logits, target)
     )
-    return tuple(replace(seen, cache=None) for seen in passes)
+    return tuple(replace(record, cache=None) for record in passes)
 
 
 def encoded_rows(model: Model, X: Any, y: Any) -> Data:
-    """Return rows and targets as the network and its loss take them.
+    """Return rows and targets encoded for the network and its loss.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """Train networks in one compiled program, a loop over the epochs with a scan over the batches inside.
 
 The Training contract: a `TrainState` in, a `TrainState` out. It holds everything that a run carries from step
-to step; `run_epochs` advances it by some epochs. Epoch limit, learning rate, dropout rates, penalties and
+to step; `run_epochs` advances it by several epochs. Epoch limit, learning rate, dropout rates, penalties and
 seed are traced values: changing them compiles nothing. Cutting a run into calls changes no bit of its result.
-A run that ends says so by its status, a number inside the program; the caller decides what that means.
+When a run ends, its status, a number inside the program, says why; the caller decides what to do.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def run_epochs(
     *,
     plan: Plan,
 ) -> TrainState:
-    """Train until `controls.epoch_limit` epochs are finished, or the run ends by itself.
+    """Train until `controls.epoch_limit` epochs are finished, or until the run ends early.
 
-    At most CAPACITY epochs a call: longer ones overwrite their own history. With `plan.stacked` every array
-    of state, optimizer and controls has a first axis of one entry a network. Each network trains as it would
-    alone. All meet the rows in the same order, so that the products with all their weights are one product.
+    A call must not exceed CAPACITY epochs, or it would overwrite its own history. With `plan.stacked`, every
+    array of state, optimizer and controls has a first axis with one entry per network. Each network trains
+    as it would alone. All see the rows in the same order, so that one matrix product serves all networks.
     """
     n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
     program = compiled(_run_epochs, "plan", few_numbers=n_parameters <= MAX_PACKED)
@@ -77,7 +77,7 @@ def _run_epochs(
     *,
     plan: Plan,
 ) -> TrainState:
-    """Do the work of `run_epochs`, which compiles this function."""
+    """The function that `run_epochs` compiles."""
     params = jax.tree.map(lambda p: p[0], state.params) if plan.stacked else state.params
     n_networks = state.epoch.size if plan.stacked else 1
     layout = Layout.of(params, n_networks, allowed=not is_foreign(optimizer))
@@ -95,12 +95,12 @@ def _run_epochs(
         return (state.epoch < controls.epoch_limit) & (state.status == RUNNING)
 
     def run_next(state: TrainState) -> TrainState:
-        # all networks that run share one epoch: after a rollback, those that are behind catch up first
+        # networks that train share one epoch number: after a rollback, those behind catch up first
         epochs = jnp.where(unfinished(state), state.epoch, np.iinfo(np.int32).max)
         lowest = jnp.min(epochs)
         batches = epoch_batches(order, lowest, n_rows, plan.batch_size)
-        later: TrainState = epoch(state, batches, optimizer, data, validation, controls)
-        return _select(epochs == lowest, later, state) if plan.stacked else later
+        new: TrainState = epoch(state, batches, optimizer, data, validation, controls)
+        return _select(epochs == lowest, new, state) if plan.stacked else new
 
     packed = jax.lax.while_loop(lambda s: unfinished(s).any(), run_next, pack(state))
     finished: TrainState = unpack(packed)
@@ -128,7 +128,7 @@ def run_epoch(
     plan: Plan,
     layout: Layout,
 ) -> TrainState:
-    """Train one epoch, measure it, write its row of the history, and judge it."""
+    """Train one epoch, measure it, write its row of the history, and update the best epoch."""
     state, row = train_epoch(state, batches, optimizer, data, controls.penalty, plan, layout)
     row["learning_rate"] = rate_at(getattr(optimizer, "learning_rate", jnp.nan), state.step - 1)
     if plan.penalised:
@@ -146,7 +146,7 @@ def run_epoch(
             row["temperature"] = jnp.asarray(TEMPERATURES, losses.dtype)[best]
     assert row.keys() == set(plan.columns)
     numbers = jnp.stack([jnp.asarray(row[name], state.rows.dtype) for name in plan.columns])
-    # an update may overflow though its gradient is finite; the next step would find out too late
+    # an update may overflow though its gradient is finite; the next step would notice too late
     finite = _all_finite((state.params, state.layer_state))
     state = state._replace(
         epoch=state.epoch + 1,
@@ -177,7 +177,7 @@ def train_epoch(
     plan: Plan,
     layout: Layout,
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Take one step a batch; return the epoch's mean loss, gradient norm and metrics by name."""
+    """Take one step per batch; return the epoch's mean loss, gradient norm and metrics by name."""
 
     def one_batch(carry: tuple[TrainState, Array], batch: Data) -> tuple[TrainState, Array]:
         state, sums = carry
@@ -202,9 +202,9 @@ def train_epoch(
 def train_step(
     state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, plan: Plan, layout: Layout
 ) -> tuple[TrainState, Array, Array, dict[str, Array]]:
-    """Take one step: forward pass, loss, backward pass, update; return loss, gradient norm and metrics too.
+    """Take one step: forward pass, loss, backward pass, update. Return (state, loss, gradient norm, metrics).
 
-    A step that is not finite changes nothing but the status.
+    A step that is not finite changes only the status.
     """
     network, loss, y, weight = plan.network, plan.loss, batch.y, batch.weight
     params = layout.unpack(state.params)
@@ -277,9 +277,9 @@ def evaluate(
 ) -> tuple[Array, dict[str, Array]]:
     """Return the mean loss and the metrics on data, in prediction mode.
 
-    With `plan.calibrated` there is one loss for each of TEMPERATURES, by which the logits are multiplied.
-    The best of them says how well the logits separate the classes; how confident the predictions are can
-    be corrected after training.
+    With `plan.calibrated` there is one loss for each of TEMPERATURES, which multiply the logits. The lowest
+    loss says how well the logits separate the classes; the confidence of the predictions can be corrected
+    after training.
     """
     n_rows = data.x.shape[0]
     size = min(n_rows, EVALUATION_BATCH)
@@ -307,14 +307,14 @@ def evaluate(
 
 
 def measure(logits: Array, target: Array, weight: Array | None, plan: Plan) -> dict[str, Array]:
-    """Return the mean of each metric over rows; of target probabilities, the most likely class counts."""
+    """Return the mean of each metric over rows; target probabilities count as their most likely class."""
     if plan.loss.task == "classification" and target.ndim == 2:
         target = jnp.argmax(target, axis=1)
     return {name: _mean(METRICS[name](logits, target), weight) for name in plan.metrics}
 
 
 def _all_finite(tree: Any) -> Array:
-    """Return whether no number of a tree is infinite or undefined."""
+    """Return whether all numbers in a tree are finite."""
     leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
     return jnp.stack(leaves).all() if leaves else jnp.asarray(True)
 

@@ -10,7 +10,7 @@ from glassnet.training.loop import Event
 class ProgressBar:
     """A callback that draws a bar on the standard error output, if that is a terminal.
 
-    >>> ProgressBar().coarse    # it need not be called after every epoch
+    >>> ProgressBar().coarse  # it need not be called after every epoch
     True
     """
 
@@ -39,7 +39,9 @@ class ProgressBar:
             self._bar = None
 
     def _start(self, epochs: int) -> None:
-        from rich.console import Console  # lazily: a tenth of a second that silent runs do not need
+        from rich.console import (
+            Console,
+        )  # lazily: it takes a tenth of a second, which silent runs need not wait for
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -64,7 +66,7 @@ class ProgressBar:
 
 
 class StepBar:
-    """A bar over the steps of a longer task, with the name of the current step; else as `ProgressBar`.
+    """A bar like `ProgressBar`, but over the named steps of a longer task.
 
     >>> bar = StepBar("compare", steps=2, wanted=False)
     >>> bar.step("the linear model")
@@ -100,7 +102,7 @@ class StepBar:
         self._completed = 0
 
     def step(self, name: str) -> None:
-        """Start the next step; all steps before it are completed."""
+        """Start the next step, which completes the one before."""
         if self._bar is not None:
             self._bar.update(self._task, completed=self._completed, step=name)
             self._completed += 1

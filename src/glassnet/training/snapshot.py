@@ -1,8 +1,8 @@
-"""Keep everything that a run is between two calls of its program, and restore networks that diverge.
+"""Hold the state of a run between two calls of its program, and restore networks that diverge.
 
 A network that has diverged gets back its last good state: the one at the start of the epoch with its lowest
-loss. There it stops or, if a rollback was asked for, goes on. The result does not depend on where the run
-was cut into calls.
+loss. There it stops or, with a rollback, continues. The result does not depend on how the run is cut into
+calls.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from glassnet.training.state import CAPACITY, DIVERGED, Controls, Plan, TrainSta
 
 
 class Snapshot(NamedTuple):
-    """A run between two calls of its program; the tuples have one entry a network.
+    """A run between two calls of its program; the tuples have one entry per network.
 
-    anchor: for each network, a state at or before its last good one (see `_restore_epochs`).
+    anchor: for each network, a state that is its last good one or an earlier one (see `_restore_epochs`).
     """
 
     state: TrainState
@@ -48,22 +48,22 @@ class Snapshot(NamedTuple):
 
 @dataclass(frozen=True)
 class Trainer:
-    """The compiled program with its inputs that stay the same; the tuples have one entry a network."""
+    """The compiled program with its constant inputs; the tuples have one entry per network."""
 
     plan: Plan
-    optimizers: tuple[Any, ...]  # leaves only
+    optimizers: tuple[Any, ...]  # see `loop.as_leaves`
     controls: tuple[Controls, ...]
     data: Data
     validation: Data | None
     policy: Any  # "raise", "stop" or a Rollback
 
     def run(self, state: TrainState, limit: np.ndarray, rollbacks: Sequence[int]) -> TrainState:
-        """Return the state after the epoch `limit`, learning rates lowered once for each rollback."""
+        """Return the state after epoch `limit`, with learning rates lowered once for each rollback."""
         optimizers = [
-            slowed(optimizer, np.asarray(self.policy.factor**times, default_float()))
+            slowed(optimizer, np.asarray(self.policy.factor**count, default_float()))
             if isinstance(self.policy, Rollback)
             else optimizer
-            for optimizer, times in zip(self.optimizers, rollbacks, strict=True)
+            for optimizer, count in zip(self.optimizers, rollbacks, strict=True)
         ]
         optimizer, controls = optimizers[0], self.controls[0]
         if self.plan.stacked:
@@ -73,7 +73,7 @@ class Trainer:
 
 
 def stack(trees: Sequence[Any]) -> Any:
-    """Return trees of the same form as one tree whose arrays have a first axis of one entry a tree.
+    """Stack trees of the same form into one, whose arrays have a first axis with one entry per tree.
 
     >>> stack([{"W": np.zeros(2)}, {"W": np.ones(2)}])["W"].tolist()
     [[0.0, 0.0], [1.0, 1.0]]
@@ -82,7 +82,7 @@ def stack(trees: Sequence[Any]) -> Any:
 
 
 def advance(trainer: Trainer, before: Snapshot, limit: np.ndarray) -> Snapshot:
-    """Return the snapshot after one call, with the networks that diverged in it restored."""
+    """Run one call and return the snapshot after it, with networks that diverged restored."""
     state = trainer.run(before.state, limit, before.rollbacks)
     rows = _history_rows(state, np.asarray(before.state.epoch), trainer.plan)
     histories = tuple(h.extend(r) for h, r in zip(before.histories, rows, strict=True))
@@ -105,7 +105,7 @@ def _history_rows(state: TrainState, first: np.ndarray, plan: Plan) -> list[dict
 
 
 def _restore_epochs(snapshot: Snapshot) -> np.ndarray:
-    """Return for each network how many epochs its last good state has: those before its lowest loss."""
+    """Return each network's number of epochs in its last good state: those before its lowest loss."""
     anchors = np.atleast_1d(np.asarray(snapshot.anchor.epoch))
     epochs = []
     for history, earliest in zip(snapshot.histories, anchors.tolist(), strict=True):
@@ -119,17 +119,17 @@ def _restore_epochs(snapshot: Snapshot) -> np.ndarray:
 
 
 def _with_later_anchor(after: Snapshot, before: Snapshot) -> Snapshot:
-    """Return the snapshot with the call's start as the anchor of each network that was good then."""
-    later = _restore_epochs(after) >= np.atleast_1d(np.asarray(before.state.epoch))
-    return after._replace(anchor=_select(later, before.state, after.anchor))
+    """Move the anchor of each network that was good at the call's start to that start."""
+    was_good = _restore_epochs(after) >= np.atleast_1d(np.asarray(before.state.epoch))
+    return after._replace(anchor=_select(was_good, before.state, after.anchor))
 
 
 def _restored(
     trainer: Trainer, before: Snapshot, after: Snapshot, diverged: np.ndarray
 ) -> Snapshot:
-    """Return the snapshot with the networks that diverged in this call in their last good state."""
+    """Return the snapshot after a call, with its diverged networks in their last good state."""
     policy, failed = trainer.policy, after.state
-    # run a part of the call again, up to the epoch in which a network diverged
+    # rerun part of the call, up to the start of the epoch in which a network diverged
     epochs = np.atleast_1d(np.asarray(failed.epoch))
     limits = _epoch_limits(failed, np.where(diverged, epochs - 1, 0))
     epoch_start = trainer.run(before.state, limits, before.rollbacks)
@@ -142,7 +142,7 @@ def _restored(
     good = trainer.run(starts, limits, before.rollbacks)
     max_rollbacks = policy.times if isinstance(policy, Rollback) else 0
     rolled_back = diverged & (np.array(after.rollbacks) < max_rollbacks)
-    # a validation loss is that of the parameters kept, a training loss is a mean over steps before them
+    # a validation loss belongs to the kept parameters; a training loss is a mean over earlier steps
     best = failed.best if trainer.plan.validated else good.best
     stopped = good._replace(status=failed.status, best=best)
     state = _select(diverged & ~rolled_back, stopped, good)
@@ -151,29 +151,29 @@ def _restored(
     return Snapshot(
         state=state,
         histories=tuple(
-            history.until(epoch) if back else history
-            for history, back, epoch in zip(
+            history.until(epoch) if again else history
+            for history, again, epoch in zip(
                 after.histories, rolled_back, targets.tolist(), strict=True
             )
         ),
         troubles=tuple(
-            None if back else trouble for trouble, back in zip(troubles, rolled_back, strict=True)
+            None if again else trouble for trouble, again in zip(troubles, rolled_back, strict=True)
         ),
         rollbacks=tuple(
-            times + int(back) for times, back in zip(after.rollbacks, rolled_back, strict=True)
+            count + int(again) for count, again in zip(after.rollbacks, rolled_back, strict=True)
         ),
         anchor=_select(diverged, state, after.anchor),
     )
 
 
 def _epoch_limits(state: TrainState, epochs: np.ndarray) -> np.ndarray:
-    """Return epoch limits in the shape of the state's: one a network, or a single number."""
+    """Return epoch limits in the shape of the state's: one per network, or a single number."""
     limits: np.ndarray = epochs.reshape(np.shape(state.epoch))
     return limits
 
 
 def _trouble(trainer: Trainer, after: Snapshot, epoch_start: TrainState, k: int) -> Trouble:
-    """Return how network k diverged; `epoch_start` is the state at the start of the epoch in which it did."""
+    """Describe how network k diverged, given the state at the start of that epoch."""
     plan, data = trainer.plan, trainer.data
     failed, start = _single(after.state, plan, k), _single(epoch_start, plan, k)
     if plan.separate_rows:
@@ -184,9 +184,9 @@ def _trouble(trainer: Trainer, after: Snapshot, epoch_start: TrainState, k: int)
         number = min(step - int(start.step), len(batches.rows) - 1)
         data = take(data, *jax.tree.map(lambda rows: rows[number], batches))
     penalty = Penalty(*trainer.controls[k].penalty)
-    ruined = not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(failed.params))
+    overflowed = not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(failed.params))
     return Trouble(
-        step=max(step + (not ruined), 1),
+        step=max(step + (not overflowed), 1),
         epoch=epoch,
         learning_rate=float(after.histories[k]["learning_rate"][-1]),
         where=where_it_began(plan, failed, data, penalty),
@@ -215,12 +215,13 @@ def _select(mask: np.ndarray, new: TrainState, old: TrainState) -> TrainState:
     return selected
 
 
-def _warn_rollback(trouble: Trouble, policy: Rollback, times: int, epoch: int) -> None:
+def _warn_rollback(trouble: Trouble, policy: Rollback, count: int, epoch: int) -> None:
     """Warn that a network was rolled back."""
     where = f"the end of epoch {epoch}" if epoch else "the start"
+    factor = policy.factor**count
     warnings.warn(
-        f"{trouble.description} Rolled back to {where}; training goes on with {policy.factor**times:g} of the"
-        f" learning rate (rollback {times} of {policy.times}).",
+        f"{trouble.description} Rolled back to {where}; training continues with {factor:g} of the"
+        f" learning rate (rollback {count} of {policy.times}).",
         TrainingWarning,
         stacklevel=2,
     )

@@ -1,4 +1,4 @@
-"""Define the state of a training run, and the plan that its program is compiled for."""
+"""Define the state of a training run, and the plan for which its program is compiled."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from glassnet.nn.optimizer_wrappers import init_average
 from glassnet.nn.penalties import Penalty
 
 RUNNING, CONVERGED, STOPPED_EARLY, DIVERGED = 0, 1, 2, 3
-CAPACITY = 1024  # the most epochs that one call runs: the rows of the history's buffer
-TEMPERATURES = tuple(2 ** (k / 6) for k in range(-12, 7))  # from a quarter to 2, with 1 among them
+CAPACITY = 1024  # the most epochs in one call: the rows of the history's buffer
+TEMPERATURES = tuple(2 ** (k / 6) for k in range(-12, 7))  # from 1/4 to 2, including 1
 
 
 class Best(NamedTuple):
@@ -28,13 +28,13 @@ class Best(NamedTuple):
     layer_state: State
     score: Array
     epoch: Array
-    losses: Array  # with `plan.calibrated` one for each of TEMPERATURES, else just the score
+    losses: Array  # with `plan.calibrated`, one for each of TEMPERATURES, else only the score
 
 
 class TrainState(NamedTuple):
     """Everything that a training run carries from step to step; a pytree of arrays.
 
-    Where many networks train together, each array has a first axis of one entry a network.
+    If several networks train together, each array has a first axis with one entry per network.
     """
 
     params: Params
@@ -42,20 +42,20 @@ class TrainState(NamedTuple):
     optimizer_state: Any
     step: Array  # steps taken
     epoch: Array  # epochs finished
-    average: Any  # with an `Averaged` optimizer the mean (params, layer_state) so far, else ()
+    average: Any  # with an `Averaged` optimizer, the mean (params, layer_state) so far, else ()
     best: Best | None  # None: the last parameters are the result
     stale: Array  # epochs since the best
-    key: Key  # of dropout and other random layers
-    order: Key  # of the order of rows; the same for all networks that train together
+    key: Key  # for dropout and other random layers
+    order: Key  # for the order of rows; the same for all networks that train together
     status: Array  # RUNNING, CONVERGED, STOPPED_EARLY or DIVERGED
-    rows: Array  # the history of the last CAPACITY epochs: a row an epoch, a column for each of plan.columns
+    rows: Array  # the history of the last CAPACITY epochs: (epochs, plan.columns)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a program is compiled for, besides the shapes of its arguments."""
+    """Everything that a compiled program depends on, besides the shapes of its arguments."""
 
-    network: Network  # a skeleton: numbers that `init` puts into the layer state are left out
+    network: Network  # its skeleton, without the numbers that `init` puts into the layer state
     loss: Loss
     batch_size: int
     metrics: tuple[str, ...] = ()
@@ -63,7 +63,9 @@ class Plan:
     keep_best: bool = False
     validated: bool = False
     calibrated: bool = False  # the validation loss is measured at the best temperature
-    stacked: bool = False  # many networks in one program; state, optimizer and controls are stacked
+    stacked: bool = (
+        False  # several networks in one program; state, optimizer and controls are stacked
+    )
     separate_rows: bool = False  # each of these networks has its own rows
 
     @property
@@ -80,11 +82,11 @@ class Plan:
 
 
 class Controls(NamedTuple):
-    """Traced values: they may change from call to call without compiling."""
+    """Traced values, which may change from call to call without recompilation."""
 
     epoch_limit: Any  # run until this number of epochs is finished
     patience: Any  # epochs without improvement before stopping
-    min_delta: Any  # by how much the loss must fall to count as an improvement
+    min_delta: Any  # the smallest fall of the loss that counts as an improvement
     penalty: Penalty
 
 
@@ -103,7 +105,7 @@ def initial_state(
 def first_state(
     params: Params, layer_state: State, optimizer: Any, key: Key, rows: Any
 ) -> TrainState:
-    """Return the state of a run that starts from these parameters: no steps, no moments, nothing best."""
+    """Return the state of a run that starts from these parameters, without steps or a best epoch."""
     params, layer_state = jax.device_put((params, layer_state))
     return TrainState(
         params=params,
@@ -121,7 +123,7 @@ def first_state(
     )
 
 
-# zeros of NumPy, because JAX would compile a small program for each of its own
+# from NumPy, because JAX would compile a small program to make it
 _ZERO: Any = np.zeros((), np.int32)
 
 
@@ -134,7 +136,7 @@ def _no_losses(plan: Plan) -> Any:
 
 
 def temperatures_of(plan: Plan) -> tuple[float, ...]:
-    """Return the temperatures at which an epoch is judged: many if the plan is calibrated, else just 1."""
+    """Return the temperatures at which epochs are judged: several if calibrated, else only 1."""
     return TEMPERATURES if plan.calibrated else (1.0,)
 
 
@@ -143,7 +145,7 @@ def _infinite() -> Any:
 
 
 def predicting(state: TrainState) -> tuple[Params, State]:
-    """Return the (params, layer_state) that predict: their average if there is one, else the last ones."""
+    """Return the (params, layer_state) used for prediction: their average if there is one, else the last."""
     return state.average or (state.params, state.layer_state)
 
 
