@@ -1,4 +1,4 @@
-"""Check that planted illnesses are found and cured, that healthy runs have none, and the evidence."""
+"""Check that planted illnesses are found and cured, that healthy runs have no finding, and the evidence."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_planted_illness_is_found_first(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-def test_following_the_advice_heals_it(kind: str) -> None:
+def test_following_the_advice_cures_it(kind: str) -> None:
     change = before(kind).compare(after(kind))
     assert kind in change.gone
     assert change.score.endswith("on validation rows")
@@ -235,7 +235,7 @@ def test_the_default_estimators_have_no_finding(estimator: Any, load: Any) -> No
     assert re.search(r"member \d of 8", diagnosis.about)
 
 
-# --------------------------------------------------------------------------- the evidence, by other means
+# ------------------------------------------------------------------- the evidence, computed independently
 
 
 def small(dtype: str = "float64", **changed: Any) -> Arguments:
@@ -244,7 +244,7 @@ def small(dtype: str = "float64", **changed: Any) -> Arguments:
     return {"network": network, "X": scale(X), "y": scale(y), "dtype": dtype, "epochs": 2} | changed
 
 
-def looked_at(arguments: Arguments) -> tuple[Any, evidence.Evidence]:
+def train_and_measure(arguments: Arguments) -> tuple[Any, evidence.Evidence]:
     run = gn.train(**arguments)
     rows = encoded_rows(run.model, arguments["X"], arguments["y"])
     subject = subject_of(run)
@@ -275,9 +275,9 @@ def test_the_passes_are_those_of_jax_grad() -> None:
     assert [p.path for p in passes] == [(0,), (1,), (2,), (3, 0), (3, 1), (3, 2), (4,)]
 
 
-def test_the_size_of_the_first_step_is_what_the_run_did() -> None:
+def test_the_size_of_the_first_step_is_that_of_the_run() -> None:
     arguments = small(optimizer=gn.Adam(0.01), batch_size=None)
-    _, measured = looked_at(arguments)
+    _, measured = train_and_measure(arguments)
     first = gn.train(**{**arguments, "epochs": 1}).model.params
     assert measured.beginning is not None
     before = measured.beginning[0]
@@ -288,10 +288,10 @@ def test_the_size_of_the_first_step_is_what_the_run_did() -> None:
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_the_stable_rate_is_one_by_the_largest_curvature(momentum: float) -> None:
+def test_the_stable_rate_is_one_over_the_largest_curvature(momentum: float) -> None:
     optimizer = gn.Momentum(0.01, momentum) if momentum else gn.SGD(0.01)
     arguments = small(network=net(gn.Dense(4), "tanh", gn.Dense(1)), optimizer=optimizer)
-    run, measured = looked_at(arguments)
+    run, measured = train_and_measure(arguments)
     assert measured.beginning is not None
     with jax.enable_x64(True):
         flat, unravel = ravel_pytree(measured.beginning[0])
@@ -308,7 +308,7 @@ def test_the_stable_rate_is_one_by_the_largest_curvature(momentum: float) -> Non
 
 def test_losses_and_shares_are_scikit_learns() -> None:
     arguments = small("float32")
-    run, measured = looked_at(arguments)
+    run, measured = train_and_measure(arguments)
     truth = arguments["y"]
     predicted = np.asarray(measured.last[-1].output)[:, 0]
     assert measured.explained == pytest.approx(r2_score(truth, predicted), abs=1e-5)
@@ -321,7 +321,9 @@ def test_losses_and_shares_are_scikit_learns() -> None:
 
 def test_the_guess_of_classes_has_their_entropy() -> None:
     X, y = load_iris(return_X_y=True)
-    _, measured = looked_at({"network": net(gn.Dense(3)), "X": X[:120], "y": y[:120], "epochs": 1})
+    _, measured = train_and_measure(
+        {"network": net(gn.Dense(3)), "X": X[:120], "y": y[:120], "epochs": 1}
+    )
     shares = np.array([50, 50, 20]) / 120
     assert measured.guess_loss == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-4)
 
@@ -340,7 +342,7 @@ def test_dead_neurons_are_counted() -> None:
 # ------------------------------------------------------------------------------------------- entry points
 
 
-def test_the_worst_member_is_looked_at_and_named() -> None:
+def test_the_worst_member_is_examined_and_named() -> None:
     X, y = load_iris(return_X_y=True)
     fitted = gn.NeuralClassifier((8,), activation="relu", members=3, epochs=20, random_state=0).fit(
         X, y
@@ -376,7 +378,7 @@ def test_an_estimator_that_diverged_is_diagnosed_by_its_error() -> None:
     assert json.dumps(diagnosis.to_dict(), allow_nan=False)
 
 
-def test_a_diagnosis_beside_the_run_before_the_change() -> None:
+def test_a_diagnosis_is_compared_with_the_run_before_the_change() -> None:
     arguments = small("float32", optimizer=gn.SGD(1e-7), epochs=10)
     before = gn.train(**arguments)
     first = gn.diagnose(before, arguments["X"], arguments["y"])
@@ -391,7 +393,7 @@ def test_a_diagnosis_beside_the_run_before_the_change() -> None:
     assert same.change == diagnosis.change
 
 
-def test_a_score_that_becomes_finite_is_better_and_one_of_other_rows_tells_nothing() -> None:
+def test_a_score_that_becomes_finite_improves_and_other_rows_are_not_compared() -> None:
     undefined = Diagnosis((), "", {}, "validation rows")
     known = Diagnosis((), "", {"loss": 0.4, "r2": 0.5}, "validation rows")
     assert undefined.compare(known).improved is True
@@ -419,7 +421,7 @@ def test_names_from_the_data_are_harmless_in_a_notebook() -> None:
     assert "<script>" not in Diagnosis((finding,), "", {}, "these rows")._repr_html_()
 
 
-def test_what_is_typed_is_the_object() -> None:
+def test_the_code_of_an_object_evaluates_to_it() -> None:
     inside = net(gn.Dropout(0.5), gn.Dense(2, bias=False))
     network = net(gn.Dense(8, gn.Normal(0.1)), gn.LeakyReLU(0.2), inside)
     optimizer = gn.ClipByNorm(gn.AdamW(gn.WarmUp(0.01, 20), weight_decay=0.1), max_norm=2.0)
@@ -435,14 +437,14 @@ def test_what_is_typed_is_the_object() -> None:
         (gn.Averaged(gn.ClipByNorm(gn.AdamW(3e-4), 1.0)), ("adamw", 0.0003)),
     ],
 )  # fmt: skip
-def test_the_command_is_told_an_optimizer_in_its_own_options(optimizer: Any, options: Any) -> None:
+def test_an_optimizer_is_written_as_options_of_the_command(optimizer: Any, options: Any) -> None:
     text = remedy("command", {"optimizer": optimizer}, "smaller steps")
-    typed_in = re.search("--optimizer ([a-z]+) --learning-rate ([0-9.]+): smaller steps", text)
-    assert typed_in is not None, text
-    name, rate = typed_in[1], float(typed_in[2])
+    match = re.search("--optimizer ([a-z]+) --learning-rate ([0-9.]+): smaller steps", text)
+    assert match is not None, text
+    name, rate = match[1], float(match[2])
     assert (name, rate) == options
-    taken = estimator_parameters(None, name, rate, None)["optimizer"]
-    assert isinstance(inner(optimizer), type(taken))  # what the command makes of it
+    parsed = estimator_parameters(None, name, rate, None)["optimizer"]
+    assert isinstance(inner(optimizer), type(parsed))  # parsed as the command does
 
 
 def test_there_is_no_finding_where_there_is_nothing_to_find() -> None:
@@ -454,7 +456,7 @@ def test_there_is_no_finding_where_there_is_nothing_to_find() -> None:
 
 
 def churn() -> Arguments:
-    """Return rows whose classes depend a little on numbers and categories, and on chance for the most."""
+    """Return rows whose classes depend a little on numbers and categories, and mostly on chance."""
     rng = np.random.default_rng(1)
     numbers = rng.normal(size=(2000, 4))
     contract, region = rng.integers(3, size=2000), rng.integers(12, size=2000)
@@ -485,7 +487,7 @@ def test_an_optimizer_of_optax_that_diverged_is_replaced() -> None:
     assert caught.value.diagnosis.findings[0].parameters["optimizer"] == gn.Adam()
 
 
-def test_what_cannot_be_diagnosed_says_so() -> None:
+def test_what_cannot_be_diagnosed_is_refused() -> None:
     run = gn.train(**small("float32"))
     X, y = small()["X"], small()["y"]
     with pytest.raises(gn.ConfigurationError, match="'a name' is not a trained model"):

@@ -63,7 +63,7 @@ def report(case: str) -> Callable[[Path], str]:
 
     def written(folder: Path) -> str:
         estimator, evaluation = outcome(case)
-        texts = ("7 of 8 neurons are 0", "layer 1", "the rate", "--learning-rate 0.1")
+        texts = ("7 of 8 neurons output 0", "layer 1", "the rate", "--learning-rate 0.1")
         ill = tuple(Finding("dead ReLU neurons", grave, *texts) for grave in ("severe", "moderate"))
         facts = replace(FACTS, diagnosis=Diagnosis(ill, "a network", {}, "these rows"))
         return report_html(estimator.model_, estimator.history_, evaluation, facts)

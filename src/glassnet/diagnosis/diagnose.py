@@ -1,4 +1,4 @@
-"""Find what keeps a network from learning, where that shows, and which parameter to change."""
+"""Find what keeps a network from learning, where it shows, and which parameter to change."""
 
 from __future__ import annotations
 
@@ -23,29 +23,33 @@ from glassnet.training.passes import encoded_rows
 Check = Callable[[Evidence], Iterable[Finding]]
 
 ILLNESSES: dict[str, Check] = {
-    "inputs on wild scales": network_illnesses.wild_inputs,
-    "exploding gradients": network_illnesses.exploding,
+    "inputs on wild scales": network_illnesses.badly_scaled_inputs,
+    "exploding gradients": network_illnesses.exploding_gradients,
     "divergence": run_illnesses.divergence,
-    "duplicate neurons": network_illnesses.alike,
-    "vanishing gradients": network_illnesses.vanishing,
-    "learning rate too large": run_illnesses.rate_too_large,
-    "dead ReLU neurons": network_illnesses.dead,
-    "saturated neurons": network_illnesses.saturated,
-    "layers that do nothing": network_illnesses.idle,
-    "learning rate too small": run_illnesses.rate_too_small,
-    "class imbalance": run_illnesses.imbalance,
+    "duplicate neurons": network_illnesses.duplicate_neurons,
+    "vanishing gradients": network_illnesses.vanishing_gradients,
+    "learning rate too large": run_illnesses.learning_rate_too_large,
+    "dead ReLU neurons": network_illnesses.dead_neurons,
+    "saturated neurons": network_illnesses.saturated_neurons,
+    "layers that do nothing": network_illnesses.idle_layers,
+    "learning rate too small": run_illnesses.learning_rate_too_small,
+    "class imbalance": run_illnesses.class_imbalance,
     "underfitting": run_illnesses.underfitting,
     "overfitting": run_illnesses.overfitting,
 }
-"""From each illness to its check, causes before their consequences. A new illness is a new row."""
+"""The check for each illness, causes before their consequences. A new illness is a new row."""
 
 
 CONSEQUENCES = ("underfitting",)
-"""Left out beside a severe illness that causes them, whose advice comes first."""
+"""Not reported together with another severe illness: that one is the cause, and its advice comes first."""
 
 
 class Subject(NamedTuple):
-    """What is diagnosed: the model, the outcome of each network (none for a model), the door."""
+    """What is diagnosed.
+
+    outcomes: one per network; empty for a model without a history. door: the interface that the advice names.
+    own_network: whether the caller passed a `Network`.
+    """
 
     model: Model
     outcomes: tuple[Outcome, ...]
@@ -64,31 +68,32 @@ def diagnose(
 ) -> Diagnosis:
     """Look for what keeps a network from learning, and say which parameter to change.
 
-    One forward and one backward pass of up to 1000 rows, at the first weights and at those that predict,
-    show inputs, gradients and neurons. The history shows the learning rate and the fit. If an estimator has
-    several members, the one with the largest error on the rows is examined.
+    Inputs, gradients and neurons are examined in a forward and a backward pass over up to 1000 rows, once
+    with the initial weights and once with those used for prediction. The history shows the learning rate and
+    the fit. If an estimator has several members, the one with the largest error on the rows is examined.
 
     Parameters
     ----------
     trained: a `Run`, a fitted estimator, a `Model` (which has no history: only its passes are examined), or
         the `DivergenceError` that training ended with.
-    X, y: the rows it was trained on, as they were given to training.
-    validation: (X, y) that it has not learned from, to score on.
-    before: what was diagnosed before a change (as `trained`), or its `Diagnosis`. The result's `change` then
+    X, y: the training rows, as they were passed to training.
+    validation: held-out (X, y) to score on.
+    before: the run, estimator or model from before a change, or its `Diagnosis`. The result's `change` then
         says which findings are gone, and how the score changed.
-    door: whose parameters the advice names: "train", "estimator", "command". Default: what it came from.
+    door: the interface whose parameters the advice names: "train", "estimator" or "command". Default: the
+        one that `trained` comes from.
 
     Raises
     ------
-    DataError: rows that the model cannot take. ConfigurationError: an object that cannot be diagnosed.
+    DataError: the model cannot take the rows. ConfigurationError: the object cannot be diagnosed.
 
     >>> import glassnet as gn
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
     >>> net = gn.Network([gn.Dense(8), "tanh", gn.Dense(3)])
     >>> run = gn.train(net, X, y, optimizer=gn.SGD(1e-6), epochs=10)
-    >>> diagnosis = gn.diagnose(run, X, y).findings[0]
-    >>> diagnosis.kind, diagnosis.parameters
+    >>> finding = gn.diagnose(run, X, y).findings[0]
+    >>> finding.kind, finding.parameters
     ('learning rate too small', {'optimizer': SGD(learning_rate=0.3)})
     """
     subject = subject_of(trained)
@@ -98,9 +103,7 @@ def diagnose(
     held = None
     if validation is not None:
         if not isinstance(validation, tuple | list) or len(validation) < 2:
-            raise DataError(
-                "validation must be (X, y): rows that the network has not learned from."
-            )
+            raise DataError("validation must be (X, y): rows that the network was not trained on.")
         held = encoded_rows(subject.model, validation[0], validation[1])
     diagnosis = diagnose_subject(subject, rows, held)
     if before is None:
@@ -113,14 +116,14 @@ def diagnose(
 def diagnose_job(job: Job, outcome: Outcome, model: Model | None) -> Diagnosis:
     """Return the diagnosis of a network that `gn.train` has trained, on the rows of its job.
 
-    model: what predicts; None: it diverged.
+    model: the trained model, or None if training diverged.
     """
     subject = Subject(model or last_model(job.blueprint, outcome), (outcome,), "train", True)
     return diagnose_subject(subject, job.data[0], job.validation[0])
 
 
 def check_loss(loss: Loss) -> None:
-    """Raise for a loss whose best guess and whose targets are not known."""
+    """Raise for a custom loss, whose targets and best constant guess are not known."""
     if isinstance(loss, CustomLoss):
         raise ConfigurationError(
             "A loss of your own does not say what its targets are, so no guess can be compared with it:"
@@ -146,7 +149,7 @@ def subject_of(trained: Any) -> Subject:
 
 
 def last_model(blueprint: Model, outcome: Outcome) -> Model:
-    """Return a network that diverged, with its last good weights."""
+    """Return a network that diverged as a model with its last finite weights."""
     params, state = jax.tree.map(np.asarray, (outcome.state.params, outcome.state.layer_state))
     return replace(blueprint, params=params, layer_state=state)
 
@@ -154,7 +157,7 @@ def last_model(blueprint: Model, outcome: Outcome) -> Model:
 def diagnose_subject(subject: Subject, rows: Data, held: Data | None) -> Diagnosis:
     """Return the diagnosis of encoded rows."""
     check_loss(subject.model.loss)
-    with np.errstate(all="ignore"):  # diverged weights overflow, and that is what is examined
+    with np.errstate(all="ignore"):  # diverged weights overflow here, as expected
         return _diagnose_subject(subject, rows, held)
 
 
@@ -179,6 +182,10 @@ def _about(e: Evidence, member: int) -> str:
     """Return what was examined, in words."""
     epochs = f" after {e.history.n_epochs} epochs" if e.history.n_epochs else ""
     epochs += ", the best of which is kept" if e.kept_best else ""
-    of = e.whole.members
-    which = f", member {member + 1} of {of} (the one with the largest error)" if of > 1 else ""
+    members = e.whole.members
+    which = (
+        f", member {member + 1} of {members} (the one with the largest error)"
+        if members > 1
+        else ""
+    )
     return f"a network of {len(e.dense)} layers{epochs}, {len(e.rows.x)} rows{which}"

@@ -1,7 +1,7 @@
-"""Measure what a diagnosis examines, each number once, when it is first needed.
+"""Measure what a diagnosis examines. Each number is computed once, when it is first needed.
 
-Everything comes from the network's own forward and backward passes (at its first weights, where they are
-known, and at those that predict), from its history, and from its predictions.
+The evidence comes from the network's forward and backward passes (with its initial weights, if they are
+known, and with those used for prediction), from its history, and from its predictions.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from glassnet.training.passes import pass_through
 from glassnet.training.state import DIVERGED
 
 SAMPLE = 1000
-"""Rows of the passes and of the forest: enough to measure shares to a few percent."""
-ROUNDS, NUDGE = (
-    20,
-    1e-2,
-)  # of the power iteration: float32 can tell gradients apart at this distance
+"""Rows used for the passes and the forest: enough to measure shares to a few percent."""
+ROUNDS = 20
+"""Rounds of the power iteration."""
+NUDGE = 1e-2
+"""Step of its finite differences, large enough for float32 to tell the two gradients apart."""
 
 Values = NDArray[Any]
 
@@ -51,10 +51,10 @@ Values = NDArray[Any]
 class Evidence:
     """One network and the rows to examine it with.
 
-    model: a single network (of several members, the one examined); whole: the model that predicts.
-    rows, held: encoded; held: rows it has not learned from, if any are known.
-    outcome: of its training; None for a model alone. door: whose parameters the advice names.
-    own_network: whether the person gave the network, so that only a network can take its place.
+    model: the single network examined. whole: the model with all its members.
+    rows: encoded training rows. held: encoded rows it was not trained on, if there are any.
+    outcome: of its training; None for a model without a history. door: the interface that the advice names.
+    own_network: whether the caller passed a `Network`, so that only another `Network` can replace it.
     """
 
     model: Model
@@ -69,7 +69,7 @@ class Evidence:
 
     @cached_property
     def sample(self) -> Data:
-        """At most SAMPLE rows, evenly from all."""
+        """At most SAMPLE rows, evenly spaced."""
         rows = np.linspace(0, len(self.rows.x) - 1, min(SAMPLE, len(self.rows.x))).astype(int)
         return self.rows.at(rows)
 
@@ -79,12 +79,12 @@ class Evidence:
 
     @cached_property
     def last(self) -> tuple[LayerPass, ...]:
-        """The passes at the weights that predict."""
+        """The passes with the weights used for prediction."""
         return self._pass(self.model.params, self.model.layer_state)
 
     @cached_property
     def beginning(self) -> tuple[Params, State] | None:
-        """The weights before the first step, drawn again."""
+        """The initial weights and layer state, drawn again from the seed."""
         if self.outcome is None:
             return None
         with precision(self.model.dtype):
@@ -94,7 +94,7 @@ class Evidence:
 
     @cached_property
     def first(self) -> tuple[LayerPass, ...] | None:
-        """The passes at the weights before the first step, where they are known."""
+        """The passes with the initial weights; None if those are not known."""
         return None if self.beginning is None else self._pass(*self.beginning)
 
     def activations(self, passes: Sequence[LayerPass], kind: Any = Activation) -> list[LayerPass]:
@@ -102,14 +102,14 @@ class Evidence:
         return [p for p in passes[:-1] if isinstance(p.layer, kind)]
 
     def gradient_flow(self, passes: Sequence[LayerPass]) -> list[tuple[str, float]]:
-        """Return the norm of the gradient by the logits of each hidden layer, and by those of the output."""
-        bent = [p for p in self.activations(passes) if not isinstance(p.layer, Identity)]
-        flow = [(p.name, float(np.linalg.norm(p.d_input))) for p in bent]
+        """Return the norm of the gradient with respect to each hidden layer's logits, then the output's."""
+        nonlinear = [p for p in self.activations(passes) if not isinstance(p.layer, Identity)]
+        flow = [(p.name, float(np.linalg.norm(p.d_input))) for p in nonlinear]
         return [*flow, ("the output", float(np.linalg.norm(passes[-1].d_output)))]
 
     @cached_property
     def dense(self) -> list[LayerPass]:
-        """The layers of neurons, the output layer last."""
+        """The Dense layers, the output layer last."""
         return [p for p in self.last if isinstance(p.layer, Dense)]
 
     # ------------------------------------------------------------------------------- steps
@@ -122,7 +122,7 @@ class Evidence:
 
     @cached_property
     def step_sizes(self) -> dict[str, float]:
-        """By layer of neurons ‖ΔW‖ / ‖W‖: the first step at the run's learning rate, beside the weights."""
+        """‖ΔW‖ / ‖W‖ of the first step at the run's learning rate, by Dense layer."""
         if self.outcome is None or self.first is None or self.learning_rate is None:
             return {}
         optimizer = as_optimizer(self.outcome.settings.optimizer)
@@ -137,18 +137,18 @@ class Evidence:
                 name: (np.linalg.norm(updates[name]["W"]), np.linalg.norm(params[name]["W"]))
                 for name in params
             }
-        # with momentum, steps add up to this many times the first one
-        push = 1 / (1 - float(getattr(inner(optimizer), "momentum", 0.0)))
-        return {name: float(push * step / w) for name, (step, w) in norms.items() if w > 0}
+        # with momentum, successive steps add up to this multiple of the first one
+        amplification = 1 / (1 - float(getattr(inner(optimizer), "momentum", 0.0)))
+        return {name: float(amplification * step / w) for name, (step, w) in norms.items() if w > 0}
 
     @cached_property
     def stable_rate(self) -> float | None:
-        """The learning rate 1 / λ, λ the largest curvature of the loss at the first weights.
+        """The learning rate 1 / λ, where λ is the largest curvature of the loss at the initial weights.
 
-        With it, plain gradient descent goes down fastest along the steepest curve. With more than twice
-        as much it climbs (LeCun et al., "Efficient BackProp", 1998). λ is found by power iteration on
-        differences of gradients, H v = (g(w + ε v) - g(w - ε v)) / 2ε. With momentum μ steps add up, and the
-        rate is (1 - μ) / λ.
+        At this rate, plain gradient descent falls fastest along the direction of largest curvature. At more
+        than twice this rate the loss rises (LeCun et al., "Efficient BackProp", 1998). λ is found by power
+        iteration on differences of gradients, H v = (g(w + ε v) - g(w - ε v)) / 2ε. With momentum μ, steps
+        add up and the rate is (1 - μ) / λ.
         """
         if self.beginning is None or self.outcome is None:
             return None
@@ -159,11 +159,11 @@ class Evidence:
         curvature = 0.0
         for _ in range(ROUNDS):
             step = NUDGE * direction / np.linalg.norm(direction)
-            ends = [
+            both_sides = [
                 self._pass(unravel((start + s * step).astype(start.dtype)), state) for s in (1, -1)
             ]
-            up, down = (self._gradient(passes) for passes in ends)
-            direction = (up - down) / (2 * NUDGE)
+            ahead, behind = (self._gradient(passes) for passes in both_sides)
+            direction = (ahead - behind) / (2 * NUDGE)
             curvature = float(np.linalg.norm(direction))
             if not 0 < curvature < np.inf:
                 return None
@@ -178,36 +178,36 @@ class Evidence:
 
     @property
     def history(self) -> History:
-        """The network's history, empty for a model alone."""
+        """The network's history; empty for a model without one."""
         return History() if self.outcome is None else self.outcome.history
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss or its gradient became infinite or undefined."""
+        """Whether the loss or its gradient became infinite or NaN."""
         return self.outcome is not None and int(self.outcome.state.status) == DIVERGED
 
     @property
     def kept_best(self) -> bool:
-        """Whether the weights that predict are those of the best epoch, not of the last."""
+        """Whether predictions use the weights of the best epoch, not those of the last."""
         return self.outcome is not None and self.outcome.state.best is not None
 
     @cached_property
     def losses(self) -> Values:
-        """The training loss by epoch, without what is not finite."""
+        """The training loss by epoch, without values that are not finite."""
         losses = self.history.columns.get("loss", np.empty(0))
         finite: Values = losses[np.isfinite(losses)]
         return finite
 
     @property
     def penalty(self) -> float:
-        """The penalty at the end, 0 where there is none."""
+        """The penalty after the last epoch, 0 if there is none."""
         return float(self.history.columns.get("penalty", np.zeros(1))[-1])
 
     # ------------------------------------------------------------------------------- advice
 
     @property
     def built(self) -> bool:
-        """Whether the network was built from an estimator's parameters, so that these can change it."""
+        """Whether the network was built from an estimator's parameters, so that they can change it."""
         return self.door != "train" and not self.own_network
 
     def advice(self, parameters: Mapping[str, Any], purpose: str) -> tuple[str, Mapping[str, Any]]:
@@ -216,14 +216,14 @@ class Evidence:
 
     @property
     def oversteps(self) -> bool:
-        """Whether the learning rate is far beyond the usual: tenfold, or where gradient descent climbs."""
+        """Whether the learning rate is far too large: ten times the usual, or twice the stable rate."""
         if self.outcome is None or self.learning_rate is None:
             return False
         usual = self._usual_rate(self.outcome.settings.optimizer, self.learning_rate)
         return self.learning_rate > (10 if usual == USUAL_RATE else 2) * usual
 
     def slower(self) -> tuple[dict[str, Any], str]:
-        """Return a lower learning rate, and what it is for."""
+        """Return a lower learning rate, and its purpose."""
         assert self.outcome is not None
         optimizer, rate = (
             as_optimizer(self.outcome.settings.optimizer),
@@ -235,34 +235,34 @@ class Evidence:
         return {"optimizer": with_rate(optimizer, new)}, "smaller steps"
 
     def faster(self) -> tuple[dict[str, Any], str]:
-        """Return a higher learning rate, and what it is for."""
+        """Return a higher learning rate, and its purpose."""
         assert self.outcome is not None
         optimizer, rate = self.outcome.settings.optimizer, self.learning_rate or USUAL_RATE
         new = rounded(max(self._usual_rate(optimizer, rate), rate * 10))
         return {"optimizer": with_rate(optimizer, new)}, "larger steps"
 
     def _usual_rate(self, optimizer: Any, rate: float) -> float:
-        """Return USUAL_RATE for optimizers that give each weight its own scale, else what is stable."""
-        own_scale = isinstance(inner(optimizer), Adam | AdamW | RMSprop)
-        return USUAL_RATE if own_scale else (self.stable_rate or rate)
+        """Return USUAL_RATE for optimizers that scale each weight's step, else the stable rate."""
+        adaptive = isinstance(inner(optimizer), Adam | AdamW | RMSprop)
+        return USUAL_RATE if adaptive else (self.stable_rate or rate)
 
     # ------------------------------------------------------------------------------- losses
 
     def loss_of(self, model: Model, data: Data) -> float:
-        """Return the mean loss of a model on rows, without penalty."""
+        """Return the mean loss of a model on rows, without the penalty."""
         with precision(model.dtype):
             return float(_loss(model.logits_encoded(data.x), data.y, loss=model.loss))
 
     @cached_property
     def loss(self) -> float:
-        """The network's own loss on the rows."""
+        """The loss of the network examined, on the sample."""
         with precision(self.model.dtype):
             logits = self.model.temperature * self.last[-1].output
             return float(_loss(logits, self.sample.y, loss=self.model.loss))
 
     @cached_property
     def guess_loss(self) -> float:
-        """The loss of the best constant answer: the classes' shares, or the mean."""
+        """The loss of the best constant prediction: the class shares, or the mean."""
         loss, width = self.model.loss, self.last[-1].output.shape[1]
         target = self.sample.y
         if isinstance(loss, CrossEntropy):
@@ -280,7 +280,7 @@ class Evidence:
 
     @cached_property
     def validation_loss(self) -> float | None:
-        """The loss on rows that it has not learned from: those given, else the history's."""
+        """The loss on held-out rows: those given, else from the history. None if there are none."""
         if self.held is not None:
             return self.loss_of(self.model, self.held)
         losses = self.history.columns.get("validation_loss", np.empty(0))
@@ -304,7 +304,7 @@ class Evidence:
 
     @cached_property
     def explained(self) -> float:
-        """The share of the guess's squared error that the whole model removes: R², or Brier's skill score."""
+        """R² or Brier skill score: the share of a constant guess's squared error that the model removes."""
         return share_explained(self.truth(self.sample, self.outputs.shape[1]), self.outputs)
 
     def truth(self, data: Data, width: int) -> Values:
@@ -315,7 +315,7 @@ class Evidence:
 
     @cached_property
     def forest(self) -> Forest | None:
-        """What a random forest explains beside the whole model; None where there is too little to explain."""
+        """A random forest beside the whole model; None if rows are too few or the target is constant."""
         truth = self.truth(self.sample, self.outputs.shape[1])
         if len(truth) < FEWEST or (truth == truth[0]).all():
             return None
@@ -324,18 +324,18 @@ class Evidence:
 
     @cached_property
     def classes(self) -> list[str] | None:
-        """The names of the classes; None unless there is one class a row."""
+        """The names of the classes; None unless each row has exactly one class."""
         target = self.model.target_encoder
         return (
             [str(label) for label in target.classes] if isinstance(target, ClassEncoder) else None
         )
 
     def answers(self, data: Data) -> tuple[Values, Values]:
-        """Return classes, labels or values of rows: true, and as the whole model predicts them."""
+        """Return the true classes, labels or values of rows, and those that the whole model predicts."""
         with precision(self.model.dtype):
             if self.whole.members > 1:
                 outputs = self.whole.outputs_encoded(data.x)
-            else:  # by the program that the losses need too
+            else:  # reuses the program compiled for the losses
                 outputs = np.asarray(
                     self.model.loss.output(jnp.asarray(self.whole.logits_encoded(data.x)))
                 )
@@ -349,12 +349,12 @@ class Evidence:
 
     @property
     def new_rows(self) -> Data:
-        """Rows to score on: those held out if any are known, else the rows themselves."""
+        """The rows to score on: the held-out rows if there are any, else the training rows."""
         return self.rows if self.held is None else self.held
 
     def scores(self) -> dict[str, float]:
-        """Return the whole model's loss and the task's score on `new_rows`; {} where they are not finite."""
-        from sklearn import metrics  # lazily: it takes a second to import
+        """Return the whole model's loss and the task's score on `new_rows`; {} if they are not finite."""
+        from sklearn import metrics  # lazily, since the import takes a second
 
         truth, predicted = self.answers(self.new_rows)
         loss = self.loss_of(self.whole, self.new_rows)
@@ -385,7 +385,7 @@ def _first_step(optimizer: Any, grads: Params, params: Params) -> Params:
 
 
 def worst_member(model: Model, data: Data) -> int:
-    """Return the number of the member with the largest squared error on rows."""
+    """Return the index of the member with the largest squared error on rows."""
     if model.members == 1:
         return 0
     outputs = model.outputs_apart(np.broadcast_to(data.x, (model.members, *data.x.shape)))

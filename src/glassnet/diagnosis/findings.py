@@ -1,4 +1,4 @@
-"""Hold what a diagnosis says as plain records, for the terminal, a notebook and machines."""
+"""Hold the result of a diagnosis as plain records, for the terminal, a notebook and JSON."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ WIDTH = 100  # of the text in a terminal
 class Finding:
     """One illness, described in plain sentences.
 
-    kind: the illness, a row of `diagnosis.ILLNESSES`. severity: "severe" or "moderate".
-    seen: the evidence in numbers. where: the layers or columns. why: how it comes about.
+    kind: the illness, a key of `diagnosis.ILLNESSES`. severity: "severe" or "moderate".
+    seen: the evidence in numbers. where: the layers or columns. why: the cause.
     change: what to type.
-    parameters: the same for `gn.train(..., **parameters)` or `estimator.set_params(**parameters)`.
+    parameters: the same change for `gn.train(..., **parameters)` or `estimator.set_params(**parameters)`.
     numbers: the evidence by name.
     """
 
@@ -38,7 +38,7 @@ class Finding:
     numbers: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values that JSON can hold; parameters as they are typed."""
+        """Return plain values that JSON can hold; parameters that are objects become code."""
         texts = ("kind", "severity", "seen", "where", "why", "change")
         return {name: getattr(self, name) for name in texts} | {
             "parameters": {name: _plain(value) for name, value in self.parameters.items()},
@@ -58,11 +58,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Change:
-    """What a change of parameters did: the kinds of findings before and after, and the scores.
+    """The effect of a change of parameters: the kinds of findings before and after, and the scores.
 
-    gone, left, new: kinds that were found before only, both times, and after only.
-    score: the name of what is compared; for "loss" lower is better, for all others higher.
-    before, after: its values, None where it was not finite, and both if they are of different rows.
+    gone, left, new: kinds found only before, both times, and only after.
+    score: the name of the score compared; for "loss" lower is better, for all others higher.
+    before, after: its values; None where it was not finite, and both None if the rows differ.
     """
 
     gone: tuple[str, ...]
@@ -74,14 +74,14 @@ class Change:
 
     @property
     def improved(self) -> bool | None:
-        """Whether the score became better, as any does that becomes finite; None if both are not known."""
+        """Whether the score got better; a score that becomes finite did. None if neither value is known."""
         if self.before is None or self.after is None:
             return None if self.before is self.after else self.before is None
         better = self.after < self.before if self.score == "loss" else self.after > self.before
         return bool(better)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values that JSON can hold."""
+        """Return plain values that JSON can hold."""
         return {
             "gone": list(self.gone), "left": list(self.left), "new": list(self.new),
             "score": self.score, "before": self.before, "after": self.after, "improved": self.improved,
@@ -106,13 +106,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` returns: findings, the gravest first, causes before their consequences.
+    """The result of `diagnose`: findings, the most severe first, causes before their consequences.
 
     findings: empty for a healthy network.
     about: what was examined: rows, epochs, which member.
     scores: "loss" and the task's score (balanced accuracy, macro F1 or R²), on `scored_on`.
-    scored_on: "validation rows", or "these rows" where no others are known.
-    change: beside an earlier run, see `diagnose(before=...)`.
+    scored_on: "validation rows", or "these rows" if no others are known.
+    change: compared with an earlier run, see `diagnose(before=...)`.
     """
 
     findings: tuple[Finding, ...]
@@ -152,7 +152,7 @@ class Diagnosis:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         return {
             "healthy": self.healthy,
             "about": self.about,
@@ -188,7 +188,7 @@ class Diagnosis:
 
 
 def _plain(value: Any) -> Any:
-    """Return a parameter as JSON can hold it: numbers, texts and arrays as they are, objects as typed."""
+    """Return a parameter for JSON: numbers, text and arrays as they are, other objects as code."""
     if isinstance(value, str | int | float | bool | None):
         return value
     return value.tolist() if hasattr(value, "tolist") else typed(value)

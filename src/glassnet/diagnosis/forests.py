@@ -1,4 +1,4 @@
-"""Fit a random forest, whose score on unseen rows a network is compared with."""
+"""Fit a random forest and compare a network with it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 Values = NDArray[Any]
 
-TREES, FEWEST = 50, 50
-"""Trees of the forest, and rows that it needs: each row is out of the bag of a third of the trees."""
+TREES = 50
+"""Trees of the forest. Each row is out of bag for about a third of them."""
+FEWEST = 50
+"""Rows that a forest needs."""
 
 
 class Forest(NamedTuple):
-    """How a forest did beside a model, in shares of the guess's squared error.
+    """How well a forest predicts compared with a model, in shares of a constant guess's squared error.
 
-    explained: of rows that were in no bag of the trees asked. lead: over what the model explains of the same
-    rows.
-    error: the lead's standard error.
+    explained: the share that the forest explains, out of bag.
+    lead: how much more it explains than the model does on the same rows. error: the lead's standard error.
     """
 
     explained: float
@@ -28,36 +29,37 @@ class Forest(NamedTuple):
 
 
 def beside_forest(x: Values, truth: Values, outputs: Values, *, one_class: bool) -> Forest:
-    """Return what a random forest explains out of bag, beside a model's outputs for the same rows.
+    """Return how much a random forest explains out of bag, compared with a model's outputs for the same rows.
 
     x: rows of any shape. truth: values, 0 and 1, or one-hot (n, outputs). one_class: whether each row has
-    one class. Breiman, "Random Forests", 2001.
+    exactly one class. Breiman, "Random Forests", 2001.
 
     >>> x = np.linspace(0, 1, 100)[:, None]
     >>> forest = beside_forest(x, x > 0.5, np.full((100, 1), 0.5), one_class=False)
     >>> forest.explained > 0.9, forest.lead > 0.9
     (True, True)
     """
-    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor  # lazily: a second
+    # lazily, since the import takes a second
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     x, truth = x.reshape(len(x), -1), np.asarray(truth, np.float64)
     mean = truth.mean(axis=0)
-    guessed = np.tile(mean, (len(truth), 1))
+    predicted = np.tile(mean, (len(truth), 1))
     if one_class:
-        grown = RandomForestClassifier(TREES, oob_score=True, random_state=0)
-        grown.fit(x, truth.argmax(axis=1))
-        guessed[:, grown.classes_] = grown.oob_decision_function_
-    else:  # values, and labels and probabilities as values between 0 and 1
-        grown = RandomForestRegressor(TREES, oob_score=True, random_state=0)
-        guessed = grown.fit(x, truth.squeeze()).oob_prediction_.reshape(truth.shape)
-    ahead = ((truth - outputs) ** 2 - (truth - guessed) ** 2).sum(axis=1)
-    ahead = ahead / ((truth - mean) ** 2).sum(axis=1).mean()
-    error = float(ahead.std(ddof=1)) / math.sqrt(len(ahead))
-    return Forest(share_explained(truth, guessed), float(ahead.mean()), error)
+        forest = RandomForestClassifier(TREES, oob_score=True, random_state=0)
+        forest.fit(x, truth.argmax(axis=1))
+        predicted[:, forest.classes_] = forest.oob_decision_function_
+    else:  # values; labels and probabilities too, as values between 0 and 1
+        forest = RandomForestRegressor(TREES, oob_score=True, random_state=0)
+        predicted = forest.fit(x, truth.squeeze()).oob_prediction_.reshape(truth.shape)
+    lead = ((truth - outputs) ** 2 - (truth - predicted) ** 2).sum(axis=1)
+    lead = lead / ((truth - mean) ** 2).sum(axis=1).mean()
+    error = float(lead.std(ddof=1)) / math.sqrt(len(lead))
+    return Forest(share_explained(truth, predicted), float(lead.mean()), error)
 
 
 def one_hot(target: Values, width: int) -> Values:
-    """Return classes as rows of 0 and 1; probabilities as they are.
+    """Return classes as rows of 0 and 1, and probabilities unchanged.
 
     >>> one_hot(np.array([1, 0]), 2).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
@@ -67,7 +69,7 @@ def one_hot(target: Values, width: int) -> Values:
 
 
 def share_explained(truth: Values, predicted: Values) -> float:
-    """Return 1 - squared error / squared error of the mean; 0 where there is nothing to explain.
+    """Return 1 - squared error / squared error of the mean; 0 if the truth is constant.
 
     >>> share_explained(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]]))
     0.5

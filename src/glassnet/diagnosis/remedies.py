@@ -1,4 +1,4 @@
-"""Write what to change as parameters that can be applied and as the text to type."""
+"""Express a change as parameters to apply and as text to type."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from glassnet.nn.optimizer_wrappers import as_optimizer, innermost, map_innermos
 
 Door = Literal["train", "estimator", "command"]
 USUAL_STEP = 1e-3
-"""The size of a step beside the weights, ‖ΔW‖ / ‖W‖, that suits most networks.
+"""The size of a step relative to the weights, ‖ΔW‖ / ‖W‖, that suits most networks.
 
 Karpathy, CS231n, "Neural Networks Part 3: Ratio of weights:updates": "somewhere around 1e-3".
 """
 USUAL_RATE = 1e-3
-"""The learning rate that Adam was proposed with (Kingma and Ba, 2015), AdamW's and RMSprop's default too."""
+"""The learning rate proposed for Adam (Kingma and Ba, 2015), also the default of AdamW and RMSprop."""
 LARGE_STEP, SMALL_STEP = 10 * USUAL_STEP, USUAL_STEP / 10
 LEARNED = 0.9
-"""A network that explains this share of its rows has little left to learn."""
+"""A network that explains this share of its training rows has little left to learn."""
 CHANGE = Callable[[Layer], Sequence[Layer]]
 
 
 def remedy(door: Door, parameters: Mapping[str, Any], purpose: str) -> str:
-    """Return what to type to apply parameters, for one of the doors, and the purpose.
+    """Return the text to type that applies parameters through one of the doors, and its purpose.
 
     >>> remedy("command", {"class_weight": "balanced"}, "each class counts as much")
     'glassnet train ... --class-weight balanced: each class counts as much'
     """
-    heads = {
+    templates = {
         "train": "gn.train(..., {})",
         "estimator": "set_params({})",
         "command": "glassnet train ... {}",
     }
     if door == "command" and "network" in parameters:
         door = "estimator"  # the command has no option for a network
-    given = (flags if door == "command" else arguments)(parameters)
-    return f"{heads[door].format(given)}: {purpose}"
+    text = (flags if door == "command" else arguments)(parameters)
+    return f"{templates[door].format(text)}: {purpose}"
 
 
 def changed(network: Network, change: CHANGE) -> Network:
-    """Return a network whose layers are replaced one by one; nested networks too.
+    """Return a network with each layer replaced by what `change` returns, in nested networks too.
 
     >>> from glassnet.nn.activations import LeakyReLU
     >>> from glassnet.nn.as_code import typed
@@ -60,27 +60,28 @@ def changed(network: Network, change: CHANGE) -> Network:
 
 
 def with_activation(network: Network, kind: Any, activation: Activation) -> Network:
-    """Return a network with another activation function in the place of those of a kind."""
+    """Return a network in which one activation function replaces all of the given kind."""
     return changed(network, lambda layer: [activation] if isinstance(layer, kind) else [layer])
 
 
 def with_initializer(network: Network, initializer: str) -> Network:
-    """Return a network whose layers of neurons draw their first weights otherwise."""
+    """Return a network whose Dense layers use another initializer."""
 
-    def other(layer: Layer) -> list[Layer]:
+    def reinitialized(layer: Layer) -> list[Layer]:
         return [replace(layer, initializer=initializer) if isinstance(layer, Dense) else layer]
 
-    return changed(network, other)
+    return changed(network, reinitialized)
 
 
 def with_scaled_inputs(network: Network) -> Network:
-    """Return a network with batch normalization before its first neurons: inputs of mean 0, deviation 1."""
-    done: list[bool] = []
+    """Return a network with batch normalization before its first Dense layer."""
+    inserted = False
 
     def scaled(layer: Layer) -> list[Layer]:
-        if done or not isinstance(layer, Dense):
+        nonlocal inserted
+        if inserted or not isinstance(layer, Dense):
             return [layer]
-        done.append(True)
+        inserted = True
         return [BatchNorm(), layer]
 
     return changed(network, scaled)
@@ -93,49 +94,49 @@ def with_batch_norm(network: Network) -> Network:
     )
 
 
-def bent(network: Network) -> Network:
-    """Return a network with ReLU for Identity, and between layers of neurons that follow each other."""
+def with_relu_between(network: Network) -> Network:
+    """Return a network with ReLU between Dense layers that have no activation or Identity between them."""
     layers: list[Layer] = []
-    waiting = False  # a layer of neurons, and no activation function since
+    linear = False  # whether a Dense layer came last, with no activation function since
     for layer in network.layers:
         if isinstance(layer, Identity):
             continue
-        if waiting and isinstance(layer, Dense):
+        if linear and isinstance(layer, Dense):
             layers.append(ReLU())
         layers.append(layer)
         if isinstance(layer, Dense | Activation):
-            waiting = isinstance(layer, Dense)
+            linear = isinstance(layer, Dense)
     return Network(layers)
 
 
 def with_widths(network: Network, widths: Sequence[int]) -> Network:
-    """Return a network with so many neurons in its hidden layers, first to last; with one if it had none.
+    """Return a network with these widths of its hidden layers; one hidden layer is added if it has none.
 
     >>> from glassnet.nn.as_code import typed
     >>> typed(with_widths(Network([Dense(4), "tanh", Dense(1)]), [8]))
     'gn.Network([gn.Dense(8), gn.Tanh(), gn.Dense(1)])'
     """
-    left = list(widths)
+    remaining = list(widths)
     hidden = sum(isinstance(layer, Dense) for _, layer, _ in each_layer(network)) - 1
 
-    def sized(layer: Layer) -> list[Layer]:
-        if not isinstance(layer, Dense) or not left:
-            return [layer]  # the output layer is the last, after all widths
-        units = left.pop(0)
+    def resized(layer: Layer) -> list[Layer]:
+        if not isinstance(layer, Dense) or not remaining:
+            return [layer]  # the output layer keeps its width: no width remains for it
+        units = remaining.pop(0)
         return [replace(layer, units=units)] if hidden else [Dense(units), ReLU(), layer]
 
-    return changed(network, sized)
+    return changed(network, resized)
 
 
 def with_dropout(network: Network, rate: float) -> Network:
-    """Return a network whose dropout layers drop another share."""
+    """Return a network whose dropout layers use another rate."""
     return changed(
         network, lambda layer: [Dropout(rate)] if isinstance(layer, Dropout) else [layer]
     )
 
 
 def with_rate(optimizer: Any, rate: float) -> Any:
-    """Return an optimizer at another, constant learning rate.
+    """Return an optimizer with another, constant learning rate.
 
     >>> from glassnet.nn.optimizers import SGD
     >>> with_rate(SGD(0.5), 0.001)
@@ -158,7 +159,7 @@ def inner(optimizer: Any) -> Any:
 
 
 def rounded(value: float) -> float:
-    """Return a number in one digit.
+    """Return a number rounded to one significant digit.
 
     >>> rounded(0.0274), rounded(310.0)
     (0.03, 300.0)

@@ -1,6 +1,7 @@
-"""Find illnesses in a run's history, losses and predictions; each check maps evidence to findings.
+"""Find illnesses in a run's history, losses and predictions.
 
-Each check is one row of `diagnose.ILLNESSES`. Each threshold has a name and a source.
+Each check takes evidence, yields findings, and is one row of `diagnose.ILLNESSES`. Each threshold has a name
+and a reason.
 """
 
 from __future__ import annotations
@@ -27,48 +28,52 @@ from glassnet.nn.network import each_layer
 from glassnet.training.loop import EarlyStopping
 
 SWING, SWINGS = 0.05, 0.3
-"""A loss oscillates if it moves by a twentieth of the guess's an epoch, and rises in three of ten."""
+"""A loss oscillates if it changes by a twentieth of a constant guess's loss per epoch on average, and rises
+in three epochs of ten."""
 FALLING = 0.5
-"""A loss is still falling if its last quarter fell at half the pace of the whole run or more."""
+"""A loss is still falling if its last quarter fell at least half as fast as the whole run."""
 STILL = 0.01
-"""Weights that all steps together could move by less than a hundredth are still the first ones."""
+"""Weights have hardly changed if all steps together could change them by less than a hundredth."""
 RARE, MISSED = 0.2, 0.5
-"""A class is rare with a fifth of an equal share (of two: 10 %), and missed if under half is found."""
+"""A class is rare if it has less than a fifth of an equal share (10 % of the rows, for two classes), and
+missed if less than half of its rows are found."""
 LOST, BY_HEART = 0.2, 0.5
-"""Of what was known of new rows, the share that further training lost; of what is known of the training
-rows, the share that does not hold for new ones."""
+"""LOST: the share of the best improvement on new rows that further training lost again. BY_HEART: the share
+of the improvement on training rows that does not carry over to new ones."""
 ENOUGH, RISEN = 0.1, 0.02
-"""Such shares mean something if a tenth of the guess's loss was learned, or if the loss on new rows rose by a
-fiftieth of it: where there is little to learn, what is learned by heart is little beside the guess too."""
+"""These shares mean something if a tenth of a constant guess's loss was learned, or if the loss on new rows
+rose by a fiftieth of it. The second condition is for data with little to learn, where memorising gains
+little too."""
 MARGIN, ERRORS = 0.05, 2
-"""By how much more a forest must explain of rows it has not seen than the network of rows it has, at least,
-and in standard errors."""
-FEW_EPOCHS = 8  # fewer show no trend
+"""A forest must explain more of rows it has not seen than the network explains of its training rows: by at
+least MARGIN, and by ERRORS standard errors."""
+FEW_EPOCHS = 8
+"""Fewer epochs than this show no trend."""
 
 
 def divergence(e: Evidence) -> Iterator[Finding]:
-    """Find a run that ended because a number became infinite or undefined."""
+    """Find a run that ended because a number became infinite or NaN."""
     if not e.diverged or e.outcome is None:
         return
     state, rate = e.outcome.state, e.learning_rate
     step = max(e.step_sizes.values(), default=math.nan)
     detail = "" if rate is None else f"; the learning rate was {rate:g}"
-    detail += "" if step != step else f", its first step {step:.2g} of the weights' size"
+    detail += "" if math.isnan(step) else f", and its first step {step:.2g} of the weights' size"
     yield Finding(
         "divergence",
         "severe",
         f"the loss or its gradient was not finite at step {int(state.step) + 1}, in epoch"
         f" {int(state.epoch)}{detail}",
         "the whole network",
-        "Steps that overshoot the valley climb its other side: each gradient is larger than the last, until"
-        " it overflows.",
+        "Steps that overshoot the valley climb its other side: each gradient is larger than the one before,"
+        " until it overflows.",
         *e.advice(*e.slower()),
         {"step": float(state.step), "step_size": step},
     )
 
 
-def rate_too_large(e: Evidence) -> Iterator[Finding]:
-    """Find a loss that goes up and down in steps that are large beside the weights."""
+def learning_rate_too_large(e: Evidence) -> Iterator[Finding]:
+    """Find a loss that goes up and down while steps are large relative to the weights."""
     step, losses = max(e.step_sizes.values(), default=0.0), e.losses
     if step < LARGE_STEP or e.diverged or len(losses) < FEW_EPOCHS or not e.guess_loss > 0:
         return
@@ -79,10 +84,9 @@ def rate_too_large(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "learning rate too large",
         "severe",
-        f"over the last half of {len(losses)} epochs the loss rose in {rises:.0%} and moved by {swing:.2g}"
-        f" of the guess's loss from one to the next; the first step was {step:.2g} of the weights'"
-        f" size (usual: {USUAL_STEP:g}) at learning rate"
-        f" {e.learning_rate:g}",
+        f"in the second half of {len(losses)} epochs the loss rose in {rises:.0%} of them and changed by"
+        f" {swing:.2g} of a constant guess's loss per epoch; the first step was {step:.2g} of the weights'"
+        f" size (usual: {USUAL_STEP:g}) at learning rate {e.learning_rate:g}",
         max(e.step_sizes, key=lambda name: e.step_sizes[name]),
         "Each step jumps across the valley instead of going down into it.",
         *e.advice(*e.slower()),
@@ -90,8 +94,8 @@ def rate_too_large(e: Evidence) -> Iterator[Finding]:
     )
 
 
-def rate_too_small(e: Evidence) -> Iterator[Finding]:
-    """Find a loss that was still on its way down, or never left, in steps small beside the weights."""
+def learning_rate_too_small(e: Evidence) -> Iterator[Finding]:
+    """Find a loss that has hardly fallen, or was still falling, with steps small relative to the weights."""
     step, losses = max(e.step_sizes.values(), default=math.inf), e.losses
     if step > SMALL_STEP or e.outcome is None or not len(losses) or e.explained > LEARNED:
         return
@@ -104,15 +108,15 @@ def rate_too_small(e: Evidence) -> Iterator[Finding]:
         f"after {len(losses)} epochs the loss had gone from {losses[0]:.4g} to {losses[-1]:.4g} and"
         f" {'was still falling' if _falling(losses) else 'had hardly begun to fall'}; the first step was"
         f" {step:.2g} of the weights' size (usual: {USUAL_STEP:g}) at learning rate {e.learning_rate:g},"
-        f" {int(e.outcome.state.step)} such steps are {path:.2g} of it",
+        f" and {int(e.outcome.state.step)} such steps add up to {path:.2g} of it",
         "all layers",
-        "Steps that are small beside the weights need very many epochs to get anywhere.",
+        "Steps that are small relative to the weights need very many epochs to get anywhere.",
         *e.advice(*e.faster()),
         {"step_size": step, "path": path},
     )
 
 
-def imbalance(e: Evidence) -> Iterator[Finding]:
+def class_imbalance(e: Evidence) -> Iterator[Finding]:
     """Find a rare class that the network mostly misses."""
     if e.classes is None or (e.outcome is not None and e.outcome.settings.weighted):
         return
@@ -138,15 +142,17 @@ def imbalance(e: Evidence) -> Iterator[Finding]:
         f"class {e.classes[worst]!r} has {counts[worst]} of {len(truth)} rows"
         f" ({counts[worst] / len(truth):.1%}), and {recall[worst]:.0%} of them are found",
         ", ".join(f"class {e.classes[k]!r}: {recall[k]:.0%} found" for k in rare),
-        "The loss is a mean over rows: where one class has nearly all of them, missing the others costs"
+        "The loss is a mean over rows: if one class has nearly all of them, missing the others costs"
         " little.",
-        *e.advice(parameters, "each class counts as much: n / (classes · rows of the class)"),
+        *e.advice(
+            parameters, "all classes count equally: weights n / (classes · rows of the class)"
+        ),
         {"share": float(counts[worst] / len(truth)), "recall": recall[worst]},
     )
 
 
 def overfitting(e: Evidence) -> Iterator[Finding]:
-    """Find a network that memorises its rows while its loss on new rows rises."""
+    """Find a network that memorises its training rows while its loss on new rows rises."""
     now = e.validation_loss
     if now is None or e.kept_best or not e.loss < e.guess_loss:
         return
@@ -167,11 +173,11 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
     yield Finding(
         "overfitting",
         "severe" if now >= e.guess_loss else "moderate",
-        f"the loss is {e.loss:.4g} on the training rows and {now:.4g} on new ones{rose}; a constant guess has"
-        f" {e.guess_loss:.4g}",
+        f"the loss is {e.loss:.4g} on the training rows and {now:.4g} on new ones{rose}; that of a constant"
+        f" guess is {e.guess_loss:.4g}",
         "the whole network",
-        "The network has more freedom than the rows can determine, so it memorises them, noise included, and"
-        " gets worse on new rows with every epoch.",
+        "The network has more parameters than the rows can determine, so it memorises them, noise included,"
+        " and gets worse on new rows with every epoch.",
         *e.advice(
             parameters, "stop when the validation loss no longer falls, and keep the best epoch"
         ),
@@ -180,7 +186,7 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
 
 
 def _turned(e: Evidence, now: float) -> bool:
-    """Return whether the loss on new rows is clearly above its lowest, and the training loss fell since."""
+    """Return whether the loss on new rows has clearly risen from its minimum while the training loss fell."""
     losses, past = (
         e.history.columns.get(name, np.empty(0)) for name in ("loss", "validation_loss")
     )
@@ -192,7 +198,7 @@ def _turned(e: Evidence, now: float) -> bool:
 
 def underfitting(e: Evidence) -> Iterator[Finding]:
     """Find a network that explains less of its training rows than a simple model explains of new ones."""
-    # with weights the rows as they are were not what it had to learn
+    # with sample weights, the unweighted error is not what the network was trained on
     weighted = e.outcome is not None and e.outcome.settings.weighted
     if weighted or e.diverged or e.explained > LEARNED:
         return
@@ -201,48 +207,49 @@ def underfitting(e: Evidence) -> Iterator[Finding]:
     forest, lead, error = e.forest
     if lead < max(MARGIN, ERRORS * error):
         return
+    parameters, detail, purpose = _limit(e)
     yield Finding(
         "underfitting",
         "severe" if e.explained < forest / 2 else "moderate",
-        f"the network explains {max(e.explained, 0.0):.0%} of its own rows, a random forest {forest:.0%} of"
-        " rows that it has not seen",
+        f"the network explains {max(e.explained, 0.0):.0%} of its training rows, a random forest {forest:.0%}"
+        " of rows that it has not seen",
         "the whole network",
-        "There is more to learn in these rows than the network has learned: " + _held_back(e)[1],
-        *e.advice(*_held_back(e)[::2]),
+        "There is more to learn in these rows than the network has learned: " + detail,
+        *e.advice(parameters, purpose),
         {"explained": e.explained, "forest": forest},
     )
 
 
-def _held_back(e: Evidence) -> tuple[dict[str, Any], str, str]:
-    """Return what to change, what holds the network back, and what the change is for."""
+def _limit(e: Evidence) -> tuple[dict[str, Any], str, str]:
+    """Return what to change, what keeps the network from learning more, and the purpose of the change."""
     network = e.model.network
     if e.outcome is not None:
         penalty = e.outcome.settings.penalty
         for name in ("l1", "l2"):
             if float(getattr(penalty, name)) > 0 and e.penalty > MARGIN * e.guess_loss:
                 detail = f"{name}={float(getattr(penalty, name)):g} keeps the weights too small."
-                return {name: 0.0}, detail, "no penalty"
+                return {name: 0.0}, detail, "train without the penalty"
     rates = [layer.rate for _, layer, _ in each_layer(network) if isinstance(layer, Dropout)]
     if rates and max(rates) > 0.5:
         parameters: dict[str, Any] = (
             {"dropout": 0.1} if e.built else {"network": with_dropout(network, 0.1)}
         )
-        detail = f"dropout leaves it {1 - max(rates):.0%} of its neurons at a time."
-        return parameters, detail, "fewer neurons dropped"
+        detail = f"dropout leaves only {1 - max(rates):.0%} of a layer's neurons in each step."
+        return parameters, detail, "drop fewer neurons"
     epochs = 0 if e.outcome is None else e.outcome.settings.epochs
-    if _falling(e.losses) and len(e.losses) == epochs:  # it did not stop by itself
+    if _falling(e.losses) and len(e.losses) == epochs:  # early stopping did not end it
         detail = f"the loss was still falling after {len(e.losses)} epochs."
-        return {"epochs": 10 * epochs}, detail, "more time"
+        return {"epochs": 10 * epochs}, detail, "more epochs"
     widths = [layer.params["W"].shape[0] for layer in e.dense[:-1]]
-    least = max(64, 4 * max(widths, default=0))
-    more = (least,) * max(len(widths), 1)
-    parameters = {"hidden": more} if e.built else {"network": with_widths(network, more)}
-    has = f"{'-'.join(map(str, widths))} hidden neurons" if widths else "no hidden layer"
-    return parameters, f"{has} cannot hold it.", "more neurons"
+    width = max(64, 4 * max(widths, default=0))
+    hidden = (width,) * max(len(widths), 1)
+    parameters = {"hidden": hidden} if e.built else {"network": with_widths(network, hidden)}
+    size = f"{'-'.join(map(str, widths))} hidden neurons are" if widths else "no hidden layer is"
+    return parameters, f"{size} not enough.", "more neurons"
 
 
 def _falling(losses: np.ndarray) -> bool:
-    """Return whether the loss fell as fast in its last quarter as FALLING of its mean pace, and steadily."""
+    """Return whether the loss fell steadily in its last quarter, at FALLING of its mean pace or more."""
     if len(losses) < FEW_EPOCHS or not np.isfinite(losses).all():
         return False
     quarter = len(losses) // 4
