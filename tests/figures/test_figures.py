@@ -251,6 +251,8 @@ def test_the_descent_is_the_optimizers_and_the_arrow_the_gradients():
         point = point - 0.05 * np.array([2, 24]) * point
         speed = 0.8 * speed + np.array([2, 24]) * slow
         slow = slow - 0.02 * speed
+    assert [line.get_label().split(":")[0] for line in ax.lines[:2]] == ["plain", "heavy"]
+    assert re.fullmatch(r"From 43 down in 6 steps: (plain|heavy) gets lowest", ax.get_title())
     (arrow,) = [t for t in ax.texts if t.get_text() == "" and hasattr(t, "xyann")]
     way = np.asarray(arrow.xy) - np.asarray(arrow.xyann)
     np.testing.assert_allclose(

@@ -35,12 +35,13 @@ XOR = np.array([0, 1, 1, 0])
 def xor(model: Any = None, ax: Axes | None = None) -> Axes:
     """Draw XOR's four points, the best line that a perceptron can put between them, and a network's boundary.
 
-    The line is found by a search over directions and offsets, because training does not settle on one. Among
-    the lines with most points right it is the one farthest from its nearest point.
+    The line is found by a search over directions and offsets, because training a perceptron on XOR does not
+    converge. Among the lines that classify most points correctly, it is the one farthest from its nearest
+    point.
 
     Parameters
     ----------
-    model: trained on two inputs and classes 0 and 1. Default: a 2-4-2 network of tanh, trained on the spot.
+    model: trained on two inputs and classes 0 and 1. Default: a 2-4-2 tanh network, trained on the spot.
 
     >>> ax = xor()
     >>> ax.get_title()
@@ -91,7 +92,8 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
 def best_line(
     points: NDArray[Any], classes: NDArray[Any]
 ) -> tuple[tuple[float, float, float], int]:
-    """Return (w₁, w₂, b) of the line w₁ x₁ + w₂ x₂ + b = 0 that puts most points right, and how many.
+    """Return (w₁, w₂, b) of the line w₁ x₁ + w₂ x₂ + b = 0 that classifies most points correctly, and how
+    many.
 
     >>> best_line(CORNERS, np.array([0, 0, 0, 1]))[1], best_line(CORNERS, XOR)[1]
     (4, 3)
@@ -118,18 +120,20 @@ def decision_boundary(
 ) -> Axes:
     """Draw what a model predicts over the plane of two features, with the rows as points.
 
-    The other features are held at their medians, categories at the most frequent. The area of each
-    class is hatched and outlined; values are drawn as contours.
+    The other features are held at their medians, and categories at the most frequent one. The area of each
+    class is hatched and outlined. Predicted values are drawn as contours.
 
     Parameters
     ----------
     model: a model, a run or a fitted estimator; all members predict. X, y: rows, drawn as points.
-    features: two columns, by number or by name; they must be numbers. Default: the first two.
-    points: of the grid along each side. Default 121.
+    features: two numeric columns, by index or by name. Default: the first two.
+    points: grid points along each side. Default 121.
 
     Raises
     ------
-    ConfigurationError: pictures, or labels. DataError: no such columns, or one that does not hold numbers.
+    ConfigurationError: the model takes pictures or predicts labels. DataError: a column does not exist or
+    does
+        not hold numbers.
 
     >>> import glassnet as gn
     >>> X, y = np.array([[0.0, 0], [0, 1], [3, 0], [3, 1]]), np.array(["a", "a", "b", "b"])
@@ -142,7 +146,7 @@ def decision_boundary(
     if task == "labels" or len(predictor.in_shape) != 1:
         raise ConfigurationError(
             "A decision boundary needs rows of numbers, and classes or one value: this model has"
-            + (" several labels a row." if task == "labels" else " pictures.")
+            + (" several labels per row." if task == "labels" else " pictures.")
         )
     plane = _plane(X, features, points)
     ax = axes_for(ax)
@@ -151,14 +155,14 @@ def decision_boundary(
         finding = _draw_values(ax, plane, np.asarray(predictor.predict(plane.rows)), truth)
     else:
         finding = _draw_classes(ax, plane, predictor, truth, X)
-    held = (
+    fixed = (
         ""
         if plane.others == 0
         else f" ({plane.others} other feature{'s' * (plane.others > 1)} at the median)"
     )
     ax.set(xlabel=literal(plane.names[0], 40), ylabel=literal(plane.names[1], 40))
     ax.set(xlim=(plane.A.min(), plane.A.max()), ylim=(plane.B.min(), plane.B.max()))
-    title(ax, finding + held)
+    title(ax, finding + fixed)
     return ax
 
 
@@ -167,7 +171,7 @@ class _Plane(NamedTuple):
 
     rows: its points as rows of all features. A, B: their coordinates.
     data: the coordinates of the given rows.
-    names: of the two features. others: how many features are held still.
+    names: of the two features. others: the number of features that are held fixed.
     """
 
     rows: Any
@@ -179,7 +183,7 @@ class _Plane(NamedTuple):
 
 
 def _plane(X: Any, features: tuple[Any, Any], points: int) -> _Plane:
-    """Return the grid, other features held still."""
+    """Return the grid, with the other features held fixed."""
     table = as_table(X) if is_table(X) else None
     array: Any = None if table is not None else np.asarray(X)
     names = (
@@ -205,7 +209,7 @@ def _plane(X: Any, features: tuple[Any, Any], points: int) -> _Plane:
     A, B = np.meshgrid(*axes)
     if table is not None:
         columns = {
-            name: np.repeat(_still(table, name), A.size) for name in names
+            name: np.repeat(_typical_value(table, name), A.size) for name in names
         }  # fmt: skip
         columns |= {names[chosen[0]]: A.ravel(), names[chosen[1]]: B.ravel()}
         rows: Any = Table(columns)
@@ -228,8 +232,8 @@ def _feature(names: list[str], wanted: Any) -> int:
     return int(wanted) % len(names)
 
 
-def _still(table: Table, name: str) -> Any:
-    """Return one value of a column, (1,): its median, or its most frequent level."""
+def _typical_value(table: Table, name: str) -> Any:
+    """Return a typical value of a column, (1,): its median, or its most frequent level."""
     column = table[name]
     known = column[~table.missing(name)]
     if not len(known):
@@ -261,7 +265,7 @@ def _draw_values(ax: Axes, plane: _Plane, answers: Any, truth: Any) -> str:
 
 
 def _draw_classes(ax: Axes, plane: _Plane, predictor: Model, truth: Any, X: Any) -> str:
-    """Draw where each class is the likeliest: where its probability leads the best of the others."""
+    """Draw the area where each class is the most probable."""
     proba = np.asarray(predictor.predict_proba(plane.rows), np.float64)
     classes = predictor.classes if predictor.classes is not None else np.arange(proba.shape[1])
     colors = palette(ax)
@@ -289,7 +293,7 @@ def _draw_classes(ax: Axes, plane: _Plane, predictor: Model, truth: Any, X: Any)
     wrong = int((np.asarray(predictor.predict(X)).ravel() != truth).sum())
     if not wrong:
         return f"All {len(truth)} rows lie on their own side"
-    return f"{wrong} of {len(truth)} rows are predicted wrong"
+    return f"{wrong} of {len(truth)} rows are predicted wrongly"
 
 
 def confusion_matrix(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes:
@@ -297,7 +301,7 @@ def confusion_matrix(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes
 
     Raises
     ------
-    ConfigurationError: the model predicts values, or several labels a row.
+    ConfigurationError: the model predicts values, or several labels per row.
 
     >>> import glassnet as gn
     >>> X, y = np.array([[0.0], [1.0], [2.0]]), ["a", "a", "b"]
@@ -310,8 +314,8 @@ def confusion_matrix(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes
     predictor = model_of(model)
     if task_of(predictor) != "classification":
         raise ConfigurationError(
-            "A confusion matrix is for one class a row; this model predicts values or labels: draw"
-            " gn.figures.residuals for values."
+            "A confusion matrix needs one class per row, but this model predicts values or labels. For"
+            " values, draw gn.figures.residuals."
         )
     predicted, truth = np.asarray(predictor.predict(X)).ravel(), np.asarray(y).ravel()
     ax = axes_for(ax, (5.8, 5.0))
@@ -329,7 +333,9 @@ def confusion_matrix(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes
     finding = f"{int(np.diag(counts).sum())} of {len(truth)} right"
     if off.any():
         i, j = np.unravel_index(off.argmax(), off.shape)
-        finding += f"; most often {names[i]} is taken for {names[j]} ({off[i, j]} times)"
+        finding += (
+            f"; the most frequent mistake is {names[i]} taken for {names[j]} ({off[i, j]} times)"
+        )
     title(ax, finding)
     return ax
 
@@ -339,7 +345,7 @@ def residuals(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes:
 
     Raises
     ------
-    ConfigurationError: the model predicts classes, or several values a row.
+    ConfigurationError: the model predicts classes, or several values per row.
 
     >>> import glassnet as gn
     >>> X = np.arange(8.0).reshape(-1, 1)
@@ -356,8 +362,8 @@ def residuals(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes:
     truth = np.asarray(y, np.float64).ravel() if len(predicted) else np.zeros(0)
     if predicted.size != truth.size or not truth.size:
         raise ConfigurationError(
-            "Residuals are of one value a row; this model predicts classes or several values: draw"
-            " gn.figures.confusion_matrix for classes."
+            "Residuals need one predicted value per row, but this model predicts classes or several"
+            " values. For classes, draw gn.figures.confusion_matrix."
         )
     ax = axes_for(ax)
     colors = palette(ax)
@@ -374,5 +380,5 @@ def residuals(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="predicted value", ylabel="residual: true − predicted")
     ax.legend()
     r2 = f", R² {number(r2_score(truth, predicted.ravel()), 2)}" if len(truth) > 1 else ""
-    title(ax, f"Off by {number(rmse)} (RMSE){r2}, in {len(truth)} rows")
+    title(ax, f"RMSE {number(rmse)}{r2}, over {len(truth)} rows")
     return ax

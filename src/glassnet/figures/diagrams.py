@@ -1,4 +1,4 @@
-"""Draw neurons and weights as a diagram, for a network and for dropout in one pass."""
+"""Draw a network as a diagram of neurons and weights, also with the neurons that dropout removes."""
 
 from __future__ import annotations
 
@@ -32,19 +32,22 @@ from glassnet.nn.walk import LayerPass
 
 __all__ = ["dropout", "network"]
 
-WIDEST = 4.0  # of a weight's line, in points
+MAX_LINE_WIDTH = 4.0  # of a weight, in points
 
 
 class _Neurons(NamedTuple):
-    """One column of the diagram: which neurons are shown, and where."""
+    """One column of the diagram: which neurons are shown, and at which heights.
+
+    gap: the height of the dots that represent the neurons left out; None if all are shown.
+    """
 
     total: int
     shown: np.ndarray
     heights: np.ndarray
-    gap: float | None  # the height of the dots that stand for the neurons left out
+    gap: float | None
 
 
-def _placed(count: int, limit: int) -> _Neurons:
+def _positions(count: int, limit: int) -> _Neurons:
     """Return where a column's neurons are drawn: all of them, or the first and the last ones."""
     if count <= limit:
         shown, slots, gap = np.arange(count), np.arange(count), None
@@ -61,17 +64,17 @@ def _placed(count: int, limit: int) -> _Neurons:
 
 
 def _laid_out(model: Model, limit: int) -> tuple[list[Column], list[_Neurons]]:
-    """Return the Dense layers, and where inputs and neurons are drawn, column by column."""
+    """Return the Dense layers and the positions of inputs and neurons, column by column."""
     layers = columns(model)
     for before, after in pairwise(layers):
         if after.W.shape[1] != before.units:
             raise ConfigurationError(
-                f"Dense layer {after.number} takes {after.W.shape[1]} numbers, but the one before has"
-                f" {before.units} neurons: a layer between them changes the number, and a diagram of"
-                " neurons cannot show it. Draw gn.figures.weights instead."
+                f"Dense layer {after.number} takes {after.W.shape[1]} inputs, but the one before it has"
+                f" {before.units} neurons: a layer between them changes the number, which a diagram of"
+                " neurons cannot show. Draw gn.figures.weights instead."
             )
     counts = [layers[0].W.shape[1], *(layer.units for layer in layers)]
-    return layers, [_placed(count, limit) for count in counts]
+    return layers, [_positions(count, limit) for count in counts]
 
 
 def network(
@@ -82,14 +85,15 @@ def network(
     inputs: Sequence[str] | None = None,
     limit: int = 10,
 ) -> Axes:
-    """Draw the network's neurons and weights: width by size, solid above 0, dashed below.
+    """Draw the network's neurons and weights: wider lines for larger weights, solid above 0, dashed below.
 
     Parameters
     ----------
-    model: a model, a run or a fitted estimator; of several members the first is drawn.
-    x: one row; its numbers then stand in the neurons. Default: the biases stand beside them.
+    model: a model, a run or a fitted estimator; the first of several members is drawn.
+    x: one row, whose numbers are written into the neurons. Default: the biases are written beside the
+    neurons.
     inputs: names of the inputs. Default x₁, x₂, ...
-    limit: neurons shown in a column. Of more, the first and the last are shown. Default 10.
+    limit: the most neurons shown per column; of more, only the first and the last are shown. Default 10.
 
     Raises
     ------
@@ -130,7 +134,7 @@ def _name(layers: Sequence[Column], index: int) -> str:
 
 
 def _values(model: Model, layers: Sequence[Column], row: np.ndarray) -> list[np.ndarray]:
-    """Return the inputs and each layer's outputs for one row; the last ones as the loss reads them."""
+    """Return the inputs and each layer's outputs for one row, the last as the prediction."""
     steps = walk_model(model, row)
     indices = [layer.position for layer in layers]
     outputs = np.asarray(model.loss.output(jnp.asarray(steps[-1].output)))
@@ -150,7 +154,7 @@ def _draw_weights(
     largest: float,
     kept: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> None:
-    """Draw a line for each weight between neurons that are shown; faint where an end is dropped."""
+    """Draw a line for each weight between shown neurons; it is faint if one of them is dropped."""
     from matplotlib.collections import LineCollection
 
     x0, x1 = layer.number, layer.number + 1
@@ -158,21 +162,21 @@ def _draw_weights(
     ends = np.array([
         [[(x0, h0), (x1, h1)] for h0 in before.heights] for h1 in after.heights
     ])  # fmt: skip
-    alive = np.ones(W.shape, bool)
+    used = np.ones(W.shape, bool)
     if kept is not None:
-        alive = kept[1][after.shown][:, None] & kept[0][before.shown][None]
-    widths = 0.3 + (WIDEST - 0.3) * np.abs(W) / largest
+        used = kept[1][after.shown][:, None] & kept[0][before.shown][None]
+    widths = 0.3 + (MAX_LINE_WIDTH - 0.3) * np.abs(W) / largest
     for sign, color, dashes in (("plus", colors.plus, "-"), ("minus", colors.minus, (0, (4, 2)))):
-        chosen = alive & ((W >= 0) if sign == "plus" else (W < 0))
+        chosen = used & ((W >= 0) if sign == "plus" else (W < 0))
         lines = LineCollection(
             list(ends[chosen]), linewidths=widths[chosen], colors=color, linestyles=[dashes], zorder=1,
             gid=f"{sign}-{layer.number}", alpha=0.85,
         )  # fmt: skip
         ax.add_collection(lines)
-    if not alive.all():
+    if not used.all():
         ax.add_collection(
             LineCollection(
-                list(ends[~alive]), linewidths=0.5, colors=colors.muted, linestyles=":", alpha=0.5,
+                list(ends[~used]), linewidths=0.5, colors=colors.muted, linestyles=":", alpha=0.5,
                 zorder=0, gid=f"dropped-{layer.number}",
             )
         )  # fmt: skip
@@ -185,21 +189,21 @@ def _draw_neurons(
     values: Sequence[np.ndarray] | None,
     kept: Sequence[np.ndarray] | None = None,
 ) -> None:
-    """Draw the neurons as circles, a number inside if there is one, crossed out if they are dropped."""
+    """Draw the neurons as circles with their values, if there are any; dropped ones are crossed out."""
     crowded = max(len(group.shown) for group in groups)
     size = 900 if values is not None and crowded <= 8 else float(np.clip(4200 / crowded, 90, 420))
     for k, group in enumerate(groups):
-        alive = np.ones(len(group.shown), bool) if kept is None else kept[k][group.shown]
-        for chosen, edge, dashes in ((alive, colors.ink, "-"), (~alive, colors.muted, "--")):
+        used = np.ones(len(group.shown), bool) if kept is None else kept[k][group.shown]
+        for chosen, edge, dashes in ((used, colors.ink, "-"), (~used, colors.muted, "--")):
             if chosen.any():
                 ax.scatter(
                     np.full(chosen.sum(), k), group.heights[chosen], s=size, facecolors=colors.face,
                     edgecolors=edge, linestyles=dashes, linewidths=1.3, zorder=2,
                     gid=f"{'neurons' if edge == colors.ink else 'dropped-neurons'}-{k}",
                 )  # fmt: skip
-        if (~alive).any():
+        if (~used).any():
             ax.scatter(
-                np.full((~alive).sum(), k), group.heights[~alive], s=size * 0.45, marker="x",
+                np.full((~used).sum(), k), group.heights[~used], s=size * 0.45, marker="x",
                 color=colors.ink, linewidths=1.6, zorder=3, gid=f"crossed-{k}",
             )  # fmt: skip
         if group.gap is not None:
@@ -220,13 +224,13 @@ def _label(
     inputs: Sequence[str] | None,
     biases: bool,
 ) -> None:
-    """Name the columns, the inputs, and the biases of small layers."""
+    """Write the names of columns and inputs, and the biases of small layers."""
     bare(ax)
     first = groups[0]
     names = list(inputs or [f"x{subscript(i + 1)}" for i in range(first.total)])
     if len(names) != first.total:
         raise ConfigurationError(
-            f"inputs has {len(names)} names, but the first Dense layer takes {first.total} numbers."
+            f"inputs has {len(names)} names, but the first Dense layer takes {first.total} inputs."
         )
     for i, height in zip(first.shown, first.heights, strict=True):
         ax.text(-0.14, height, literal(names[i], 18), ha="right", va="center", fontsize=10,
@@ -238,8 +242,8 @@ def _label(
         role = (
             "output" if last else ("hidden" if len(layers) == 2 else f"hidden {layer.number + 1}")
         )
-        bend = "" if isinstance(layer.activation, Identity) else f", {layer.function}"
-        captions.append(f"{role}{bend}\n{layer.units} neuron{'s' * (layer.units > 1)}")
+        function = "" if isinstance(layer.activation, Identity) else f", {layer.function}"
+        captions.append(f"{role}{function}\n{layer.units} neuron{'s' * (layer.units > 1)}")
     for k, caption in enumerate(captions):
         ax.text(k, low, caption, ha="center", va="top", fontsize=10, color=colors.ink)
     if biases and max(len(group.shown) for group in groups[1:]) <= 6:
@@ -251,11 +255,11 @@ def _label(
                         gid=f"bias-{layer.number}")  # fmt: skip
     wide = 0.25 + 0.075 * max(len(literal(name, 18)) for name in names)
     ax.set(xlim=(-wide, len(layers) + 0.55), ylim=(low - 0.15, 1.02))
-    _explain(ax, colors)
+    _add_legend(ax, colors)
 
 
-def _explain(ax: Axes, colors: Palette) -> None:
-    """Add a legend of the kinds of line that are drawn."""
+def _add_legend(ax: Axes, colors: Palette) -> None:
+    """Add a legend of the kinds of lines that are drawn."""
     from matplotlib.lines import Line2D
 
     kinds = (
@@ -275,14 +279,15 @@ def _explain(ax: Axes, colors: Palette) -> None:
 def dropout(
     model: Any, x: Any, ax: Axes | None = None, *, key: Key | None = None, limit: int = 12
 ) -> Axes:
-    """Draw which neurons are dropped in one pass of training: crossed out, their lines dotted.
+    """Draw which neurons are dropped in one training pass: they are crossed out, and their lines are dotted.
 
     Parameters
     ----------
-    model: with a Dropout layer. x: one row.
-    key: of the pass. Default: that of a run's next step, or `gn.keys.key(0)` for a model. Another key,
-        `gn.keys.key(1)`, drops others.
-    limit: neurons shown in a column. Default 12.
+    model: a model, a run or a fitted estimator with a Dropout layer. x: one row.
+    key: of the pass. Default: the key of a run's next step, or `gn.keys.key(0)` for a model. Another key,
+    such
+        as `gn.keys.key(1)`, drops other neurons.
+    limit: the most neurons shown per column. Default 12.
 
     Raises
     ------
@@ -305,7 +310,7 @@ def dropout(
     kept, dropping = _kept(steps, layers, groups)
     if not dropping:
         raise ConfigurationError(
-            "This network has no Dropout layer: put gn.Dropout(0.5) behind a hidden layer's activation."
+            "This network has no Dropout layer: put gn.Dropout(0.5) after a hidden layer's activation."
         )
     ax = axes_for(ax, (1.2 + 2.0 * len(groups), 4.8))
     colors = palette(ax)
@@ -314,12 +319,12 @@ def dropout(
         _draw_weights(ax, colors, layer, groups[k], groups[k + 1], largest, (kept[k], kept[k + 1]))
     _draw_neurons(ax, colors, groups, None, kept)
     _label(ax, colors, layers, groups, None, biases=False)
-    lost = sum(int((~kept[k]).sum()) for k in dropping)
-    of = sum(len(kept[k]) for k in dropping)
+    dropped = sum(int((~kept[k]).sum()) for k in dropping)
+    total = sum(len(kept[k]) for k in dropping)
     rates = sorted({step.layer.rate for step in steps if isinstance(step.layer, Dropout)})
     title(
         ax,
-        f"{lost} of {of} neurons dropped in this pass: {lost / of:.0%} of them at"
+        f"{dropped} of {total} neurons dropped in this pass: {dropped / total:.0%}, at"
         f" a rate of {' and '.join(f'{rate:.0%}' for rate in rates)}",
     )
     return ax
@@ -328,7 +333,7 @@ def dropout(
 def _kept(
     steps: Sequence[LayerPass], layers: Sequence[Column], groups: Sequence[_Neurons]
 ) -> tuple[list[np.ndarray], list[int]]:
-    """Return which neurons of each column took part in a pass, and the columns that could lose some."""
+    """Return which neurons of each column a pass used, and the columns to which dropout applies."""
     kept = [np.ones(group.total, bool) for group in groups]
     dropping, k = [], 0
     for step in steps:

@@ -1,4 +1,4 @@
-"""Draw functions such as activations and losses with their derivatives, a surface, the way down on it."""
+"""Draw activations and losses with their derivatives, and paths of optimizers on a surface."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ SHOWN = ("sigmoid", "tanh", "relu", "leaky_relu", "silu", "gelu")
 def activations(
     names: Sequence[Any] = SHOWN, ax: Axes | None = None, *, span: float = 5.0
 ) -> np.ndarray:
-    """Draw activation functions (solid) with their derivatives (dashed), a panel each.
+    """Draw activation functions (solid) with their derivatives (dashed), one panel each.
 
     Parameters
     ----------
-    names: of activations, or activations themselves. span: z runs from -span to span. Default 5.
+    names: of activations, or the activations. span: z runs from -span to span. Default 5.
 
     Raises
     ------
-    ConfigurationError: an unknown name, or no name.
+    ConfigurationError: a name is unknown, or there is none.
 
     >>> axes = activations(["sigmoid", "tanh"])
     >>> [ax.get_title() for ax in axes]
@@ -65,10 +65,11 @@ def activations(
 
 
 def losses(ax: Axes | None = None, *, span: float = 6.0) -> np.ndarray:
-    """Draw squared error and cross-entropy of p = σ(z) where the truth is 1, and the gradient of each.
+    """Draw squared error and cross-entropy of p = σ(z) for a true value of 1, and their gradients.
 
-    Left the loss over the logit z, right the size of its gradient |dL/dz|: with squared error it vanishes
-    where the network is wrong and sure of it. Values and slopes are the library's own.
+    The left panel shows the loss over the logit z, the right one the size of its gradient, |dL/dz|. With
+    squared error the gradient vanishes where the network is confidently wrong. Values and derivatives are
+    computed by the library.
 
     >>> axes = losses()
     >>> [len(ax.lines) for ax in axes]
@@ -90,10 +91,11 @@ def losses(ax: Axes | None = None, *, span: float = 6.0) -> np.ndarray:
             panel.plot(z[:, 0], values[:, 0], **palette(panel).look(k, 40), label=name)
         panel.set(xlabel="logit z (truth: 1)", ylabel=label)
     drawn[0].legend()
-    title(drawn[0], "Wrong and sure (left end): cross-entropy keeps growing")
+    title(drawn[0], "Confidently wrong (left end): cross-entropy keeps growing")
     title(
         drawn[1],
-        f"There it sends back {number(abs(slope[0, 0]))}, squared error {number(abs(back[0, 0]), 2)}",
+        f"There its gradient is {number(abs(slope[0, 0]))}, that of squared error"
+        f" {number(abs(back[0, 0]), 2)}",
     )
     return drawn
 
@@ -108,7 +110,7 @@ def bowl(x: Any, y: Any) -> Any:
 
 
 def valley(x: Any, y: Any) -> Any:
-    """Return x² + 12 y²: steep one way, flat the other, as losses are.
+    """Return x² + 12 y², which is steep in one direction and flat in the other, as losses are.
 
     >>> valley(1.0, 1.0)
     13.0
@@ -117,7 +119,7 @@ def valley(x: Any, y: Any) -> Any:
 
 
 def path(function: Surface, start: tuple[float, float], optimizer: Any, steps: int) -> np.ndarray:
-    """Return the points that an optimizer passes on a surface, (steps + 1, 2), the start first.
+    """Return the points that an optimizer visits on a surface, (steps + 1, 2), the start first.
 
     >>> path(bowl, (1.0, 0.0), SGD(0.25), 2).tolist()
     [[1.0, 0.0], [0.5, 0.0], [0.25, 0.0]]
@@ -144,17 +146,17 @@ def surface(
     steps: int = 15,
     span: float = 2.0,
 ) -> Axes:
-    """Draw a surface in 3-D, the gradient's arrow under a point of it, and the descent that starts there.
+    """Draw a surface in 3-D, the gradient at a point as an arrow below it, and the descent that starts there.
 
     Parameters
     ----------
     function: f(x, y), written with jax.numpy. Default x² + y².
-    at: the point. optimizer: whose path is drawn. Default `gn.SGD(0.1)`. steps: of it. Default 15.
+    at: the point. optimizer: whose path is drawn. Default `gn.SGD(0.1)`. steps: of the descent. Default 15.
     span: x and y run from -span to span. Default 2.
 
     >>> ax = surface(at=(1.0, 1.0))
-    >>> ax.get_title().split(";")[0]
-    'Uphill at (1, 1) points the gradient (2, 2)'
+    >>> " ".join(ax.get_title().split()).split(";")[0]
+    'The gradient at (1, 1) is (2, 2) and points uphill'
     """
     function = function or bowl
     if ax is not None and ax.name != "3d":
@@ -173,9 +175,9 @@ def surface(
     )
     ax.plot_surface(X, Y, Z, cmap="cividis", alpha=0.7, linewidth=0, rcount=40, ccount=40, zorder=1)
     slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(at, jnp.float32)))
-    way = path(function, at, optimizer or SGD(0.1), steps)
-    heights = np.asarray(function(way[:, 0], way[:, 1]))
-    floors = np.full(len(way), floor)
+    points = path(function, at, optimizer or SGD(0.1), steps)
+    heights = np.asarray(function(points[:, 0], points[:, 1]))
+    floors = np.full(len(points), floor)
     arrow = slope / (float(np.linalg.norm(slope)) or 1.0) * 0.45 * span
     ax.plot(
         [at[0]] * 2,
@@ -185,26 +187,27 @@ def surface(
         linestyle="--",
         linewidth=1,
     )
-    ax.plot(way[:, 0], way[:, 1], floors, color=colors.ink, linestyle=":", linewidth=1.4, zorder=2)
-    ax.plot(way[:, 0], way[:, 1], heights, color=colors.ink, marker="o", markersize=4, linewidth=1.4,
+    x, y = points.T
+    ax.plot(x, y, floors, color=colors.ink, linestyle=":", linewidth=1.4, zorder=2)
+    ax.plot(x, y, heights, color=colors.ink, marker="o", markersize=4, linewidth=1.4,
             label="descent", zorder=3)  # fmt: skip
     ax.quiver(*at, floor, *arrow, 0, color=colors.minus, linewidth=2.6, arrow_length_ratio=0.3, zorder=4,
               label="direction of the gradient")  # fmt: skip
-    _calm(ax, colors)
+    _clear_walls(ax, colors)
     ax.set(xlabel="x", ylabel="y", zlabel="f(x, y)", zlim=(floor, float(Z.max())))
     ax.view_init(elev=28, azim=-122)
     ax.legend(loc="upper left", fontsize=9)
     title(
         ax,
-        f"Uphill at ({number(at[0])}, {number(at[1])}) points the gradient"
-        f" ({number(slope[0])}, {number(slope[1])}); descent goes the other way,"
+        f"The gradient at ({number(at[0])}, {number(at[1])}) is"
+        f" ({number(slope[0])}, {number(slope[1])}) and points uphill; descent goes the other way,"
         f" from {number(heights[0])} to {number(heights[-1])}",
     )
     return ax
 
 
-def _calm(ax: Axes, colors: Any) -> None:
-    """Take the grey walls from behind a 3-D drawing."""
+def _clear_walls(ax: Axes, colors: Any) -> None:
+    """Remove the grey walls behind a 3-D drawing."""
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_pane_color(colors.face)
         axis._axinfo["grid"]["color"] = colors.line
@@ -218,19 +221,21 @@ def descent(
     optimizers: Mapping[str, Any] | None = None,
     steps: int = 40,
 ) -> Axes:
-    """Draw optimizers' paths down a surface over its contours, with the gradient's arrow at the start.
+    """Draw the paths of optimizers over the contours of a surface, with the gradient as an arrow at the
+    start.
 
     Parameters
     ----------
     function: f(x, y), written with jax.numpy. Default x² + 12 y², a valley.
-    start: where all begin.
-    optimizers: by name, of glassnet or optax. Default SGD, Momentum and Adam, each with a rate that suits the
-        default surface.
-    steps: of each. Default 40.
+    start: the point where all paths begin.
+    optimizers: by name, from glassnet or optax. Default: SGD, Momentum and Adam, with learning rates that
+    suit
+        the default surface.
+    steps: of each optimizer. Default 40.
 
     Raises
     ------
-    ConfigurationError: no optimizer, or no step.
+    ConfigurationError: there is no optimizer, or no step.
 
     >>> ax = descent(optimizers={"gradient descent": SGD(0.05)}, steps=3)
     >>> ax.lines[0].get_xydata().round(3).tolist()
@@ -238,49 +243,46 @@ def descent(
     """
     check_count("steps", steps)
     function = function or valley
-    chosen = _usual() if optimizers is None else dict(optimizers)
+    chosen = _default_optimizers() if optimizers is None else dict(optimizers)
     if not chosen:
         raise ConfigurationError(
-            "There is no optimizer to follow: give some by name, {'Adam': gn.Adam(0.1)}."
+            "There is no optimizer to draw: give some by name, such as {'Adam': gn.Adam(0.1)}."
         )
-    ways = {name: path(function, start, name, steps) for name, name in chosen.items()}
+    paths = {name: path(function, start, optimizer, steps) for name, optimizer in chosen.items()}
     ax = axes_for(ax, (7.2, 4.6))
     colors = palette(ax)
     slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(start, jnp.float32)))
-    passed = np.concatenate(list(ways.values()))
-    reach = 0.2 * float(np.ptp(passed[np.isfinite(passed).all(axis=1)], axis=0).min())
-    tip = np.asarray(start) + slope / (float(np.linalg.norm(slope)) or 1.0) * reach
-    X, Y, Z = _around(function, np.concatenate([passed, tip[None]]))
+    points = np.concatenate(list(paths.values()))
+    length = 0.2 * float(np.ptp(points[np.isfinite(points).all(axis=1)], axis=0).min())
+    tip = np.asarray(start) + slope / (float(np.linalg.norm(slope)) or 1.0) * length
+    X, Y, Z = _grid_around(function, np.concatenate([points, tip[None]]))
     lowest = float(Z.min())
     levels = lowest + np.geomspace(1e-3, 1, 14) * (float(Z.max()) - lowest)
     ax.contour(X, Y, Z, levels=levels, colors=colors.muted, linewidths=0.6, alpha=0.8, zorder=0)
-    for k, (name, way) in enumerate(ways.items()):
-        ends = number(function(way[-1, 0], way[-1, 1]), 2)
+    for k, (name, visited) in enumerate(paths.items()):
+        end = number(function(*visited[-1]), 2)
         ax.plot(
-            way[:, 0],
-            way[:, 1],
-            **colors.look(k, 1),
-            markersize=4,
-            linewidth=1.4,
-            label=f"{name}: {ends}",
+            *visited.T, **colors.look(k, 1), markersize=4, linewidth=1.4, label=f"{name}: {end}"
         )
     ax.annotate("", tip, start, zorder=5, annotation_clip=False,
                 arrowprops={"arrowstyle": "-|>", "color": colors.ink, "linewidth": 2})  # fmt: skip
     ax.annotate("gradient", tip, (5, 2), textcoords="offset points", color=colors.ink, zorder=5)
     ax.set(xlabel="x", ylabel="y", xlim=(X.min(), X.max()), ylim=(Y.min(), Y.max()))
     ax.legend(title=f"f after {steps} steps", loc="lower right")
-    best = min(ways, key=lambda name: float(function(*ways[name][-1])))
-    start_at = number(function(*np.asarray(start, np.float32)), 2)
-    title(ax, f"From {start_at} down in {steps} steps: {best} gets lowest")
+    best = min(paths, key=lambda name: float(function(*paths[name][-1])))
+    start_value = number(function(*np.asarray(start, np.float32)), 2)
+    title(ax, f"From {start_value} down in {steps} steps: {best} gets lowest")
     return ax
 
 
-def _usual() -> dict[str, Any]:
+def _default_optimizers() -> dict[str, Any]:
     return {"SGD": SGD(0.06), "Momentum": Momentum(0.02, 0.7), "Adam": Adam(0.3)}
 
 
-def _around(function: Surface, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a grid of the surface around points that are finite, and 0, with a margin."""
+def _grid_around(
+    function: Surface, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the surface on a grid around the origin and all finite points, with a margin."""
     points = points[np.isfinite(points).all(axis=1)]
     low, high = np.minimum(points.min(axis=0), 0), np.maximum(points.max(axis=0), 0)
     margin = 0.12 * np.maximum(high - low, 1e-3) + 0.12 * float((high - low).max())

@@ -1,4 +1,4 @@
-"""Draw every figure from small networks trained on the spot, in light and dark, with a page that shows them.
+"""Draw every figure in light and dark from small networks trained on the spot, and a page that shows them.
 
 A new figure is a function that its module lists in `__all__`, and one row of `PICTURES`.
 A network that several figures share is one property of `Networks`.
@@ -31,7 +31,7 @@ Rows = tuple[np.ndarray, np.ndarray]
 
 
 class Networks:
-    """The networks that the figures are drawn from, each trained when it is first asked for."""
+    """The networks that the figures are drawn from, each trained when it is first used."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
@@ -43,7 +43,7 @@ class Networks:
 
     @cached_property
     def xor(self) -> Run:
-        """A 2-4-2 network of XOR."""
+        """A 2-4-2 network trained on XOR."""
         net = Network([Dense(4), Tanh(), Dense(2)])
         return train(net, *self.xor_rows, optimizer=Adam(0.05), epochs=200, seed=self.seed)
 
@@ -57,7 +57,7 @@ class Networks:
 
     @cached_property
     def moons(self) -> Run:
-        """A network for the moons, trained for longer than is good for it."""
+        """A network for the moons, trained until it overfits."""
         net = Network([Dense(32), Tanh(), Dense(32), Tanh(), Dense(2)])
         return train(
             net, *self.moon_rows, optimizer=Adam(0.01), epochs=150, validation=0.5, seed=self.seed
@@ -65,14 +65,18 @@ class Networks:
 
     @cached_property
     def deep(self) -> dict[str, Model]:
-        """Nine layers by activation, before the first step."""
+        """Untrained networks of nine Dense layers, by activation function."""
 
-        def fresh(bend: Any) -> Model:
-            layers = [layer for _ in range(8) for layer in (Dense(24, initializer="glorot"), bend)]
+        def fresh(activation: Any) -> Model:
+            layers = [
+                layer for _ in range(8) for layer in (Dense(24, initializer="glorot"), activation)
+            ]
             X, y = self.moon_rows
             return untrained(Network([*layers, Dense(2)]), X.shape[1:], y, seed=self.seed)
 
-        return {type(bend).__name__: fresh(bend) for bend in (Sigmoid(), Tanh(), ReLU())}
+        return {
+            type(function).__name__: fresh(function) for function in (Sigmoid(), Tanh(), ReLU())
+        }
 
     @cached_property
     def digit_rows(self) -> Rows:
@@ -99,7 +103,7 @@ class Networks:
 
     @cached_property
     def diabetes_rows(self) -> Rows:
-        """Scikit-learn's patients, and how their diabetes was a year later."""
+        """Scikit-learn's diabetes patients, and how far the disease had progressed a year later."""
         from sklearn.datasets import load_diabetes
 
         X, y = load_diabetes(return_X_y=True)
@@ -115,7 +119,7 @@ class Networks:
 
     @cached_property
     def line_rows(self) -> Rows:
-        """Values that are nearly a line through two features."""
+        """Values that are a linear function of two features, with noise."""
         rng = np.random.default_rng(self.seed)
         X = rng.normal(size=(64, 2)) * [1.0, 0.5]
         return X.astype(np.float32), X @ [1.0, 1.5] + 0.3 * rng.normal(size=64)
@@ -124,8 +128,8 @@ class Networks:
 class Picture(NamedTuple):
     """One figure of the gallery.
 
-    heading: its title. text: what to look for. draw: draws it from the networks on axes, and returns axes.
-    size: of the figure in inches. projection: of its axes.
+    heading: the title. text: what to look for. draw: a function that draws it on axes and returns axes.
+    size: in inches. projection: of the axes.
     """
 
     heading: str
@@ -144,7 +148,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "picture_as_vector": Picture(
         "A picture becomes a vector",
-        "How the input layer reads a picture: row after row.",
+        "How the input layer reads a picture: row by row.",
         lambda n, ax: figures.picture_as_vector(n.digit_rows[0][0].reshape(8, 8) * 16, ax),
         (6.4, 4.2),
     ),
@@ -162,7 +166,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "xor": Picture(
         "XOR",
-        "No line has both filled squares on one side and both circles on the other; one hidden layer has.",
+        "No line separates the filled squares from the circles. One hidden layer does.",
         lambda n, ax: figures.xor(n.xor, ax),
         (5.6, 5.6),
     ),
@@ -179,13 +183,13 @@ PICTURES: dict[str, Picture] = {
     ),
     "losses": Picture(
         "Squared error and cross-entropy",
-        "Where a network is sure and wrong, squared error's gradient is nearly 0, cross-entropy's is not.",
+        "Where a network is confidently wrong, squared error's gradient is nearly 0, cross-entropy's is not.",
         lambda n, ax: figures.losses(ax),
         (8.4, 4.0),
     ),
     "surface": Picture(
         "The gradient",
-        "It points uphill on the floor below the surface; descent goes the other way.",
+        "The arrow on the floor below the surface points uphill; descent goes the other way.",
         lambda n, ax: figures.surface(ax=ax),
         (6.6, 5.6),
         "3d",
@@ -198,14 +202,14 @@ PICTURES: dict[str, Picture] = {
     ),
     "sgd_against_gd": Picture(
         "Stochastic and plain gradient descent",
-        "A step of SGD follows the gradient of a few rows, not of all: its path is less direct.",
+        "A step of SGD follows the gradient of a few rows, not of all rows, so its path is less direct.",
         lambda n, ax: figures.sgd_against_gd(
             Network([Dense(1, bias=False)]), *n.line_rows, ax, epochs=6, seed=n.seed
         ),
     ),
     "learning_rates": Picture(
         "Learning rates",
-        "Too small and little happens; too large and the loss jumps about or grows.",
+        "If it is too small, little happens; if it is too large, the loss jumps up and down or grows.",
         lambda n, ax: figures.learning_rates(
             Network([Dense(16), Tanh(), Dense(2)]), *n.moon_rows, ax, optimizer="sgd", seed=n.seed
         ),
@@ -227,7 +231,7 @@ PICTURES: dict[str, Picture] = {
     ),
     "dropout": Picture(
         "Dropout",
-        "The neurons crossed out take no part in this pass of training, nor do their weights.",
+        "The crossed-out neurons and their weights take no part in this training pass.",
         lambda n, ax: figures.dropout(n.digits, n.digit_rows[0][:1], ax),
         (7.2, 5.0),
     ),
@@ -260,13 +264,13 @@ PICTURES: dict[str, Picture] = {
         (6.6, 5.2),
     ),
 }
-"""From the name of the function and of its file to the figure, in the order of the unit."""
+"""Name of the function and of its file -> figure, in the order of the lessons in docs/unit."""
 
 FORMATS = ("svg", "png")
 
 
 class Drawn(NamedTuple):
-    """A drawn figure: its name, the text of its titles, and the picture's bytes in light and in dark."""
+    """A drawn figure: its name, the text of its titles, and its bytes in light and in dark."""
 
     name: str
     finding: str
@@ -285,18 +289,18 @@ def draw(name: str, networks: Networks, kind: str = "svg") -> Drawn:
         raise ConfigurationError(f"There is no figure '{name}'. There are: {', '.join(PICTURES)}.")
     if kind not in FORMATS:
         raise ConfigurationError(f"The format is '{kind}', but it must be svg or png.")
-    finding, sides = "", []
+    finding, versions = "", []
     for dark in (False, True):
         with figures.style(dark=dark):
             figure, axes = _figure(PICTURES[name], networks)
             titles = (" ".join(ax.get_title().split()) for ax in np.ravel(np.asarray(axes, object)))
             finding = "; ".join(text for text in titles if text)
-            sides.append(_bytes(figure, kind, name))
-    return Drawn(name, finding, *sides)
+            versions.append(_bytes(figure, kind, name))
+    return Drawn(name, finding, *versions)
 
 
 def _figure(picture: Picture, networks: Networks) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # not pyplot's: nothing keeps it
+    from matplotlib.figure import Figure  # not from pyplot, which would keep a reference to it
 
     figure = Figure(figsize=picture.size, layout="constrained")
     return figure, picture.draw(networks, figure.add_subplot(projection=picture.projection))
@@ -306,7 +310,7 @@ def _bytes(figure: Any, kind: str, name: str) -> bytes:
     import matplotlib as mpl
 
     out = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": name}):  # the same drawing gives the same bytes
+    with mpl.rc_context({"svg.hashsalt": name}):  # so that the same drawing gives the same bytes
         figure.savefig(
             out, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else None
         )
@@ -316,7 +320,7 @@ def _bytes(figure: Any, kind: str, name: str) -> bytes:
 def draw_all(
     folder: Path, networks: Networks, kind: str = "svg", names: list[str] | None = None
 ) -> Iterator[Drawn]:
-    """Draw figures into a folder that is there, yield each when it is written, and write the page last."""
+    """Draw figures into an existing folder, yield each one once it is written, and write the page last."""
     done = []
     for name in names or PICTURES:
         drawn = draw(name, networks, kind)
@@ -328,10 +332,10 @@ def draw_all(
 
 
 def index_html(done: list[Drawn], kind: str) -> str:
-    """Return the page of the figures: each with its finding as text, light or dark as the reader has it."""
+    """Return the page of the figures, each with its finding as text, in the reader's light or dark mode."""
     header = "<h1>glassnet's figures</h1>\n" + paragraph(
-        "Each is drawn from a live network, trained when this page was made, by a function of the same"
-        " name in <code>gn.figures</code>."
+        "Each figure is drawn by the function of the same name in <code>gn.figures</code>, from a network"
+        " that was trained when this page was made."
     )
     sections = []
     for drawn in done:

@@ -1,4 +1,4 @@
-"""Draw the loss around a solution, the paths of two kinds of descent, and error against width."""
+"""Draw the loss around a solution, paths of gradient descent and SGD, and error against width."""
 
 from __future__ import annotations
 
@@ -46,15 +46,16 @@ def loss_landscape(
 ) -> Axes:
     """Draw the loss around a solution in two random directions, each as long as the weights themselves.
 
-    L(θ + α d₁ + β d₂): each neuron's part of a direction is drawn from a normal distribution and brought to
-    the length of that neuron's weights (filter normalisation), so that the picture does not depend on the
-    scale of the weights; biases and batch normalisation's gamma and beta stay.
+    L(θ + α d₁ + β d₂), where each neuron's part of a direction is drawn from a normal distribution and
+    scaled to the length of that neuron's weights (filter normalisation), so that the picture does not depend
+    on the scale of the weights. Biases, and gamma and beta of batch normalisation, are not changed.
 
     Parameters
     ----------
-    model: a model, a run or a fitted estimator; of several members the first. X, y: rows and targets.
-    span: α and β run from -span to span. Default 1. points: of the grid along each side. Default 25.
-    seed: of the directions. Default 0. rows: how many are used, the first ones. Default 1024.
+    model: a model, a run or a fitted estimator; the first of several members is drawn. X, y: rows and
+    targets.
+    span: α and β run from -span to span. Default 1. points: grid points along each side. Default 25.
+    seed: of the directions. Default 0. rows: the most rows used, from the first. Default 1024.
 
     Li et al., "Visualizing the Loss Landscape of Neural Nets", 2018.
 
@@ -68,7 +69,9 @@ def loss_landscape(
     check_range("span", span, 0, np.inf, open_low=True)
     check_count("points", points, 3)
     member = opened(model)
-    steps = np.linspace(-span, span, points | 1)  # an odd number: the solution is one of them
+    steps = np.linspace(
+        -span, span, points | 1
+    )  # an odd number, so that the solution is a grid point
     losses = landscape(member, X[:rows], y[:rows], steps, seed)
     middle = float(losses[len(steps) // 2, len(steps) // 2])
     ax = axes_for(ax, (6.4, 5.0))
@@ -101,29 +104,29 @@ def loss_landscape(
 
 
 def landscape(model: Model, X: Any, y: Any, steps: np.ndarray, seed: int) -> np.ndarray:
-    """Return the losses L(θ + α d₁ + β d₂), one row a β, one column an α, both from `steps`."""
+    """Return the losses L(θ + α d₁ + β d₂) with β by row and α by column, both from `steps`."""
     with precision(model.dtype):
-        given = encoded_rows(model, X, y)
-        x, t = jnp.asarray(given.x), jnp.asarray(given.y)
+        data = encoded_rows(model, X, y)
+        x, t = jnp.asarray(data.x), jnp.asarray(data.y)
         first, second = (directions(model.params, keys.key(seed), k) for k in (0, 1))
 
-        def loss(along: Any, across: Any) -> Any:
+        def loss(alpha: Any, beta: Any) -> Any:
             params = jax.tree.map(
-                lambda w, d, e: w + along * d + across * e, model.params, first, second
+                lambda w, d, e: w + alpha * d + beta * e, model.params, first, second
             )
             logits = model.network.forward(params, model.layer_state, x)[0]
             return model.loss.value(logits, t)
 
-        of_a_row = jax.vmap(loss, in_axes=(0, None))
+        row_losses = jax.vmap(loss, in_axes=(0, None))
         dtype = np.dtype(model.dtype)
         grid = jnp.asarray(steps, dtype)
-        # row by row: all at once would hold every layer's outputs for each point of the grid
-        whole = jax.jit(lambda s: jax.lax.map(lambda across: of_a_row(s, across), s))
-        return np.asarray(whole(grid), np.float64)
+        # row by row, because all at once would hold every layer's outputs for each grid point
+        all_losses = jax.jit(lambda s: jax.lax.map(lambda beta: row_losses(s, beta), s))
+        return np.asarray(all_losses(grid), np.float64)
 
 
 def directions(params: Params, key: Any, number: int) -> Params:
-    """Return a random direction, each row of each matrix as long as the same row of the parameters."""
+    """Return a random direction in which each row of a matrix is as long as that row of the parameters."""
     leaves, tree = jax.tree.flatten(params)
     drawn = []
     for k, leaf in enumerate(leaves):
@@ -133,9 +136,9 @@ def directions(params: Params, key: Any, number: int) -> Params:
             continue
         branch = keys.fold_in(keys.fold_in(key, number), k)
         d = np.asarray(keys.normal(branch, w.shape), w.dtype)
-        rest = tuple(range(1, w.ndim))
-        sizes = [np.sqrt(np.sum(array * array, axis=rest, keepdims=True)) for array in (w, d)]
-        drawn.append((d * (sizes[0] / np.maximum(sizes[1], 1e-12))).astype(w.dtype))
+        axes = tuple(range(1, w.ndim))
+        norms = [np.sqrt(np.sum(array * array, axis=axes, keepdims=True)) for array in (w, d)]
+        drawn.append((d * (norms[0] / np.maximum(norms[1], 1e-12))).astype(w.dtype))
     return jax.tree.unflatten(tree, drawn)
 
 
@@ -151,17 +154,18 @@ def sgd_against_gd(
     epochs: int = 20,
     seed: int = 0,
 ) -> Axes:
-    """Draw the paths of gradient descent and of stochastic gradient descent from one start on one loss.
+    """Draw the paths of plain and of stochastic gradient descent on the same loss from the same start.
 
-    Gradient descent takes one step an epoch, by the gradient of all rows; SGD one step a batch, by the
-    gradient of its rows alone, which points elsewhere. Of a network of two parameters the axes are these; of
-    more, the plane of the two directions in which the paths reach furthest (by principal components).
+    A step of gradient descent follows the gradient over all rows. A step of SGD follows the gradient over the
+    rows of one batch, which has another direction. Both take the same number of steps. If the network has two
+    parameters, they are the axes. If it has more, the plane is spanned by the two directions in which the
+    paths vary most (principal components).
 
     Parameters
     ----------
     network, X, y, loss: as for `gn.train`. learning_rate: of both. Default 0.1.
     batch_size: of SGD. Default 4. epochs: of SGD; gradient descent takes as many steps. Default 20.
-    seed: of the weights and the order of rows.
+    seed: of the weights and the order of rows. Default 0.
 
     >>> import glassnet as gn
     >>> X = np.random.default_rng(0).normal(size=(16, 2))
@@ -171,35 +175,36 @@ def sgd_against_gd(
     """
     model = untrained(network, np.shape(X)[1:], y, loss=loss, seed=seed)
     params, state = model.params, model.layer_state
-    given = encoded_rows(model, X, y)
-    x, t = jnp.asarray(given.x), jnp.asarray(given.y)
-    still, size = without_chance(network), min(batch_size, len(x))
+    data = encoded_rows(model, X, y)
+    x, t = jnp.asarray(data.x), jnp.asarray(data.y)
+    deterministic, size = without_chance(network), min(batch_size, len(x))
     flat, unravel = ravel_pytree(params)
     optimizer = SGD(learning_rate)
 
     @jax.jit
     def step(w: Any, rows: Any) -> Any:
-        logits, _, cache = still.forward(unravel(w), state, x[rows], train=True)
-        _, grads = still.backward(unravel(w), cache, model.loss.gradient(logits, t[rows]))
+        logits, _, cache = deterministic.forward(unravel(w), state, x[rows], train=True)
+        _, grads = deterministic.backward(unravel(w), cache, model.loss.gradient(logits, t[rows]))
         updates, _ = optimizer.update(ravel_pytree(grads)[0], optimizer.init(w), w)
         return w + updates
 
-    def way(batches: Iterator[Any]) -> np.ndarray:
+    def path(batches: Iterator[Any]) -> np.ndarray:
         points = [flat]
         for rows in batches:
             points.append(step(points[-1], rows))
         return np.stack([np.asarray(array) for array in points])
 
-    many = list(_batches(len(x), size, epochs, seed))
+    batches = list(_batches(len(x), size, epochs, seed))
     paths = {
-        "gradient descent": way(iter([np.arange(len(x))] * len(many))),
-        f"SGD, {size} rows a step": way(iter(many)),
+        "gradient descent": path(iter([np.arange(len(x))] * len(batches))),
+        f"SGD, {size} rows per step": path(iter(batches)),
     }
-    measure = jax.jit(
-        jax.vmap(lambda w: model.loss.value(still.forward(unravel(w), state, x, train=True)[0], t))
-    )
+
+    def loss_at(w: Any) -> Any:
+        return model.loss.value(deterministic.forward(unravel(w), state, x, train=True)[0], t)
+
     ax = axes_for(ax)
-    _draw_paths(ax, paths, measure)
+    _draw_paths(ax, paths, jax.jit(jax.vmap(loss_at)))
     return ax
 
 
@@ -211,32 +216,32 @@ def _batches(n: int, size: int, epochs: int, seed: int) -> Iterator[np.ndarray]:
             yield order[first : first + size]
 
 
-def _draw_paths(ax: Axes, paths: dict[str, np.ndarray], measure: Callable[[Any], Any]) -> None:
-    """Draw paths through the space of all weights on a plane of it, with the loss on that plane."""
+def _draw_paths(ax: Axes, paths: dict[str, np.ndarray], losses_of: Callable[[Any], Any]) -> None:
+    """Draw paths through weight space projected onto a plane, with the loss on that plane."""
     colors, points = palette(ax), np.concatenate(list(paths.values()))
     if points.shape[1] < 2:
-        raise ConfigurationError("This network has one parameter: two are needed for a plane.")
+        raise ConfigurationError("This network has one parameter, but a plane needs two.")
     origin, basis = np.zeros(points.shape[1]), np.eye(points.shape[1])[:2]
     if points.shape[1] > 2:
         origin = points[0]
         basis = np.linalg.svd(points - origin, full_matrices=False)[2][:2]
-    flat = {name: (way - origin) @ basis.T for name, way in paths.items()}
-    ends = np.concatenate(list(flat.values()))
-    low, high = ends.min(axis=0), ends.max(axis=0)
+    projected = {name: (path - origin) @ basis.T for name, path in paths.items()}
+    coordinates = np.concatenate(list(projected.values()))
+    low, high = coordinates.min(axis=0), coordinates.max(axis=0)
     margin = 0.2 * np.maximum(high - low, 0.3 * (high - low).max() + 1e-6)
     a, b = (np.linspace(low[k] - margin[k], high[k] + margin[k], 61) for k in (0, 1))
     A, B = np.meshgrid(a, b)
     grid = origin + np.stack([A.ravel(), B.ravel()], axis=1) @ basis
-    losses = np.asarray(measure(jnp.asarray(grid, points.dtype))).reshape(A.shape)
+    losses = np.asarray(losses_of(jnp.asarray(grid, points.dtype))).reshape(A.shape)
     levels = losses.min() + (losses.max() - losses.min()) * np.geomspace(2e-3, 1, 14)
     ax.contour(A, B, losses, levels=levels, colors=colors.muted, linewidths=0.7, zorder=0)
     lengths = {}
-    for k, (name, way) in enumerate(flat.items()):
-        end = float(measure(jnp.asarray(paths[name][-1:]))[0])
-        ax.plot(way[:, 0], way[:, 1], **colors.look(k, 1), markersize=4, linewidth=1.2, zorder=3 - k,
+    for k, (name, path) in enumerate(projected.items()):
+        end = float(losses_of(jnp.asarray(paths[name][-1:]))[0])
+        ax.plot(path[:, 0], path[:, 1], **colors.look(k, 1), markersize=4, linewidth=1.2, zorder=3 - k,
                 label=f"{name}: loss {number(end)}")  # fmt: skip
         lengths[name] = float(np.linalg.norm(np.diff(paths[name], axis=0), axis=1).sum())
-    start = next(iter(flat.values()))[0]
+    start = next(iter(projected.values()))[0]
     ax.plot(
         *start,
         marker="o",
@@ -251,11 +256,11 @@ def _draw_paths(ax: Axes, paths: dict[str, np.ndarray], measure: Callable[[Any],
         names = ("along the paths (1st component)", "across (2nd component)")
     ax.set(xlabel=names[0], ylabel=names[1])
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=9)
-    straight, noisy = lengths.values()
+    plain, stochastic = lengths.values()
     steps = len(points) // 2 - 1
     title(
         ax,
-        f"In {steps} steps SGD walks {number(noisy / straight, 2)} times as far as gradient descent",
+        f"In {steps} steps SGD travels {number(stochastic / plain, 2)} times as far as gradient descent",
     )
 
 
@@ -280,17 +285,20 @@ def approximation(
     steepness: float = 8.0,
     seed: int = 0,
 ) -> Axes:
-    """Draw the largest error with which one hidden layer of tanh fits a function, against its width.
+    """Draw the largest error of one hidden tanh layer fitted to a function, against its width.
 
-    Each width is trained on evenly spaced rows by Adam, all rows a step, the rate falling along a cosine; the
-    error is the largest on four times as many points, most of them between the rows.
+    Each width is trained with Adam on evenly spaced rows. A step uses all rows, and the learning rate falls
+    along a cosine. The error is the largest on four times as many points, most of which lie between the
+    rows.
 
     Parameters
     ----------
-    function: of one number, of NumPy arrays. Default sin(3x) + |x|. widths: neurons of the hidden layer.
-    interval: where it is fitted. Default [-2, 2]. points: rows. Default 401. epochs: steps. Default 20 000.
-    learning_rate: at the start. Default 0.05.
-    steepness: deviation of the first weights. Large ones let neurons bend sharply, as |x| does. Default 8.
+    function: of one variable, applied to NumPy arrays. Default sin(3x) + |x|. widths: of the hidden layer.
+    interval: where it is fitted. Default [-2, 2]. points: number of rows. Default 401.
+    epochs: training steps. Default 20 000. learning_rate: at the start. Default 0.05.
+    steepness: standard deviation of the initial weights. Large weights let a neuron's output turn sharply,
+    as |x|
+        does. Default 8.
     seed: of the weights. Default 0.
 
     Cybenko, "Approximation by Superpositions of a Sigmoidal Function", 1989.
@@ -299,10 +307,10 @@ def approximation(
     'largest error on [−2, 2]'
     """
     low, high = interval
-    x, between = (
+    x, x_test = (
         np.linspace(low, high, count, dtype=np.float32)[:, None] for count in (points, 4 * points)
     )
-    errors, truth = [], np.asarray(function(between[:, 0]), np.float64)
+    errors, truth = [], np.asarray(function(x_test[:, 0]), np.float64)
     centred = partial(_centred, low=low, high=high)
     for width in widths:
         net = Network(
@@ -312,7 +320,7 @@ def approximation(
             net, centred(x), np.asarray(function(x[:, 0]), np.float64), optimizer=Adam(Cosine(learning_rate)),
             batch_size=None, epochs=epochs, seed=seed,
         )  # fmt: skip
-        errors.append(float(np.abs(run.model.predict(centred(between)).ravel() - truth).max()))
+        errors.append(float(np.abs(run.model.predict(centred(x_test)).ravel() - truth).max()))
     ax = axes_for(ax)
     ax.plot(list(widths), errors, **palette(ax).look(0, 1), markersize=7)
     for width, error in zip(widths, errors, strict=True):
@@ -334,5 +342,5 @@ def approximation(
 
 
 def _centred(x: Any, low: float, high: float) -> Any:
-    """Return numbers of an interval as numbers from -1 to 1."""
+    """Return numbers scaled from an interval to [-1, 1]."""
     return 2 * (x - low) / (high - low) - 1

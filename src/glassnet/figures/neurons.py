@@ -43,19 +43,19 @@ def neuron(
 
     Parameters
     ----------
-    model: a model, a run or a fitted estimator; of several members the first. x: one row.
-    layer, unit: the Dense layer and the neuron in it, both from 0. Default: the very first.
-    inputs: names of what goes in. Default a₁, a₂, ..., x₁, x₂, ... in the first layer.
-    limit: inputs shown, those of the largest |w a|; the sum of the others stands below. Default 8.
+    model: a model, a run or a fitted estimator; the first of several members is drawn. x: one row.
+    layer, unit: the Dense layer and the neuron in it, both counted from 0. Default 0 and 0.
+    inputs: names of the neuron's inputs. Default x₁, x₂, ... in the first layer, a₁, a₂, ... in later ones.
+    limit: the most inputs shown, those with the largest |w a|; the others are shown as a sum. Default 8.
 
     Raises
     ------
-    ConfigurationError: there is no such layer or neuron, or another number of names.
+    ConfigurationError: the layer or the neuron does not exist, or the number of names is wrong.
 
     >>> import glassnet as gn
     >>> net = gn.Network([gn.Dense(1, initializer="zeros"), "sigmoid"])
-    >>> neuron(gn.figures.untrained(net, (2,)), [[1.0, 2.0]]).get_title()[:19]
-    'Neuron 1 says 0.5 ('
+    >>> neuron(gn.figures.untrained(net, (2,)), [[1.0, 2.0]]).get_title()[:22]
+    'Neuron 1 outputs 0.5 ('
     """
     member = opened(model)
     dense = column(member, layer)
@@ -80,17 +80,20 @@ def neuron(
     _draw_body(ax, b, z, out, dense.function)
     _write_equation(ax, a[shown], w[shown], rest, b, z, out, dense.function)
     function_name = "logit" if isinstance(dense.activation, Identity) else dense.function.lower()
-    shares = w[shown] * a[shown]
-    most_of = names[shown[int(np.abs(shares).argmax())]]
-    word = "" if function_name == "logit" else f" ({function_name} of {number(z)})"
-    title(ax, f"Neuron {unit + 1} says {number(out)}{word}; {literal(most_of)} moves it most")
+    terms = w[shown] * a[shown]
+    largest = names[shown[int(np.abs(terms).argmax())]]
+    source = "" if function_name == "logit" else f" ({function_name} of {number(z)})"
+    title(
+        ax,
+        f"Neuron {unit + 1} outputs {number(out)}{source}; {literal(largest)} contributes most",
+    )
     return ax
 
 
 def _draw_inputs(
     ax: Axes, names: Sequence[str], a: Any, w: Any, rest: float | None, others: int
 ) -> None:
-    """Draw what goes in, each with a line as wide as its weight, solid above 0 and dashed below."""
+    """Draw the inputs, with wider lines for larger weights, solid above 0 and dashed below."""
     colors = palette(ax)
     count = len(a) + (rest is not None)
     heights = np.linspace(1, 0, count) if count > 1 else np.array([0.5])
@@ -112,7 +115,7 @@ def _draw_inputs(
         ax.plot(
             [0, 2], [heights[-1], 0.5], color=colors.muted, linestyle=":", linewidth=1, zorder=0
         )
-        ax.text(-0.13, heights[-1], f"{others} others: {number(rest)} in all", ha="right", va="center",
+        ax.text(-0.13, heights[-1], f"{others} others: {number(rest)} in total", ha="right", va="center",
                 color=colors.ink)  # fmt: skip
 
 
@@ -121,11 +124,11 @@ def _patch(face: str) -> dict[str, Any]:
 
 
 def _draw_body(ax: Axes, b: float, z: float, out: float, function: str) -> None:
-    """Draw the sum, the bias that joins it, the activation and what comes out."""
+    """Draw the weighted sum, the bias, the activation and the output."""
     colors = palette(ax)
-    bends = function != "Identity"
+    nonlinear = function != "Identity"
     arrow = {"arrowstyle": "-|>", "color": colors.ink, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
-    stops = [2.0, 3.0, 3.75] if bends else [2.0, 2.75]
+    stops = [2.0, 3.0, 3.75] if nonlinear else [2.0, 2.75]
     for left, right in pairwise(stops):
         ax.annotate(
             "", (right - (0.17 if right == 3.0 else 0), 0.5), (left + 0.17, 0.5), arrowprops=arrow
@@ -136,7 +139,7 @@ def _draw_body(ax: Axes, b: float, z: float, out: float, function: str) -> None:
         ax.scatter([x], [0.5], s=900, facecolors=colors.face, edgecolors=colors.ink, linewidths=1.6,
                    zorder=4)  # fmt: skip
         ax.text(x, 0.5, text, ha="center", va="center", fontsize=16, color=colors.ink, zorder=5)
-    if bends:
+    if nonlinear:
         ax.text(2.5, 0.53, f"z {number(z)}", ha="center", va="bottom", color=colors.ink, gid="z")
         ax.text(3.0, 0.37, function.lower(), ha="center", va="top", color=colors.ink)
     ax.text(
@@ -154,7 +157,7 @@ def _draw_body(ax: Axes, b: float, z: float, out: float, function: str) -> None:
 def _write_equation(
     ax: Axes, a: Any, w: Any, rest: float | None, b: float, z: float, out: float, function: str
 ) -> None:
-    """Write z = Σ w a + b with its numbers, and a = φ(z), below the drawing."""
+    """Write z = Σ w a + b and a = φ(z) with their numbers below the drawing."""
     terms = [f"{number(weight)}·{number(value)}" for weight, value in zip(w, a, strict=True)]
     terms = [
         term if value >= 0 else term.replace("·", "·(") + ")"
@@ -180,14 +183,16 @@ def weights(
     shape: tuple[int, int] | None = None,
     limit: int = 16,
 ) -> Axes:
-    """Draw each neuron's weights as a picture: light above 0, dark below; the strongest neurons first.
+    """Draw each neuron's weights as a picture: light above 0, dark below.
 
     Parameters
     ----------
-    layer: the Dense layer, from 0. Default: the first.
-    shape: (height, width) of the pictures that the weights belong to. Default: the model's own, a square if
-        the inputs make one, else one table of neurons by inputs.
-    limit: neurons shown, those of the largest weights. Default 16.
+    model: a model, a run or a fitted estimator; the first of several members is drawn.
+    layer: the Dense layer, counted from 0. Default 0.
+    shape: (height, width) of the pictures. Default: the shape of the model's input pictures, else a square
+    if the
+        number of inputs is a square, else one table of neurons by inputs.
+    limit: the most neurons shown, those with the largest weights. Default 16.
 
     >>> import glassnet as gn
     >>> ax = weights(gn.figures.untrained(gn.Network([gn.Dense(6)]), (64,)))
@@ -231,7 +236,7 @@ def weights(
 
 
 def _picture_shape(model: Model, inputs: int) -> tuple[int, int] | None:
-    """Return the height and width of the pictures that so many inputs are, if they are pictures."""
+    """Return the height and width of the pictures that the inputs form; None if they form none."""
     shape = model.in_shape
     if len(shape) == 2 and math.prod(shape) == inputs:
         return shape[0], shape[1]
@@ -242,7 +247,7 @@ def _picture_shape(model: Model, inputs: int) -> tuple[int, int] | None:
 
 
 def _mosaic(pictures: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return pictures side by side in one, NaN between them, and how many stand in a row."""
+    """Return pictures side by side in one array, with NaN between them, and their number per row."""
     count, high, wide = pictures.shape
     across = math.ceil(math.sqrt(count * 1.3)) if count > 2 else count
     down = math.ceil(count / across)
@@ -255,15 +260,16 @@ def _mosaic(pictures: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
-    """Draw a picture beside the vector that it becomes: its rows of pixels, one below the other.
+    """Draw a picture beside the vector that it becomes, one row of pixels after the other.
 
     Parameters
     ----------
-    picture: numbers, shape (h, w), or (h, w, c) with c = 1, 3 or 4 colours, whose numbers stand together.
+    picture: numbers of shape (h, w), or (h, w, c) with c = 1, 3 or 4 channels. The channels of a pixel stay
+        together in the vector.
 
     Raises
     ------
-    DataError: it is no such array.
+    DataError: it is not such an array.
 
     >>> ax = picture_as_vector(np.arange(6).reshape(2, 3))
     >>> ax.images[1].get_array()[:, 0].tolist()
@@ -274,8 +280,8 @@ def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
         pixels = pixels[:, :, 0]
     if pixels.ndim not in (2, 3) or pixels.dtype.kind not in "buif" or 0 in pixels.shape:
         raise DataError(
-            f"picture has shape {np.shape(picture)}, but it must hold numbers, (h, w) or (h, w, c): for one"
-            " of several pictures give pictures[0]."
+            f"picture has shape {np.shape(picture)}, but it must hold numbers, (h, w) or (h, w, c). To draw"
+            " one of several pictures, give pictures[0]."
         )
     high, wide = pixels.shape[:2]
     vector = pixels.reshape(-1)
@@ -285,10 +291,10 @@ def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
     shown = pixels / (top if pixels.dtype.kind == "f" else 255) if pixels.ndim == 3 else pixels
     grey = {"cmap": "gray", "vmin": float(vector.min()), "vmax": top, "interpolation": "nearest"}
     ax.imshow(shown, extent=(0, wide, high, 0), **grey)
-    col, thick = wide * 1.5, wide * 0.16
-    ax.imshow(vector[:, None], extent=(col, col + thick, high, 0), aspect="equal", **grey)
+    left, thickness = wide * 1.5, wide * 0.16  # of the vector
+    ax.imshow(vector[:, None], extent=(left, left + thickness, high, 0), aspect="equal", **grey)
     for row in range(high + 1):
-        ends = ([wide, col], [row, row])
+        ends = ([wide, left], [row, row])
         ax.plot(*ends, color=colors.muted, linestyle=":", linewidth=0.9, gid="row")
     if max(high, wide) <= 10 and pixels.ndim == 2:
         _write_pixels(ax, pixels)
@@ -297,17 +303,17 @@ def picture_as_vector(picture: Any, ax: Axes | None = None) -> Axes:
         numbers = (
             f"{row * row_length + 1}…{(row + 1) * row_length}" if row_length > 1 else f"{row + 1}"
         )
-        ax.text(col + thick * 1.25, row + 0.5, numbers, va="center", fontsize=9.5, color=colors.ink,
-                gid="places")  # fmt: skip
-    for left, width in ((0, wide), (col, thick)):
+        ax.text(left + thickness * 1.25, row + 0.5, numbers, va="center", fontsize=9.5, color=colors.ink,
+                gid="indices")  # fmt: skip
+    for start, width in ((0, wide), (left, thickness)):
         ax.plot(
-            [left, left + width, left + width, left, left],
+            [start, start + width, start + width, start, start],
             [0, 0, high, high, 0],
             color=colors.ink,
             lw=1,
         )
     bare(ax)
-    ax.set(xlim=(-0.02 * wide, col + thick + wide * 0.42), ylim=(high * 1.02, -0.02 * high))
+    ax.set(xlim=(-0.02 * wide, left + thickness + wide * 0.42), ylim=(high * 1.02, -0.02 * high))
     shape = " × ".join(map(str, pixels.shape))
     title(ax, f"A picture of {shape} becomes a vector of {len(vector)} numbers")
     return ax

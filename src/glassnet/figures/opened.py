@@ -1,4 +1,4 @@
-"""Prepare a trained network for drawing by its model, its Dense layers and a forward pass of rows."""
+"""Prepare a network for drawing: its model, its Dense layers and a forward pass."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def untrained(
 
     Parameters
     ----------
-    network: its layers. in_shape: the shape of one row.
-    y: targets, from which the names of the classes are taken. Default: the model outputs plain values.
+    network: the layers. in_shape: the shape of one row.
+    y: targets, which give the names of the classes. Default: the model outputs plain values.
     loss: as for `gn.train`. Default "auto". seed: of the weights. Default 0.
 
     >>> model = untrained(Network([Dense(2), "relu", Dense(1)]), (3,))
@@ -50,43 +50,43 @@ def untrained(
 
 
 def opened(model: Any) -> Model:
-    """Return the model behind a run or a fitted estimator; of several members the first.
+    """Return the model of a run or a fitted estimator, or its first member if it has several.
 
     Raises
     ------
-    ConfigurationError: it is none of these, or is not fitted.
+    ConfigurationError: it is not one of these, or is not fitted.
     """
     return model_of(model).member(0)
 
 
 def one_row(model: Model, x: Any) -> np.ndarray:
-    """Return one row as the network takes it, (1, ...).
+    """Return one encoded row, (1, ...).
 
     Raises
     ------
-    DataError: there are more rows than one.
+    DataError: there is not exactly one row.
     """
     rows = model.inputs(np.asarray(x)[None] if np.shape(x) == model.in_shape else x)
     if len(rows) != 1:
-        raise DataError(f"x has {len(rows)} rows, but a pass of one is drawn: give X[:1].")
+        raise DataError(f"x has {len(rows)} rows, but the figure shows one: give X[:1].")
     return rows
 
 
 def walk_model(
     model: Model, x: Any, *, key: Key | None = None, train: bool = False
 ) -> tuple[LayerPass, ...]:
-    """Return the layers' records of a forward pass of encoded rows, as NumPy arrays."""
+    """Return each layer's record of a forward pass of encoded rows, as NumPy arrays."""
     with precision(model.dtype):
         passes = walk(model.network, model.params, model.layer_state, x, key=key, train=train)
-    return tuple(jax.tree.map(np.asarray, seen) for seen in passes)
+    return tuple(jax.tree.map(np.asarray, record) for record in passes)
 
 
 class Column(NamedTuple):
-    """A layer of neurons as it is drawn: its weights, and the layers between it and the next one.
+    """A Dense layer as it is drawn: its weights and its activation function.
 
-    number: of the Dense layer, from 0. W: (units, inputs). b: (units,), zeros where there is none.
-    activation: the activation function of its logits, Identity if there is none.
-    position: of the Dense layer among all layers, nested ones counted one by one.
+    number: of the Dense layer, from 0. W: (units, inputs). b: (units,), zeros if it has no biases.
+    activation: the activation function that follows it, or Identity.
+    position: its index among all layers, with nested ones counted one by one.
     """
 
     number: int
@@ -97,21 +97,21 @@ class Column(NamedTuple):
 
     @property
     def units(self) -> int:
-        """The number of its neurons."""
+        """The number of neurons."""
         return len(self.W)
 
     @property
     def function(self) -> str:
-        """The activation's name: "Tanh"."""
+        """The name of the activation, such as "Tanh"."""
         return type(self.activation).__name__
 
 
 def columns(model: Model) -> list[Column]:
-    """Return the Dense layers of a model as they are drawn.
+    """Return the Dense layers of a model.
 
     Raises
     ------
-    ConfigurationError: there is none.
+    ConfigurationError: the network has none.
     """
     layers: list[Column] = []
     for index, (_, layer, (params,)) in enumerate(each_layer(model.network, model.params)):
@@ -129,7 +129,7 @@ def columns(model: Model) -> list[Column]:
 
 
 def column(model: Model, layer: int) -> Column:
-    """Return one Dense layer, counted from 0, or from the end by negative numbers.
+    """Return one Dense layer, counted from 0; a negative number counts from the end.
 
     Raises
     ------
@@ -146,11 +146,11 @@ def column(model: Model, layer: int) -> Column:
 
 
 def without_chance(network: Network) -> Network:
-    """Return a network of the same parameters that draws nothing while training."""
-    return Network([_still(layer) for layer in network])
+    """Return a network with the same parameters, without its random layers."""
+    return Network([_deterministic(layer) for layer in network])
 
 
-def _still(layer: Layer) -> Layer:
+def _deterministic(layer: Layer) -> Layer:
     if isinstance(layer, Network):
         return without_chance(layer)
     return Identity() if layer.random else layer

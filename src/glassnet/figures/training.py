@@ -1,4 +1,4 @@
-"""Draw loss curves, learning rates, the gradient by layer and the outputs of the layers."""
+"""Draw loss curves, learning rates, gradients by layer and outputs of layers."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def learning_curves(run: Any, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    run: what `gn.train` returned, a fitted estimator, or a `History`.
+    run: a `Run`, a fitted estimator, or a `History`.
 
     Raises
     ------
-    ConfigurationError: there is no history, or no epoch in it.
+    ConfigurationError: there is no history, or it has no epoch.
 
     >>> history = History({"epoch": np.array([1, 2]), "loss": np.array([0.5, 0.25])})
     >>> learning_curves(history).get_title()
@@ -79,7 +79,7 @@ def learning_curves(run: Any, ax: Axes | None = None) -> Axes:
 
 
 def _log_if_wide(ax: Axes, values: Sequence[np.ndarray]) -> None:
-    """Use a logarithmic axis for numbers above 0 that differ more than 30-fold."""
+    """Use a logarithmic axis if all numbers are above 0 and the largest is over 30 times the smallest."""
     known = np.concatenate([np.asarray(array, np.float64) for array in values])
     known = known[np.isfinite(known)]
     if len(known) and known.min() > 0 and known.max() / known.min() > 30:
@@ -96,14 +96,15 @@ def learning_rates(
     epochs: int = 30,
     **options: Any,
 ) -> Axes:
-    """Draw the loss by epoch at learning rates that are too small, right and too large, on your own data.
+    """Draw the loss by epoch at learning rates that are too small, right and too large for your data.
 
     Parameters
     ----------
-    network, X, y, options: as for `gn.sweep`; all rates train side by side from the same start.
-    rates: of the curves. Default: the best of `gn.find_learning_rate`, a hundredth of it, and the lowest rate
-        above it at which the loss ends no lower than it began, or the highest tried.
-    epochs: of each curve. Default 30.
+    network, X, y, options: as for `gn.sweep`. All rates start from the same weights.
+    rates: the learning rates. Default: the best one according to `gn.find_learning_rate`, a hundredth of it,
+    and
+        the lowest rate above it that does not lower the loss, or the highest tried.
+    epochs: of each training. Default 30.
 
     >>> import glassnet as gn
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0.0, 1.0, 1.0, 2.0]
@@ -113,40 +114,41 @@ def learning_rates(
     ['0.0001', '0.1', '3']
     """
     if rates is None:
-        # up to where plain steps blow up, whatever the optimizer
+        # up to a rate at which plain gradient steps diverge, for every optimizer
         search = find_learning_rate(
             network, X, y, low=1e-4, high=10.0, points=11, repeats=1, **options
         )
-        rates = _three(search.rates, search.losses[:, 0], search.untrained)
-    ran = sweep(network, X, y, over={"learning_rate": list(rates)}, epochs=epochs, **options)
+        rates = _three_rates(search.rates, search.losses[:, 0], search.untrained)
+    result = sweep(network, X, y, over={"learning_rate": list(rates)}, epochs=epochs, **options)
     ax = axes_for(ax)
     colors = palette(ax)
     start = max(
         float(trial.history["loss"][0])
-        for trial in ran.trials
+        for trial in result.trials
         if np.isfinite(trial.history["loss"][0])
     )
     top = 3 * start
-    for k, trial in enumerate(ran.trials):
+    for k, trial in enumerate(result.trials):
         losses = np.asarray(trial.history["loss"], np.float64)
         rate = number(trial.settings["learning_rate"], 2)
-        ends = "diverged" if trial.status == "diverged" else number(losses[-1], 3)
+        end = "diverged" if trial.status == "diverged" else number(losses[-1], 3)
         shown = np.where(np.isfinite(losses), losses, np.nan)
         ax.plot(trial.history["epoch"], shown, **colors.look(k, max(1, epochs // 8)), markersize=5,
-                label=f"{rate}: {ends}")  # fmt: skip
-        lost = np.flatnonzero(~np.isfinite(losses) | (losses > top))
-        if len(lost):
-            ax.annotate("off the scale", (trial.history["epoch"][lost[0]], top), color=colors.ink, fontsize=9,
+                label=f"{rate}: {end}")  # fmt: skip
+        outside = np.flatnonzero(~np.isfinite(losses) | (losses > top))
+        if len(outside):
+            ax.annotate("off the scale", (trial.history["epoch"][outside[0]], top), color=colors.ink,
+            fontsize=9,
                         xytext=(4, -12), textcoords="offset points")  # fmt: skip
-    _log_if_wide(ax, [ax.lines[k].get_ydata() for k in range(len(ran.trials))])
+    _log_if_wide(ax, [ax.lines[k].get_ydata() for k in range(len(result.trials))])
     bottom = 0 if ax.get_yscale() == "linear" else None
     ax.set(xlabel="epoch", ylabel="training loss", ylim=(bottom, top))
     ax.legend(title="learning rate: last loss")
-    title(ax, _judged(ran))
+    title(ax, _rates_title(result))
     return ax
 
 
-def _three(rates: np.ndarray, losses: np.ndarray, untrained: float) -> list[float]:
+def _three_rates(rates: np.ndarray, losses: np.ndarray, untrained: float) -> list[float]:
     """Return a rate that is too small, the best, and one that is too large."""
     best = int(np.argmin(losses))
     worse = [k for k in range(best + 1, len(rates)) if not losses[k] < untrained]
@@ -155,32 +157,33 @@ def _three(rates: np.ndarray, losses: np.ndarray, untrained: float) -> list[floa
     return sorted(chosen)
 
 
-def _judged(ran: Sweep) -> str:
-    """Return which rate did best, and how the lowest and the highest failed, if they did."""
-    ends = [
-        np.inf if trial.status == "diverged" else float(trial.history["loss"][-1]) for trial in ran.trials
-    ]  # fmt: skip
-    rates = [trial.settings["learning_rate"] for trial in ran.trials]
-    best = int(np.argmin(ends))
+def _rates_title(result: Sweep) -> str:
+    """Return which rate did best, and whether the lowest is too small and the highest too large."""
+    last_losses = [
+        np.inf if trial.status == "diverged" else float(trial.history["loss"][-1])
+        for trial in result.trials
+    ]
+    rates = [trial.settings["learning_rate"] for trial in result.trials]
+    best = int(np.argmin(last_losses))
     text = f"{number(rates[best], 2)} learns"
     if best > 0:
         text += f"; {number(rates[0], 2)} is too small"
     if best < len(rates) - 1:
-        last = ran.trials[-1]
-        end = ", it diverges" if last.status == "diverged" else ""
-        text += f"; {number(rates[-1], 2)} is too large{end}"
+        last = result.trials[-1]
+        outcome = " and diverges" if last.status == "diverged" else ""
+        text += f"; {number(rates[-1], 2)} is too large{outcome}"
     return text
 
 
 def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: int = 1024) -> Axes:
-    """Draw how large the gradient of each Dense layer's weights is, dL/dW, from the first to the last.
+    """Draw the size of the gradient of each Dense layer's weights, dL/dW, from the first layer to the last.
 
-    The root of the mean square over a layer's weights, so that wide and narrow layers compare.
+    The size is the root mean square over a layer's weights, so that wide and narrow layers can be compared.
 
     Parameters
     ----------
-    models: a model, a run or a fitted estimator; several as a dictionary by name. X, y: rows and targets.
-    rows: how many are used, the first ones. Default 1024.
+    models: a model, a run or a fitted estimator, or a dictionary of several by name. X, y: rows and targets.
+    rows: the most rows used, from the first. Default 1024.
 
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
 
@@ -192,10 +195,10 @@ def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: 
     """
     named = dict(models) if isinstance(models, Mapping) else {"": models}
     ax = axes_for(ax)
-    colors, shares = palette(ax), {}
+    colors, ratios = palette(ax), {}
     depth = 0
-    for k, (name, given) in enumerate(named.items()):
-        model = opened(given)
+    for k, (name, fitted) in enumerate(named.items()):
+        model = opened(fitted)
         columns(model)  # raises if there is no Dense layer
         with precision(model.dtype):
             data = encoded_rows(model, X[:rows], y[:rows])
@@ -212,35 +215,36 @@ def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: 
             markersize=7,
             label=literal(name, 40),
         )
-        shares[name] = sizes[0] / sizes[-1] if sizes[-1] else np.nan
+        ratios[name] = sizes[0] / sizes[-1] if sizes[-1] else np.nan
         depth = max(depth, len(sizes))
     ax.set(xlabel="Dense layer (1: next to the input)", ylabel="size of dL/dW", yscale="log")
     ax.set_xticks(range(1, depth + 1))
     ax.grid(axis="y")
     if len(named) > 1:
         ax.legend()
-    worst = min(shares, key=lambda name: shares[name])
-    whose = f"{literal(worst, 40)}: the" if worst else "The"
-    title(ax, f"{whose} first layer gets {_times(shares[worst])} the last one's gradient")
+    worst = min(ratios, key=lambda name: ratios[name])
+    start = f"{literal(worst, 40)}: the" if worst else "The"
+    title(ax, f"{start} first layer gets {_in_words(ratios[worst])} the last one's gradient")
     return ax
 
 
-def _times(share: float) -> str:
-    """Return 1/40 of a share of 0.025, and 3 times of 3."""
-    if not np.isfinite(share) or share == 0:
+def _in_words(ratio: float) -> str:
+    """Return a ratio in words: 0.025 as "1/40 of", and 3 as "3 times"."""
+    if not np.isfinite(ratio) or ratio == 0:
         return "nothing of"
-    return f"1/{1 / share:,.0f} of" if share < 0.67 else f"{number(share, 2)} times"
+    return f"1/{1 / ratio:,.0f} of" if ratio < 0.67 else f"{number(ratio, 2)} times"
 
 
 def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> Axes:
-    """Draw the outputs of each layer's neurons over rows: box to the quartiles, whiskers from 5 to 95 %.
+    """Draw the outputs of each layer's neurons over rows: boxes at the quartiles, whiskers from 5 to 95 %.
 
-    Below each layer stands the share of outputs that pass no gradient: 0 for ReLU, within 2 % of the bounds
-    for sigmoid and tanh (saturated).
+    The labels give each layer's share of idle outputs, which pass no gradient: those at 0 for ReLU, and
+    those within 2 % of the bounds for sigmoid and tanh (saturated).
 
     Parameters
     ----------
-    rows: how many are used, the first ones. Default 512.
+    model: a model, a run or a fitted estimator; the first of several members is drawn. X: rows.
+    rows: the most rows used, from the first. Default 512.
 
     >>> import glassnet as gn
     >>> net = gn.Network([gn.Dense(4), "relu", gn.Dense(1)])
@@ -271,13 +275,13 @@ def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> 
     ax.set(xlabel="Dense layer, its activation", ylabel="output of the neurons")
     ax.set_xticks(range(1, len(layers) + 1), labels)
     worst = int(np.argmax(shares))
-    title(ax, f"Layer {worst + 1} is the quietest: {shares[worst]:.0%} of its outputs are 0 or at a bound"
+    title(ax, f"Layer {worst + 1} is the most idle: {shares[worst]:.0%} of its outputs are 0 or at a bound"
           if shares[worst] > 0 else "No layer is dead or saturated")  # fmt: skip
     return ax
 
 
 def _idle(activation: Activation, a: np.ndarray) -> float | None:
-    """Return the share of outputs that pass no gradient; None where that cannot happen."""
+    """Return the share of outputs that pass no gradient; None if the function has no flat part."""
     if isinstance(activation, ReLU):
         return float(np.mean(a <= 0))
     if isinstance(activation, Sigmoid):
@@ -290,7 +294,7 @@ def _idle(activation: Activation, a: np.ndarray) -> float | None:
 def _boxes(
     ax: Axes, values: Sequence[Any], at: Sequence[float], look: int, width: float, label: str = ""
 ) -> Any:
-    """Draw a box for each column of values, in the colour and hatch number `look`."""
+    """Draw a box for each column of values, with the colour and hatching of index `look`."""
     colors = palette(ax)
     color = colors.series[look]
     drawn = ax.boxplot(
@@ -300,7 +304,7 @@ def _boxes(
         capprops={"color": color},
     )  # fmt: skip
     drawn["boxes"][0].set_label(label)
-    ax.plot(at, [np.mean(record) for record in values], linestyle="none", marker=MARKERS[look], zorder=4,
+    ax.plot(at, [np.mean(column) for column in values], linestyle="none", marker=MARKERS[look], zorder=4,
             color=colors.ink, markerfacecolor=colors.face, markersize=5,
             label=f"mean, {label}" if label else None)  # fmt: skip
     return drawn
@@ -311,12 +315,13 @@ def batch_norm(
 ) -> Axes:
     """Draw neurons before and after batch normalisation of one batch, as in training.
 
-    Boxes reach to the quartiles, whiskers from 5 to 95 % of the rows.
+    Boxes end at the quartiles, whiskers at 5 and 95 % of the rows.
 
     Parameters
     ----------
-    X: the rows of the batch. index: which BatchNorm of the network, from 0. Default: the first.
-    limit: neurons shown, evenly from all. Default 8.
+    model: a model, a run or a fitted estimator; the first of several members is drawn.
+    X: the rows of the batch. index: the BatchNorm layer, counted from 0. Default 0.
+    limit: the most neurons shown, evenly spaced. Default 8.
 
     Raises
     ------
@@ -337,7 +342,7 @@ def batch_norm(
     if not 0 <= index < len(normalised):
         raise ConfigurationError(
             f"index is {index!r}, but this network has {len(normalised)} BatchNorm layers."
-            + ("" if normalised else " Put gn.BatchNorm() behind a Dense layer.")
+            + ("" if normalised else " Put gn.BatchNorm() after a Dense layer.")
         )
     before, after = (
         values.reshape(len(values), -1)
@@ -352,13 +357,13 @@ def batch_norm(
     ax.set(xlabel="neuron", ylabel="value over the batch")
     ax.set_xticks(at, [str(j + 1) for j in chosen])
     ax.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14), fontsize=9)
-    sizes = [
+    ranges = [
         (number(values.std(axis=0).min(), 2), number(values.std(axis=0).max(), 2))
         for values in (before, after)
     ]
     title(
         ax,
-        f"Over {len(before)} rows, deviations of {sizes[0][0]} to {sizes[0][1]} become 1,"
-        f" then gamma makes them {sizes[1][0]} to {sizes[1][1]}",
+        f"Over {len(before)} rows, deviations of {ranges[0][0]} to {ranges[0][1]} become 1,"
+        f" then gamma makes them {ranges[1][0]} to {ranges[1][1]}",
     )
     return ax
