@@ -1,7 +1,7 @@
 """`python -m benchmarks [PART ...]`: measure, print, and write docs/benchmarks.json and its page.
 
-`python -m benchmarks page` writes the page alone.
-`python -m benchmarks accuracy [OPTION ...]` has a page of its own: see its `--help`.
+`python -m benchmarks page` only writes the page.
+`python -m benchmarks accuracy [OPTION ...]` writes another page: see its `--help`.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 
 def main(names: list[str]) -> None:
-    """Measure the named parts (all by default) and rewrite the page from all that is known."""
+    """Measure the named parts (all by default) and rewrite the page from all results."""
     DOCS.mkdir(exist_ok=True)
     if names[:1] == ["accuracy"]:
         accuracy.main(names[1:], DOCS, machine())
         return
     path = DOCS / "benchmarks.json"
-    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for name in names or PARTS:
         if name == "page":
             continue
         print(f"--- {name}", flush=True)
-        known[name] = PARTS[name]() | {"machine": machine()}
-        path.write_text(json.dumps(known, indent=1) + "\n")
-    page.write(known, DOCS)
-    for words, number, bound, met in targets.verdicts(known):
-        print(f"{'met   ' if met else 'MISSED'} {words}: {number:.3g}, {bound}", flush=True)
+        results[name] = PARTS[name]() | {"machine": machine()}
+        path.write_text(json.dumps(results, indent=1) + "\n")
+    page.write(results, DOCS)
+    for description, number, bound, met in targets.verdicts(results):
+        print(f"{'met   ' if met else 'MISSED'} {description}: {number:.3g}, {bound}", flush=True)
 
 
 def machine() -> dict[str, str]:
-    """Return what the figures depend on: processor, cores, versions, date."""
+    """Return what the measurements depend on: processor, cores, versions, date."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
@@ -58,7 +58,7 @@ def machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's name where the system tells it."""
+    """Return the processor's name if the system reports it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return (

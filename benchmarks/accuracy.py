@@ -1,6 +1,6 @@
-"""`python -m benchmarks accuracy`: the default network on many tables, beside peers and stored scores.
+"""`python -m benchmarks accuracy`: compare the default network with peers and stored scores on many tables.
 
-The test rows of the real tables are for the final measure (`--test`) alone: constants are chosen on inner
+The test rows of the real tables are only for the final measurement (`--test`). Constants are chosen on inner
 splits of the training rows (`--inner`, which is the default).
 """
 
@@ -24,19 +24,21 @@ from benchmarks.peers import PEERS, Maker
 from benchmarks.scores import Row
 
 Source = Callable[[int], Table]  # a seed -> a table
-BESIDE = Path(__file__).parent.parent.parent / "shared"
+DEFAULT_FOLDER = Path(__file__).parent.parent.parent / "shared"
 STORED = {"realmlp": "RealMLP-TD", "catboost": "CatBoost"}  # never run here, unlike the others
-TEST_SEED = 20_000  # of the made tables in the final measure; inner seeds are small numbers
+TEST_SEED = (
+    20_000  # of the generated tables in the final measurement; inner seeds are small numbers
+)
 COVERAGE = 0.9
 
 
 def network(**options: Any) -> Maker:
-    """Return the maker of glassnet's estimator with these options in place of the defaults."""
+    """Return the maker of glassnet's estimator with these options."""
 
     def make(task: str, seed: int) -> Any:
         import glassnet as gn
 
-        named = {  # objects: made here, so that naming a model imports nothing
+        named = {  # objects, created here so that listing the models imports nothing
             "cosine": lambda: gn.AdamW(gn.WarmUp(gn.Cosine(4e-3), warm_up=50), weight_decay=0.01),
             "plain": lambda: gn.EarlyStopping(12),
             "smoothed": lambda: (
@@ -73,7 +75,7 @@ USUAL = ("glassnet", "linear", "mlp", "hgb")
 
 
 def main(arguments: Sequence[str], docs: Path, machine: dict[str, str]) -> None:
-    """Measure what the arguments ask for, print each line as it comes, and write what is asked for."""
+    """Run the selected measurements, print each result at once, and write the files asked for."""
     asked = _parser().parse_args(arguments)
     shared = None if asked.kinds else _shared(asked.shared)
     made = shared is None
@@ -101,7 +103,7 @@ def measure(
     seed: int = 0,
     anchors: Mapping[str, Any] | None = None,
 ) -> list[Row]:
-    """Return a row for each model on each table, one after the other; a failure is a row too."""
+    """Return a row for each model on each table; a failure is a row too."""
     rows = []
     for label, name, table in tables:
         task, X, _, X_test, _ = table
@@ -128,9 +130,7 @@ def _one(make: Maker, table: Table, seed: int) -> dict[str, Any]:
     try:
         estimator = make(task, seed)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # peers that have not converged are measured as they are
+            warnings.simplefilter("ignore")  # peers that have not converged are scored all the same
             began = time.perf_counter()
             estimator.fit(X, y)
             fitted = time.perf_counter()
@@ -145,17 +145,17 @@ def _one(make: Maker, table: Table, seed: int) -> dict[str, Any]:
             if hasattr(estimator, "predict_interval"):
                 intervals = estimator.predict_interval(X_test, coverage=COVERAGE)
                 values["coverage"] = scores.coverage(y_test, intervals)
-    except Exception as error:  # hours of the other models and tables are not lost for one
+    except Exception as error:  # one failure must not cost hours of other results
         return {"failed": f"{type(error).__name__}: {error}"}
     return {**values, "fit seconds": fitted - began, "predict seconds": done - fitted,
             "seconds": done - began}  # fmt: skip
 
 
 def result(rows: list[Row], anchors: Mapping[str, Any], on_test_rows: bool) -> dict[str, Any]:
-    """Return rows, stored ones beside them, and what they come to.
+    """Return the rows, stored rows, and their summary.
 
-    Stored seconds come from another machine, and are scaled by what scikit-learn's MLP took here over what it
-    took there. Stored scores stand beside ours only where the rows are the same: the test rows.
+    Stored seconds come from another machine. They are scaled by the ratio of scikit-learn's MLP time here to
+    its time there. Stored scores are added only if they are on the same rows, the test rows.
     """
     results: dict[str, Any] = {"on test rows": on_test_rows}
     mlp = [row for row in rows if row["model"] == "mlp" and "failed" not in row]
@@ -186,7 +186,7 @@ def result(rows: list[Row], anchors: Mapping[str, Any], on_test_rows: bool) -> d
 def _tables(
     sources: Mapping[str, Source], made: bool, inner: list[int], test: bool
 ) -> Iterator[tuple[str, str, Table]]:
-    """Yield label, name and table; made tables are drawn anew for each seed, real ones are split anew."""
+    """Yield label, name and table. Generated tables are drawn anew for each seed, real ones split anew."""
     for name, source in sources.items():
         if test:
             yield name, name, source(TEST_SEED)
@@ -197,7 +197,7 @@ def _tables(
 
 
 def inner_split(table: Table, seed: int) -> Table:
-    """Return a table of the training rows alone, a quarter of which is scored."""
+    """Return a table made of training rows only, of which a quarter is scored."""
     task, X, y, *_ = table
     order = np.random.default_rng(seed).permutation(len(y))
     train, held = np.split(order, [int(0.75 * len(y))])
@@ -211,16 +211,16 @@ def inner_split(table: Table, seed: int) -> Table:
 
 
 def _shared(given: str | None) -> Path | None:
-    """Return the folder of the real tables, or None, and say so, if it is not here."""
+    """Return the folder of the real tables; print a note and return None if it is not here."""
     named = given or os.environ.get("GLASSNET_SHARED")
-    folder = Path(named or BESIDE)
+    folder = Path(named or DEFAULT_FOLDER)
     if (folder / "tables.py").exists():
         return folder
     if named:
         raise SystemExit(f"{folder} has no tables.py: name the folder of the real tables.")
     print(
         "The real tables are not here (name their folder with --shared or in GLASSNET_SHARED): "
-        "only the made ones are measured."
+        "only the generated ones are measured."
     )
     return None
 
@@ -242,7 +242,7 @@ def _real(shared: Path) -> tuple[dict[str, Source], dict[str, Any]]:
 def _names(
     given: str | None, usual: Sequence[str], known: Mapping[str, Any], kind: str
 ) -> list[str]:
-    """Return the names given, or the usual ones; an unknown one ends the program with a message."""
+    """Return the given names, or the usual ones; an unknown name ends the program with a message."""
     names = [name.strip() for name in given.split(",")] if given else list(usual)
     for name in names:
         if name not in known:
@@ -269,22 +269,22 @@ def _stored_note(anchor: Mapping[str, float] | None) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks accuracy", description=__doc__)
     add = parser.add_argument
-    add("--tables", metavar="A,B", help="these tables only")
-    add("--models", metavar="A,B", help=f"of {', '.join(MODELS)}")
-    add("--seed", type=int, default=0, help="of the models (default 0)")
+    add("--tables", metavar="A,B", help="measure only these tables")
+    add("--models", metavar="A,B", help=f"measure only these models: {', '.join(MODELS)}")
+    add("--seed", type=int, default=0, help="seed of the models (default 0)")
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument("--inner", type=int, nargs="+", default=[0], metavar="K",
-                      help="score on quarters of the training rows, by these seeds")  # fmt: skip
+                      help="score on a quarter of the training rows, drawn with these seeds")  # fmt: skip
     rows.add_argument(
-        "--test", action="store_true", help="score on the test rows: the final measure"
+        "--test", action="store_true", help="score on the test rows, for the final measurement"
     )
-    add("--kinds", action="store_true", help="the made tables in place of the real ones")
-    add("--ablation", action="store_true", help="the default beside its variants")
+    add("--kinds", action="store_true", help="use the generated tables instead of the real ones")
+    add("--ablation", action="store_true", help="compare the default network with its variants")
     add(
         "--shared",
         metavar="FOLDER",
-        help="of the real tables (default: shared, beside the checkout)",
+        help="folder of the real tables (default: shared, next to the checkout)",
     )
-    add("--json", type=Path, metavar="FILE", help="write what was found there")
+    add("--json", type=Path, metavar="FILE", help="write the results to this file")
     add("--write", action="store_true", help="write docs/accuracy.json and docs/accuracy.md")
     return parser

@@ -1,4 +1,4 @@
-"""Write accuracy as text and tables, printed and as docs/accuracy.md from docs/accuracy.json."""
+"""Format accuracy results as tables, for the terminal and for docs/accuracy.md."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from benchmarks.targets import ACCURACY, verdicts
 
 HEAD = """# Accuracy
 
-Written by `python -m benchmarks accuracy --write` from [accuracy.json](accuracy.json). The estimators with
-their defaults beside scikit-learn's linear model (`linear`: logistic regression, or ridge with its penalty
-by cross-validation), multilayer perceptron (`mlp`) and histogram gradient boosting (`hgb`), each as a
-person would use it (`benchmarks/peers.py`), run in the same command, one after the other. Stored scores are
-of RealMLP-TD and CatBoost with their defaults on the same rows; their seconds are scaled by the time of the
-multilayer perceptron here over its stored time.
+Written by `python -m benchmarks accuracy --write` from [accuracy.json](accuracy.json). glassnet's estimators
+with their defaults are compared with scikit-learn's linear model (`linear`: logistic regression, or ridge
+with its penalty chosen by cross-validation), multilayer perceptron (`mlp`) and histogram gradient boosting
+(`hgb`), each in its usual pipeline (`benchmarks/peers.py`). All run in the same command, one after the
+other. Stored scores are those of RealMLP-TD and CatBoost with their defaults on the same rows. Their seconds
+are scaled by the ratio of the multilayer perceptron's time here to its stored time.
 
-nRMSE is the root mean squared error over the standard deviation of the target: guessing the mean scores 1.
-Means over tables are geometric, exp(mean(log(v + 0.01))) − 0.01; the rank is by error and nRMSE. The
-calibration error has 15 bins; coverage is that of intervals asked to hold 90 %. Constants were chosen on
-inner splits of the training rows, or with other seeds, never on the rows scored in a final measure.
+nRMSE is the root mean squared error divided by the standard deviation of the target: guessing the mean scores
+1. Means over tables are geometric, exp(mean(log(v + 0.01))) − 0.01. The rank is by error or nRMSE. The
+calibration error has 15 bins. Coverage is that of intervals with a nominal coverage of 90 %. Constants were
+chosen on inner splits of the training rows, or with other seeds, never on the rows of a final measurement.
 """
 TITLES = {
     "tables": "Real tables",
-    "kinds": "Made tables of different kinds",
+    "kinds": "Generated tables of different kinds",
     "tables, ablation": "Ablation on the real tables",
-    "kinds, ablation": "Ablation on the made tables",
+    "kinds, ablation": "Ablation on the generated tables",
 }
 COLUMNS = {
     "rank": ("mean rank", "{:.2f}"),
@@ -58,14 +58,14 @@ def write(known: dict[str, Any], folder: Path) -> None:
 
 
 def section(part: str, results: dict[str, Any]) -> str:
-    """Return one part's tables: the summary, then either the changes or every table's scores."""
-    blocks = [f"## {TITLES[part]}\n", _asked(results), *_failures(results["rows"])]
+    """Return one part's tables: the summary, then either the changes or the scores on every table."""
+    blocks = [f"## {TITLES[part]}\n", _command(results), *_failures(results["rows"])]
     if results["summary"]:
         blocks.append(_summary(results["summary"]))
     if "share of RealMLP-TD" in results:
         blocks.append(
-            f"The network took {results['share of RealMLP-TD']:.3f} of RealMLP-TD's time; "
-            f"the machine needs {results['speed']:.2f} of the stored seconds.\n"
+            f"The network took {results['share of RealMLP-TD']:.3f} of RealMLP-TD's time. "
+            f"This machine takes {results['speed']:.2f} times the stored seconds.\n"
         )
     if "ablation" in part:
         return "\n".join([*blocks, *_changes(results["summary"])])
@@ -79,13 +79,13 @@ def section(part: str, results: dict[str, Any]) -> str:
     return "\n".join([*blocks, *(b for key in keys if (b := _by_table(results["rows"], key)))])
 
 
-def _asked(results: dict[str, Any]) -> str:
-    of = (
+def _command(results: dict[str, Any]) -> str:
+    rows = (
         "test rows"
         if results["on test rows"]
         else "inner splits of the training rows, or other seeds"
     )
-    return f"`python -m benchmarks accuracy {results['asked']}`: scored on {of}.\n"
+    return f"`python -m benchmarks accuracy {results['asked']}`: scored on {rows}.\n"
 
 
 def _failures(rows: list[scores.Row]) -> list[str]:
@@ -107,19 +107,19 @@ def _changes(summary: dict[str, dict[str, float]]) -> list[str]:
     keys = list(changed["glassnet"])
     rows = [[model, *(f"{mine[key]:+.1f} %" for key in keys)]
             for model, mine in changed.items() if model != "glassnet"]  # fmt: skip
-    return [table(["against the default", *(COLUMNS[key][0] for key in keys)], rows)]
+    return [table(["change from the default", *(COLUMNS[key][0] for key in keys)], rows)]
 
 
 def _by_table(rows: list[scores.Row], key: str) -> str:
-    """Return a table of one score, a row a table and a column a model, with the best possible if known."""
-    having = [row for row in rows if key in row]
-    if not having:
+    """Return one score by table (rows) and model (columns), with the best possible score if known."""
+    scored = [row for row in rows if key in row]
+    if not scored:
         return ""
-    models = list(dict.fromkeys(row["model"] for row in having))
+    models = list(dict.fromkeys(row["model"] for row in scored))
     by_table: dict[str, dict[str, scores.Row]] = {}
-    for row in having:
+    for row in scored:
         by_table.setdefault(row["table"], {})[row["model"]] = row
-    best = key in ("error", "nrmse") and any(row.get("best") is not None for row in having)
+    best = key in ("error", "nrmse") and any(row.get("best") is not None for row in scored)
     lines = []
     for name, by_model in by_table.items():
         line = [name, *(_cell(by_model.get(model, {}), key) for model in models)]

@@ -1,4 +1,4 @@
-"""Define six sizes of network, and the data for them, the same for every contestant."""
+"""Define six network sizes and the data that every contestant trains them on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Case(NamedTuple):
-    """A network, a number of rows, a batch size, and how many epochs one measurement takes."""
+    """A network, a number of rows, a batch size, and the number of epochs in one measurement."""
 
     name: str
     widths: tuple[int, ...]
@@ -18,7 +18,7 @@ class Case(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """Steps in one measurement."""
+        """The number of steps in one measurement."""
         return self.epochs * -(-self.n_rows // self.batch_size)
 
 
@@ -48,9 +48,9 @@ def data_for(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 
 def peak_mebibytes() -> float:
-    """Return the most memory that this process has had in use, in MiB (Linux).
+    """Return the peak memory of this process in MiB (Linux).
 
-    Not `ru_maxrss`, which a process inherits from the one that started it.
+    `ru_maxrss` is not used, because a process inherits it from the one that started it.
     """
     with open("/proc/self/status", encoding="utf-8") as file:
         line = next(line for line in file if line.startswith("VmHWM"))

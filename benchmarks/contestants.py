@@ -1,9 +1,9 @@
-"""Run the same training in each library, written as that library recommends.
+"""Run the same training in each library, in the way that the library recommends.
 
-A contestant is a function (case, X, y) -> a function that trains `case.epochs` epochs on and returns the
-mean loss of its last epoch; what compiles has compiled before it returns. ReLU between layers, softmax
-cross-entropy (sigmoid and binary for one output), Adam with rate 1e-3, float32.
-`extras` adds batch normalization and dropout of 0.1 to each hidden layer.
+A contestant is a function of (case, X, y). It compiles what has to be compiled, and returns a function that
+trains for `case.epochs` more epochs and returns the mean loss of the last one. All use ReLU between layers,
+softmax cross-entropy (sigmoid and binary cross-entropy for one output), Adam with learning rate 1e-3, and
+float32. `extras` adds batch normalization and dropout of 0.1 to each hidden layer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Runner = Callable[[], float]
 
 
 def glassnet(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Runner:
-    """glassnet: `gn.train` goes on with its own state."""
+    """Return glassnet's runner: `gn.train` continues from its last state."""
     import glassnet as gn
     from glassnet.nn.network import hidden_layers
 
@@ -45,7 +45,7 @@ def glassnet(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> 
 
 
 def torch(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Runner:
-    """PyTorch: eager, tensors in memory, fused Adam."""
+    """Return PyTorch's runner: eager, tensors in memory, fused Adam."""
     import torch
 
     torch.manual_seed(0)
@@ -79,7 +79,7 @@ def torch(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Run
 
 
 def keras(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Runner:
-    """Keras 3 on JAX: compiled `fit`."""
+    """Return the runner of Keras 3 on JAX: compiled `fit`."""
     os.environ["KERAS_BACKEND"] = "jax"
     import keras
 
@@ -99,15 +99,15 @@ def keras(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Run
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss, jit_compile=True)
 
     def go(epochs: int = case.epochs) -> float:
-        seen = model.fit(X, y, batch_size=case.batch_size, epochs=epochs, verbose=0, shuffle=True)
-        return float(seen.history["loss"][-1])
+        fitted = model.fit(X, y, batch_size=case.batch_size, epochs=epochs, verbose=0, shuffle=True)
+        return float(fitted.history["loss"][-1])
 
     go(1)
     return go
 
 
 def scikit_learn(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Runner | None:
-    """scikit-learn's MLP; it has neither batch normalization nor dropout."""
+    """Return the runner of scikit-learn's MLP; None with extras, which it lacks."""
     if extras:
         return None
     from sklearn.neural_network import MLPClassifier
@@ -119,7 +119,7 @@ def scikit_learn(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False)
 
     def go() -> float:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it has not converged is the point
+            warnings.simplefilter("ignore")  # it is not meant to converge
             model.fit(X, y)
         return float(model.loss_curve_[-1])
 
@@ -128,7 +128,7 @@ def scikit_learn(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False)
 
 
 def optax(case: Case, X: np.ndarray, y: np.ndarray, extras: bool = False) -> Runner | None:
-    """Plain JAX with optax: one step compiled, the loop in Python."""
+    """Return the runner of plain JAX with optax: a compiled step, and the loop in Python."""
     if extras:
         return None
     import jax

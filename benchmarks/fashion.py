@@ -1,4 +1,4 @@
-"""Fashion-MNIST from its four IDX files, where they are."""
+"""Read Fashion-MNIST from its four IDX files, if they are there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = Path(
 
 
 def pictures() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return training pictures (bytes), their classes, and those to test on; None without the files."""
+    """Return training pictures and classes, then test pictures and classes; None without the files."""
     if not FOLDER.is_dir():
         return None
 

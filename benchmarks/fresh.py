@@ -1,9 +1,8 @@
 """Measure whole processes from the start of Python to a scored model, and `glassnet --help`.
 
-Each script is what a person would write; it reads its rows from a .npz file, so that no one pays for another's
-loader, and tells the clock when it has its score. "cold" starts with an empty cache of compiled programs,
-"warm" with what an earlier process of the same script left there (glassnet's own cache, and JAX's for Keras).
-Fashion-MNIST also tells how long the fit alone took, and the process's peak memory.
+Each script is typical user code. It reads its rows from an .npz file, so that no contestant pays for another
+library's loader, and prints the time when it has its score. "cold" starts with an empty cache of compiled programs,
+"warm" with the cache that an earlier process of the same script left (glassnet's own cache, and JAX's for Keras).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from benchmarks.fashion import pictures
 
 
 class Script(NamedTuple):
-    """A contestant's script: what it imports, how it fits, how it scores; and the cache's variables, if any."""
+    """A contestant's script: its imports, fit and score, and the environment variable of its cache, if any."""
 
     imports: str
     fit: str
@@ -91,7 +90,7 @@ net.fit(X, y, batch_size={batch}, epochs={epochs}, verbose=0)
         "JAX_COMPILATION_CACHE_DIR",
     ),
 }
-# pictures stay bytes until the batch where a library can have it so, and are floats in memory where not
+# pictures stay bytes until the batch if the library can do that, else they are floats in memory
 FLOATS = "X, Xt = (a.reshape(len(a), -1).astype('float32') / 255 for a in (X, Xt))\n"
 PICTURES = {
     "glassnet train": Script(
@@ -133,12 +132,12 @@ print(scored, fitted - began, peak_mebibytes(), score)
 
 
 def measure(rounds: int = 5, tasks: tuple[str, ...] = tuple(TASKS)) -> dict[str, Any]:
-    """Return by task and contestant the medians of: seconds till scored, of the fit alone, MiB, score."""
+    """Return by task and contestant the median seconds to the score, seconds of the fit, peak MiB, and score."""
     results: dict[str, Any] = {}
     for task in tasks:
         data = _data(task)
         if data is None:
-            print(f"{task}: the data are not there, nothing measured", flush=True)
+            print(f"{task}: not measured, because the data are not there", flush=True)
             continue
         large = task == "Fashion-MNIST"
         with tempfile.TemporaryDirectory() as folder:
@@ -151,12 +150,12 @@ def measure(rounds: int = 5, tasks: tuple[str, ...] = tuple(TASKS)) -> dict[str,
         for name, result in results[task].items():
             print(task, name, {k: round(v, 3) for k, v in result.items()}, flush=True)
     command = [str(Path(sys.executable).with_name("glassnet")), "--help"]
-    helped = []
+    help_seconds = []
     for _ in range(rounds):
         began = time.time()
         subprocess.run(command, check=True, capture_output=True)
-        helped.append(time.time() - began)
-    results["glassnet --help"] = {"seconds": statistics.median(helped)}
+        help_seconds.append(time.time() - began)
+    results["glassnet --help"] = {"seconds": statistics.median(help_seconds)}
     print("glassnet --help", results["glassnet --help"], flush=True)
     return results
 
@@ -175,8 +174,8 @@ def _data(task: str) -> tuple[np.ndarray, ...] | None:
 def _alternate(
     scripts: dict[str, Script], sizes: dict[str, int], path: str, rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Return medians by contestant, they taking turns; cold and warm where there is a cache."""
-    seen: dict[str, list[tuple[float, ...]]] = {}
+    """Return medians by contestant, which take turns; cold and warm if there is a cache."""
+    measured: dict[str, list[tuple[float, ...]]] = {}
     with tempfile.TemporaryDirectory() as caches:
         for turn in range(rounds):
             for name, script in scripts.items():
@@ -187,24 +186,24 @@ def _alternate(
                     fit=script.fit.format(**sizes),
                 )
                 if not script.cache:
-                    seen.setdefault(name, []).append(_run(code, {}))
+                    measured.setdefault(name, []).append(_run(code, {}))
                     continue
                 extra = JAX_KEEPS_ALL if script.cache.startswith("JAX") else {}
                 extra = extra | {script.cache: f"{caches}/{name.replace(' ', '-')}-{turn}"}
                 for state in ("cold", "warm"):
-                    seen.setdefault(f"{name}, {state}", []).append(_run(code, extra))
+                    measured.setdefault(f"{name}, {state}", []).append(_run(code, extra))
     names = ("seconds", "fit seconds", "MiB", "score")
     return {
         contestant: {
             name: statistics.median(values)
             for name, values in zip(names, zip(*runs, strict=True), strict=True)
         }
-        for contestant, runs in seen.items()
+        for contestant, runs in measured.items()
     }
 
 
 def _run(code: str, extra: dict[str, str]) -> tuple[float, ...]:
-    """Return seconds till scored, seconds of the fit, peak memory in MiB, and the score."""
+    """Return the seconds to the score, the seconds of the fit, the peak memory in MiB, and the score."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "GLASSNET_"))}
     began = time.time()
     done = subprocess.run(

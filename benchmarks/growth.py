@@ -1,8 +1,8 @@
 """Measure how the time and memory of an epoch grow with rows, width and batch, as seconds = a · size^b.
 
-An epoch's time is the slope between a shorter and a longer training that go on from the same state, so that
-what a call costs once (checking the rows, encoding the target) is not in it. Peak memory is that of a fresh
-process beyond one that only imports.
+An epoch's time is the slope between a shorter and a longer training, each of which continues from the last
+state. This excludes the fixed cost of a call (checking the rows, encoding the target). Peak memory is that
+of a fresh process, less that of a process that only imports and trains on 64 rows.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def network(setting: Setting) -> Any:
 
 
 def measure(rounds: int = 5) -> dict[str, Any]:
-    """Return by axis: seconds an epoch, MiB beyond importing, and the exponent of the seconds."""
+    """Return by axis the seconds per epoch, the MiB beyond the baseline, and the exponent of the seconds."""
     results: dict[str, Any] = {}
-    bare = peak(Setting(rows=0))
+    baseline = peak(Setting(rows=0))
     for axis, values in AXES.items():
         settings = {value: Setting()._replace(**{axis: value}) for value in values}
         seconds = {str(value): epoch_seconds(s, rounds) for value, s in settings.items()}
-        memory = {str(value): peak(s) - bare for value, s in settings.items()}
+        memory = {str(value): peak(s) - baseline for value, s in settings.items()}
         exponent = float(np.polyfit(np.log(values), np.log(list(seconds.values())), 1)[0])
         results[axis] = {"seconds an epoch": seconds, "MiB": memory, "exponent": exponent}
         times = {k: f"{v * 1e3:.2f} ms" for k, v in seconds.items()}
@@ -74,7 +74,7 @@ def measure(rounds: int = 5) -> dict[str, Any]:
 
 
 def epoch_seconds(setting: Setting, rounds: int) -> float:
-    """Return the median slope of seconds against epochs."""
+    """Return the median slope of seconds over epochs."""
     import glassnet as gn
 
     X, y = rows(setting)

@@ -1,7 +1,7 @@
-"""Tables of different kinds, made from a seed, with what is known of the best possible score.
+"""Generate tables of different kinds from a seed, with the best possible score if it is known.
 
-`KINDS[name](seed)` gives (task, X_train, y_train, X_test, y_test) as the real tables come: pandas frames with
-text columns as object and missing values as None or NaN; classes as text, values as float64.
+`KINDS[name](seed)` returns (task, X_train, y_train, X_test, y_test) in the form of the real tables: pandas
+frames with text columns as object and missing values as None or NaN, classes as text, values as float64.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sklearn.datasets import make_friedman1, make_friedman2, make_friedman3
 Table = tuple[str, pd.DataFrame, np.ndarray, pd.DataFrame, np.ndarray]
 Made = tuple[pd.DataFrame, np.ndarray]
 Maker = Callable[[np.random.Generator, int], Made]
-N_TEST = 2000  # made rows cost nothing: enough that a score is known to about a point
+N_TEST = 2000  # generated rows cost nothing; so many give a score to about one percentage point
 
 
 class Kind(NamedTuple):
     """A table of one kind.
 
-    make: draws n rows. rows: how many of them are for training. best: the error or nRMSE of whoever knows the
-    rule. spoil: what is done to the training rows alone.
+    make: draws n rows. rows: the number of training rows. best: the error or nRMSE with the true rule.
+    spoil: a change to the training rows only.
     """
 
     make: Maker
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
     spoil: Callable[[np.random.Generator, pd.DataFrame, np.ndarray], Made] | None = None
 
     def __call__(self, seed: int) -> Table:
-        """Return the table of this seed; its rows are drawn independently, so any cut is a fair one."""
+        """Return the table of this seed; its rows are drawn independently, so that any split is fair."""
         name = next(name for name, kind in KINDS.items() if kind is self)
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         X, y = self.make(rng, self.rows + N_TEST)
@@ -53,12 +53,12 @@ def frame(X: np.ndarray) -> pd.DataFrame:
 
 
 def noisy(rng: np.random.Generator, f: np.ndarray, share: float) -> np.ndarray:
-    """Return f with so much noise added that knowing f exactly scores an nRMSE of `share`."""
+    """Return f plus noise, scaled such that predicting f itself scores an nRMSE of `share`."""
     return f + rng.normal(size=len(f)) * f.std() * share / np.sqrt(1 - share**2)
 
 
 def flipped(rng: np.random.Generator, classes: np.ndarray, share: float) -> np.ndarray:
-    """Return "yes" and "no" of which a share is wrong: the best possible error."""
+    """Return classes as "yes" and "no", with a share of them flipped, which is the best possible error."""
     return np.where(classes ^ (rng.random(len(classes)) < share), "yes", "no")
 
 
@@ -71,7 +71,7 @@ def drawn(rng: np.random.Generator, logits: np.ndarray) -> np.ndarray:
 
 
 def smooth(rng: np.random.Generator, n: int) -> Made:
-    """Almost without noise, to fine frequencies: long training and fine frequencies pay."""
+    """Return a sum of waves with almost no noise, for which long training and fine frequencies pay."""
     X = rng.uniform(-1, 1, (n, 8))
     waves = np.sin(2 * np.pi * X[:, :4] * [0.5, 1, 1.5, 2] + rng.uniform(0, np.pi, 4))
     f = waves.sum(axis=1) + 2 * X[:, 4] * X[:, 5] + np.cos(3 * X[:, 6] + 2 * X[:, 7])
@@ -79,7 +79,7 @@ def smooth(rng: np.random.Generator, n: int) -> Made:
 
 
 def pendulum(rng: np.random.Generator, n: int) -> Made:
-    """The angle of a damped pendulum at a moment."""
+    """Return the angle of a damped pendulum at a given time."""
     length, damping, time = rng.uniform(0.2, 2, n), rng.uniform(0.05, 0.5, n), rng.uniform(0, 3, n)
     gravity, start = rng.choice([1.62, 3.71, 9.81], n), rng.uniform(-0.3, 0.3, n)
     angle = start * np.exp(-damping * time) * np.cos(np.sqrt(gravity / length) * time)
@@ -88,7 +88,7 @@ def pendulum(rng: np.random.Generator, n: int) -> Made:
 
 
 def friedman(maker: Callable[..., tuple[np.ndarray, np.ndarray]], share: float) -> Maker:
-    """Return a maker of one of Friedman's formulas (1991), their columns in their own units."""
+    """Return a maker of one of Friedman's formulas (1991), with columns in their original units."""
 
     def make(rng: np.random.Generator, n: int) -> Made:
         X, f = maker(n_samples=n, random_state=int(rng.integers(2**31)))
@@ -98,7 +98,7 @@ def friedman(maker: Callable[..., tuple[np.ndarray, np.ndarray]], share: float) 
 
 
 def steps(rng: np.random.Generator, n: int) -> Made:
-    """Jumps along single columns and one corner, which trees describe easily."""
+    """Return jumps along single columns and at one corner, which trees describe easily."""
     X = rng.uniform(size=(n, 10))
     thresholds = rng.uniform(0.15, 0.85, (5, 3))
     f = sum((X[:, [i]] > thresholds[i]) @ rng.normal(size=3) for i in range(5))
@@ -107,7 +107,7 @@ def steps(rng: np.random.Generator, n: int) -> Made:
 
 
 def straight(rng: np.random.Generator, n: int) -> Made:
-    """Almost linear, columns correlated and in units of their own."""
+    """Return an almost linear target of correlated columns in different units."""
     X = rng.normal(size=(n, 12)) @ rng.normal(size=(12, 12))
     f = X @ rng.normal(size=12)
     f = f + 0.1 * f.std() * np.tanh(X[:, 0])
@@ -115,12 +115,12 @@ def straight(rng: np.random.Generator, n: int) -> Made:
 
 
 def noise(rng: np.random.Generator, n: int) -> Made:
-    """Nothing to learn: guessing the mean is best."""
+    """Return a target that is pure noise: guessing the mean is best."""
     return frame(rng.normal(size=(n, 10))), rng.normal(size=n)
 
 
 def heavy_tails(rng: np.random.Generator, n: int) -> Made:
-    """Incomes and prices: inputs and target over orders of magnitude."""
+    """Return inputs and a target that span orders of magnitude, like incomes and prices."""
     Z = rng.standard_t(3, (n, 8))
     y = np.exp(0.6 * noisy(rng, Z[:, 0] - Z[:, 1] + np.sin(2 * Z[:, 2]), 0.4).clip(-9, 9))
     X = Z.copy()
@@ -129,14 +129,14 @@ def heavy_tails(rng: np.random.Generator, n: int) -> Made:
 
 
 def many_weak(rng: np.random.Generator, n: int) -> Made:
-    """Two hundred columns, each of which says a little."""
+    """Return two hundred columns, each with a small effect."""
     X = rng.normal(size=(n, 200))
     f = X @ rng.normal(size=200) + np.abs(X[:, :50]) @ rng.normal(size=50)
     return frame(X), noisy(rng, f, 0.5)
 
 
 def missing(rng: np.random.Generator, n: int) -> Made:
-    """Values that are missing because they are large, at random, and as a signal about the target."""
+    """Return values that are missing because they are large, at random, or as a signal about the target."""
     X = rng.normal(size=(n, 8))
     signal = rng.random(n) < 0.3
     y = noisy(rng, 2 * X[:, 0] + X[:, 1] ** 2 + X[:, 2] * X[:, 3] + 1.5 * signal, 0.3)
@@ -150,7 +150,7 @@ def missing(rng: np.random.Generator, n: int) -> Made:
 
 
 def many_levels(rng: np.random.Generator, n: int) -> Made:
-    """Ten thousand places, common and rare, some only among the test rows; their effect follows a region."""
+    """Return ten thousand places, some rare and some only in the test rows, with an effect by region."""
     levels = np.minimum(rng.zipf(1.3, n) - 1, 9_999)
     levels = np.where(rng.random(n) < 0.4, rng.integers(0, 10_000, n), levels)
     region = rng.integers(0, 12, 10_000)
@@ -167,7 +167,7 @@ def many_levels(rng: np.random.Generator, n: int) -> Made:
 
 
 def periodic(rng: np.random.Generator, n: int) -> Made:
-    """A day, a week and a slow trend in one column of time."""
+    """Return a daily cycle, a weekly cycle and a slow trend in one time column."""
     time = rng.uniform(0, 60, n)
     warm = rng.normal(size=n)
     f = np.sin(2 * np.pi * time) * (1 + 0.3 * warm) + np.sin(2 * np.pi * time / 7) + time / 40
@@ -175,25 +175,25 @@ def periodic(rng: np.random.Generator, n: int) -> Made:
 
 
 def counts(rng: np.random.Generator, n: int) -> Made:
-    """Small whole numbers, Poisson about exp(...)."""
+    """Return small counts, Poisson distributed with mean exp(...)."""
     X = rng.normal(size=(n, 6))
     rate = np.exp(0.5 * X[:, 0] + 0.4 * X[:, 1] * X[:, 2] + 0.3 * np.sin(3 * X[:, 3]))
     return frame(X), rng.poisson(rate.clip(max=50)).astype(float)
 
 
 def curved(rng: np.random.Generator, n: int) -> Made:
-    """A gentle surface, which wrong entries then spoil."""
+    """Return a smooth surface, into which wrong entries are then put."""
     X = rng.uniform(-2, 2, (n, 6))
     return frame(X), noisy(rng, X[:, 0] ** 2 + np.sin(2 * X[:, 1]) + X[:, 2] * X[:, 3], 0.2)
 
 
 def wrong_entries(rng: np.random.Generator, X: pd.DataFrame, y: np.ndarray) -> Made:
-    """One target in fifty has a slip of its sign or its decimal point."""
+    """Return targets of which one in fifty has a wrong sign or a misplaced decimal point."""
     return X, np.where(rng.random(len(y)) < 0.02, y * rng.choice([-1, 10], len(y)), y)
 
 
 def few_values(rng: np.random.Generator, n: int) -> Made:
-    """A curve and a slope, for very few rows."""
+    """Return a quadratic and a linear effect, for very few rows."""
     X = rng.normal(size=(n, 5))
     return frame(X), noisy(rng, 2 * X[:, 0] + X[:, 1] ** 2, 0.3)
 
@@ -202,19 +202,19 @@ def few_values(rng: np.random.Generator, n: int) -> Made:
 
 
 def straight_classes(rng: np.random.Generator, n: int) -> Made:
-    """Yes or no by a logistic rule."""
+    """Return classes drawn from a logistic model."""
     X = rng.normal(size=(n, 12)) @ rng.normal(size=(12, 12))
     f = X @ rng.normal(size=12)
     return frame(X), drawn(rng, 3 * f / f.std())
 
 
 def noise_classes(rng: np.random.Generator, n: int) -> Made:
-    """Nothing to learn: a coin."""
+    """Return random classes: there is nothing to learn."""
     return frame(rng.normal(size=(n, 10))), flipped(rng, np.zeros(n, bool), 0.5)
 
 
 def text_pairs(rng: np.random.Generator, n: int) -> Made:
-    """Texts of which only pairs say something, and a number that says it for some of them."""
+    """Return text columns that matter only in pairs, and a number whose effect depends on a text."""
     names = {"colour": 8, "shape": 6, "shop": 20}
     codes = {name: rng.integers(0, k, n) for name, k in names.items()}
     colour, shape, shop = codes.values()
@@ -226,21 +226,21 @@ def text_pairs(rng: np.random.Generator, n: int) -> Made:
 
 
 def imbalanced(rng: np.random.Generator, n: int) -> Made:
-    """Three in a hundred are "yes"."""
+    """Return classes of which three in a hundred are "yes"."""
     X = rng.normal(size=(n, 10))
     logits = 2 * X[:, 0] + 1.5 * X[:, 1] * X[:, 2] - np.abs(X[:, 3])
     return frame(X), drawn(rng, logits - 5.1)
 
 
 def many_classes(rng: np.random.Generator, n: int) -> Made:
-    """Fifty clouds of points in six dimensions."""
+    """Return fifty clusters of points in six dimensions."""
     label = rng.integers(0, 50, n)
     X = 2.2 * rng.normal(size=(50, 6))[label] + rng.normal(size=(n, 6))
     return frame(X), np.char.add("class ", label.astype(str))
 
 
 def few_classes(rng: np.random.Generator, n: int) -> Made:
-    """Two overlapping clouds and three columns of nothing."""
+    """Return two overlapping clusters and three columns of noise."""
     label = rng.random(n) < 0.5
     X = rng.normal(size=(n, 5))
     X[:, :2] += 1.5 * label[:, None]
@@ -248,13 +248,13 @@ def few_classes(rng: np.random.Generator, n: int) -> Made:
 
 
 def wide(rng: np.random.Generator, n: int) -> Made:
-    """Two thousand columns of which twenty speak."""
+    """Return two thousand columns, of which twenty matter."""
     X = rng.normal(size=(n, 2000))
     return frame(X), flipped(rng, X[:, :20].sum(axis=1) > 0, 0.05)
 
 
 def spirals(rng: np.random.Generator, n: int) -> Made:
-    """Two spirals, one inside the other."""
+    """Return two intertwined spirals."""
     label, turn = rng.random(n) < 0.5, np.sqrt(rng.random(n)) * 3 * np.pi
     angle = turn + np.pi * label
     X = np.column_stack([turn * np.cos(angle), turn * np.sin(angle)])
@@ -262,20 +262,20 @@ def spirals(rng: np.random.Generator, n: int) -> Made:
 
 
 def xor(rng: np.random.Generator, n: int) -> Made:
-    """The signs of two columns among twelve."""
+    """Return XOR of the signs of two columns among twelve."""
     X = rng.normal(size=(n, 12))
     return frame(X), flipped(rng, (X[:, 0] > 0) ^ (X[:, 1] > 0), 0.05)
 
 
 def constant(rng: np.random.Generator, n: int) -> Made:
-    """Columns with one value, one text, and none at all, beside three that count."""
+    """Return columns with a single number, a single text and no value at all, and three that matter."""
     X = rng.normal(size=(n, 3))
     table = frame(X).assign(one=1.0, same="same", empty=np.nan)
     return table, drawn(rng, 3 * X[:, 0] * X[:, 1] + X[:, 2])
 
 
 def repeated(rng: np.random.Generator, X: pd.DataFrame, y: np.ndarray) -> Made:
-    """Each training row stands there three times, in any order."""
+    """Return each training row three times, in random order."""
     order = rng.permutation(len(y)) // 3
     return X.iloc[order].reset_index(drop=True), y[order]
 

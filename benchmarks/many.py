@@ -1,4 +1,4 @@
-"""Measure many networks with different seeds and rates in one program, and one after the other."""
+"""Measure many networks with different seeds and learning rates, together in one program and in turn."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ SIZES = {"iris": 40, "digits": 6}  # epochs of one measurement
 
 
 def measure(rounds: int = 3, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """Return by case and number of networks: microseconds a step of all of them together, and in turn.
+    """Return by case and number of networks the microseconds per step of all networks, and two ratios.
 
-    The time is the slope between a short and a long training, so that encoding the rows and drawing the
-    first weights are not in it.
+    The ratios compare this time with that of one network, and with training the networks in turn. The time is
+    the slope between a short and a long training, which excludes encoding the rows and drawing the initial
+    weights.
     """
     import glassnet as gn
 
@@ -36,21 +37,21 @@ def measure(rounds: int = 3, counts: tuple[int, ...] = COUNTS) -> dict[str, Any]
             return time.perf_counter() - began
 
         short, long = 1, 1 + SIZES[case.name]
-        results = {}
+        by_count: dict[str, dict[str, float]] = {}
         for n in counts:
             together(n, short)
             times = [(together(n, short), together(n, 1 + 8 * (long - 1))) for _ in range(rounds)]
             slopes = [(b - a) / (8 * (long - 1) * steps) * 1e6 for a, b in times]
-            results[str(n)] = {"microseconds": statistics.median(slopes)}
-        one = results[str(counts[0])]["microseconds"]
+            by_count[str(n)] = {"microseconds": statistics.median(slopes)}
+        one = by_count[str(counts[0])]["microseconds"]
         for n in counts:
-            result = results[str(n)]
+            result = by_count[str(n)]
             result["times one"] = result["microseconds"] / one
             result["faster than in turn"] = n * one / result["microseconds"]
-        results[case.name] = results
+        results[case.name] = by_count
         print(
             case.name,
-            {n: {k: round(v, 1) for k, v in r.items()} for n, r in results.items()},
+            {n: {k: round(v, 1) for k, v in r.items()} for n, r in by_count.items()},
             flush=True,
         )
     return results

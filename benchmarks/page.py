@@ -11,11 +11,12 @@ from benchmarks.targets import PEERS, verdicts
 
 HEAD = """# Benchmarks
 
-Written by `make bench` (`python -m benchmarks`) from [benchmarks.json](benchmarks.json); a part by itself is
-`python -m benchmarks PART`. The contestants take turns within one run and the figures are medians over the
-turns. Every contestant does the same work: the same network, loss, Adam, batch size, order drawn anew each
-epoch, float32, as many steps, and losses of the same size at the end. Each is written as its own best
-practice says (`benchmarks/contestants.py`).
+Written by `make bench` (`python -m benchmarks`) from [benchmarks.json](benchmarks.json). `python -m
+benchmarks PART` measures one part. The contestants take turns within one run, and the numbers are medians
+over the turns.
+Every contestant does the same work: the same network, loss, optimizer (Adam), batch size and number of
+steps, in float32, with rows shuffled every epoch, and similar losses at the end. Each is written according
+to its own best practice (`benchmarks/contestants.py`).
 
 ![Times faster than the best of PyTorch, Keras and scikit-learn](benchmarks.svg)
 """
@@ -40,7 +41,7 @@ def _part(known: dict[str, Any], name: str, make: Any) -> str:
 
 
 def measured(part: dict[str, Any]) -> str:
-    """Return where and with what a part was measured."""
+    """Return the machine and the versions that a part was measured with."""
     machine = part["machine"]
     versions = ", ".join(
         f"{name} {machine[name]}" for name in ("jax", "torch", "keras", "scikit-learn", "optax")
@@ -49,7 +50,7 @@ def measured(part: dict[str, Any]) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Return a paragraph with lines of the page's width."""
+    """Return a paragraph wrapped to the width of the page."""
     return textwrap.fill(" ".join(text.split()), 110) + "\n"
 
 
@@ -93,18 +94,18 @@ def _steps(part: dict[str, Any], title: str = "A training step") -> str:
     text = wrapped("""
         Sizes: xor 2-4-1 (4 rows, batch 4), iris 4-16-3 (150, 16), digits 64-64-10 (1 797, 32), mnist
         784-128-10 (10 000, 64), deep 784-256-128-10 (10 000, 128), wide 1024-2048-2048-10 (8 192,
-        256). The floor is the time of the matrix products alone at the best rate measured in the
-        same run, plus the memory that a step must move at the bandwidth measured for so many bytes.
-        "Times faster" is against the best of PyTorch, Keras and scikit-learn.
+        256). The floor is the time of the matrix products at the best rate measured in the same run,
+        plus the time to move a step's memory at the bandwidth measured for that amount. "Times
+        faster" compares with the best of PyTorch, Keras and scikit-learn.
     """)
     return f"## {title}\n\n{text}\n{table(head, rows)}"
 
 
 def _fresh(part: dict[str, Any]) -> str:
     text = "## From a cold start\n\n" + wrapped("""
-        Whole processes: from the start of Python to fitted and scored, imports and compilation included.
-        "Cold" starts with an empty cache of compiled programs, "warm" with what an earlier process
-        left (glassnet's cache, JAX's for Keras). Peak memory is the whole process's.
+        Whole processes, from the start of Python until the model is fitted and scored, including imports
+        and compilation. "Cold" starts with an empty cache of compiled programs, "warm" with the cache
+        that an earlier process left (glassnet's, or JAX's for Keras). Peak memory is that of the process.
     """)
     for task, results in part.items():
         if task == "glassnet --help":
@@ -120,7 +121,7 @@ def _fresh(part: dict[str, Any]) -> str:
             ]
             for name, r in results.items()
         ]
-        head = [task, "to scored, s", "of it the fit, s", "peak memory, MiB", "score"]
+        head = [task, "total, s", "fit, s", "peak memory, MiB", "score"]
         text += "\n" + table(head, rows)
     return text
 
@@ -138,9 +139,15 @@ def _many(part: dict[str, Any]) -> str:
         for n, r in counts.items()
     ]
     return (
-        "## Many networks in one program\n\nWith other seeds and learning rates, by `gn.sweep`.\n\n"
+        "## Many networks in one program\n\nWith different seeds and learning rates, by `gn.sweep`.\n\n"
         + table(
-            ["size", "networks", "a step of all, µs", "times one", "times faster than in turn"],
+            [
+                "size",
+                "networks",
+                "step of all, µs",
+                "times one network",
+                "times faster than in turn",
+            ],
             rows,
         )
     )
@@ -149,7 +156,7 @@ def _many(part: dict[str, Any]) -> str:
 def _prediction(part: dict[str, Any]) -> str:
     names = list(next(iter(part.values())))
     rows = [[n, *(f"{results[name] * 1e6:,.0f}" for name in names)] for n, results in part.items()]
-    return "## Prediction\n\nClasses of rows by a 64-64-10 network, µs a call.\n\n" + table(
+    return "## Prediction\n\nClasses predicted by a 64-64-10 network, µs per call.\n\n" + table(
         ["rows", *names], rows
     )
 
@@ -167,11 +174,11 @@ def _growth(part: dict[str, Any]) -> str:
         for size, seconds in results["seconds an epoch"].items()
     ]
     text = wrapped("""
-        An epoch of a 32-64-10 network at batch 256 on 100 000 rows, one of the three changed at a time:
-        time, peak memory beyond what importing and compiling take, and the exponent b of time = a ·
-        size^b.
+        An epoch of a 32-64-10 network with batch size 256 on 100 000 rows, where width, batch size or
+        rows change one at a time: time, peak memory beyond that of importing and compiling, and the
+        exponent b of time = a · size^b.
     """)
-    head = ["what grows", "size", "an epoch, ms", "memory, MiB", "exponent"]
+    head = ["what grows", "size", "epoch, ms", "memory, MiB", "exponent"]
     return f"## Growth\n\n{text}\n{table(head, rows)}"
 
 
@@ -206,8 +213,8 @@ def _chart(steps: dict[str, Any], path: Path) -> None:
         for index, (name, marker) in enumerate(zip(names, "xsD^", strict=True)):
             times = [steps[case]["microseconds"] for case in cases]
             ratios = [t[name] / t["glassnet"] if name in t else float("nan") for t in times]
-            spots = [k + 0.12 * (index - 1.5) for k in range(len(cases))]
-            axes.plot(spots, ratios, marker, label=name, markersize=7)
+            positions = [k + 0.12 * (index - 1.5) for k in range(len(cases))]
+            axes.plot(positions, ratios, marker, label=name, markersize=7)
         floors = [1 / steps[case]["times the floor"] for case in cases]
         axes.plot(range(len(cases)), floors, "_", color=grey, markersize=24, label="the floor")
         axes.axhline(1, color=grey, linewidth=1)

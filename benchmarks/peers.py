@@ -1,4 +1,4 @@
-"""Whom the default network is measured against: scikit-learn's models, each as a person would use it."""
+"""Define the scikit-learn models that the default network is compared with, in their usual pipelines."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 Maker = Callable[[str, int], Any]  # task and seed -> an estimator that takes a frame
 PENALTIES = np.logspace(-3, 3, 7)  # of ridge, chosen by leave-one-out
-MOST_LEVELS = 250  # gradient boosting takes no more than 255 categories
+MAX_LEVELS = 250  # gradient boosting takes at most 255 categories
 
 
-def _numbers_and_flags() -> Any:
-    """Impute and standardise numbers, one column a category; rare ones together."""
+def _standardised_and_one_hot() -> Any:
+    """Impute and standardise numbers, and one-hot encode categories, with rare ones merged."""
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    flags = make_pipeline(
+    categories = make_pipeline(
         SimpleImputer(strategy="constant", fill_value="missing"),
         OneHotEncoder(min_frequency=5, handle_unknown="ignore", sparse_output=False),
     )
     return make_column_transformer(
         (numbers, make_column_selector(dtype_include="number")),
-        (flags, make_column_selector(dtype_exclude="number")),
+        (categories, make_column_selector(dtype_exclude="number")),
     )
 
 
 class _Categories(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Text columns as pandas' categories, the most frequent ones; all others count as missing.
+    """Convert text columns to pandas categories; all but the most frequent levels count as missing.
 
-    Columns with nothing in them are left out: gradient boosting refuses them.
+    Empty columns are left out, because gradient boosting refuses them.
     """
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         self.columns_ = X.columns[X.notna().any()]
         texts = X[self.columns_].select_dtypes(exclude="number")
-        self.levels_ = {name: texts[name].value_counts().index[:MOST_LEVELS] for name in texts}
+        self.levels_ = {name: texts[name].value_counts().index[:MAX_LEVELS] for name in texts}
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +66,7 @@ def _guess(task: str, seed: int) -> Any:
 def _linear(task: str, seed: int) -> Any:
     classifies = task == "classification"
     return make_pipeline(
-        _numbers_and_flags(),
+        _standardised_and_one_hot(),
         LogisticRegression(max_iter=1000) if classifies else RidgeCV(PENALTIES),
     )
 
@@ -77,7 +77,7 @@ def _mlp(task: str, seed: int) -> Any:
     else:
         regressor = MLPRegressor(random_state=seed)
         model = TransformedTargetRegressor(regressor, transformer=StandardScaler())
-    return make_pipeline(_numbers_and_flags(), model)
+    return make_pipeline(_standardised_and_one_hot(), model)
 
 
 def _boosting(task: str, seed: int) -> Any:

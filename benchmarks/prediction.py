@@ -13,7 +13,7 @@ SIZES = {1: 300, 1000: 50, 1_000_000: 3}
 
 
 def predictors() -> dict[str, Callable[[np.ndarray], Any]]:
-    """Return each library's way from rows to classes, for a 64-64-10 network."""
+    """Return each library's function from rows to classes, for a 64-64-10 network."""
     import os
 
     os.environ["KERAS_BACKEND"] = "jax"
@@ -51,7 +51,7 @@ def predictors() -> dict[str, Callable[[np.ndarray], Any]]:
 
 
 def measure(rounds: int = 5) -> dict[str, Any]:
-    """Return by number of rows: median seconds of one call of each contestant."""
+    """Return by number of rows the median seconds of one call, for each contestant."""
     rng = np.random.default_rng(1)
     contestants, results = predictors(), {}
     for n_rows, calls in SIZES.items():

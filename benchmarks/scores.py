@@ -1,4 +1,4 @@
-"""Score a model on a table, and rank models over many tables; nothing is trained here."""
+"""Score a model on a table, and rank models over many tables."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import log_loss, root_mean_squared_error
 
-Row = dict[str, Any]  # one model on one table: names, scores, seconds; "failed" where it raised
+Row = dict[
+    str, Any
+]  # one model on one table: names, scores and seconds, or the error under "failed"
 MEANS = ("error", "logloss", "nrmse")  # compared by their geometric mean; lower is better
 BINS = 15
 
 
 def of_classes(y: np.ndarray, probabilities: np.ndarray, classes: np.ndarray) -> dict[str, float]:
-    """Return error, log-loss and calibration error; a class that was never trained on has probability 0."""
-    every = np.union1d(classes, y)
-    full = np.zeros((len(y), len(every)))
-    full[:, np.searchsorted(every, classes)] = probabilities
-    right = every[full.argmax(axis=1)] == y
-    # float32 rows sum to one within 1e-6 only, of which log_loss would warn
+    """Return error, log-loss and calibration error; a class without training rows has probability 0."""
+    all_classes = np.union1d(classes, y)
+    full = np.zeros((len(y), len(all_classes)))
+    full[:, np.searchsorted(all_classes, classes)] = probabilities
+    right = all_classes[full.argmax(axis=1)] == y
+    # float32 rows sum to 1 only within 1e-6, and log_loss would warn about that
     full /= full.sum(axis=1, keepdims=True)
     return {
         "error": float(1 - right.mean()),
-        "logloss": float(log_loss(y, full, labels=every)),
+        "logloss": float(log_loss(y, full, labels=all_classes)),
         "ece": calibration_error(full.max(axis=1), right),
     }
 
 
 def of_values(y: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    """Return the root mean squared error over the standard deviation of y: guessing y's mean scores 1."""
+    """Return the root mean squared error divided by y's standard deviation: guessing y's mean scores 1."""
     return {"nrmse": float(root_mean_squared_error(y, predicted) / y.std())}
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Return Σ_b (n_b / n) · |share right in b − mean confidence in b|, over equal bins of the confidence.
+    """Return Σ_b (n_b / n) · |accuracy in b − mean confidence in b| over bins b of equal width.
 
     Guo et al., 2017, "On Calibration of Modern Neural Networks".
 
@@ -55,7 +57,7 @@ def coverage(y: np.ndarray, intervals: np.ndarray) -> float:
 
 
 def geometric_mean(values: Iterable[float], shift: float = 0.01) -> float:
-    """Return exp(mean(log(v + shift))) − shift, in which a table of tiny errors does not drown the others.
+    """Return exp(mean(log(v + shift))) − shift; the shift limits the weight of tables with tiny errors.
 
     >>> round(geometric_mean([0.09, 0.39]), 6)
     0.19
@@ -64,7 +66,7 @@ def geometric_mean(values: Iterable[float], shift: float = 0.01) -> float:
 
 
 def mean_ranks(scores: Sequence[Sequence[float]]) -> list[float]:
-    """Return each model's mean rank from a row of scores a table, a column a model; ties share theirs.
+    """Return each model's mean rank from scores by table (rows) and model (columns); ties share a rank.
 
     >>> mean_ranks([[0.1, 0.2, 0.2], [0.5, 0.4, 0.6]])
     [1.5, 1.75, 2.75]
@@ -73,10 +75,10 @@ def mean_ranks(scores: Sequence[Sequence[float]]) -> list[float]:
 
 
 def summary(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """Return by model what it comes to over the tables on which no model failed.
+    """Return each model's means and totals over the tables on which no model failed.
 
     rank: the mean over tables, by error or nRMSE. error, logloss, nrmse: geometric means. ece, coverage:
-    means. seconds: fit and prediction, all tables together; "fit seconds" of the models that ran here.
+    means. seconds: total of fit and prediction. fit seconds: total, for the models that ran here.
     """
     models = list(dict.fromkeys(row["model"] for row in rows))
     by_table: dict[str, dict[str, Row]] = {}
@@ -104,7 +106,7 @@ def main(row: Row) -> float:
 
 
 def changes(summary: dict[str, dict[str, float]], default: str) -> dict[str, dict[str, float]]:
-    """Return by model the change of each mean against the default's, in per cent: above 0 is worse."""
+    """Return by model the change of each mean from the default's in percent; above 0 is worse."""
     base = summary[default]
     return {
         model: {key: 100 * (mine[key] / base[key] - 1) for key in (*MEANS, "seconds") if key in mine}

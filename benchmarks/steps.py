@@ -1,8 +1,8 @@
-"""Microseconds a training step at six sizes, contestants alternating, and the floor that the machine sets.
+"""Measure the microseconds of a training step at six sizes, and the lower bound that the machine sets.
 
-The floor of a size is the time of its matrix products alone at the best rate measured in the same run
-for products of these very shapes, plus the bytes of parameters, gradients and optimizer state that a step
-must read and write over the bandwidth measured at this working set.
+The lower bound, the floor, is the time of the matrix products at the best rate measured in the same run for
+these shapes, plus the time to read and write the parameters, gradients and optimizer state at the bandwidth
+measured for this working set.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from benchmarks.contestants import CONTESTANTS, PEERS, Runner
 
 
 def measure(rounds: int = 9, only: tuple[str, ...] = (), extras: bool = False) -> dict[str, Any]:
-    """Return by case: median microseconds a step and last loss of each contestant, ratios, the floor.
+    """Return by case each contestant's median microseconds per step and last loss, ratios, and the floor.
 
-    A ratio is the median over the rounds of the ratio within a round; a round goes through all cases, so
-    that a machine's good and bad moments fall on each. A contestant runs twice and the second time counts:
-    the first wakes its threads, and gives those of the one before, which wait by spinning, time to sleep.
+    A ratio is the median over rounds of the ratio within a round. A round goes through all cases, so that
+    fast and slow phases of the machine affect all of them. A contestant runs twice, and only the second run
+    counts: the first wakes its threads, and gives the previous contestant's spinning threads time to go to
+    sleep.
     """
     cases = [case for case in CASES if not only or case.name in only]
     runners = {case.name: _runners(case, extras) for case in cases}
@@ -49,8 +50,8 @@ def measure(rounds: int = 9, only: tuple[str, ...] = (), extras: bool = False) -
 
 def _runners(case: Case, extras: bool) -> dict[str, Runner]:
     X, y = data_for(case)
-    made = {name: make(case, X, y, extras) for name, make in CONTESTANTS.items()}
-    return {name: go for name, go in made.items() if go}
+    runners = {name: make(case, X, y, extras) for name, make in CONTESTANTS.items()}
+    return {name: go for name, go in runners.items() if go}
 
 
 def _summary(case: Case, times: dict[str, list[float]], losses: dict[str, float]) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _summary(case: Case, times: dict[str, list[float]], losses: dict[str, float]
 
 
 def floor(case: Case, rounds: int = 2) -> dict[str, float]:
-    """Return the microseconds of a step's matrix products, and of the memory that it must move."""
+    """Return the microseconds of a step's matrix products and of its memory traffic."""
     products = 0.0
     for index, (inputs, units) in enumerate(zip(case.widths, case.widths[1:], strict=False)):
         rows = min(case.batch_size, case.n_rows)
@@ -83,9 +84,9 @@ def floor(case: Case, rounds: int = 2) -> dict[str, float]:
             shapes.append((rows, units, inputs))
         products += sum(product_seconds(shape, rounds) for shape in shapes)
     n_params = sum(a * b + b for a, b in zip(case.widths, case.widths[1:], strict=False))
-    # parameters and two moments are read and written, the gradient is written and read
-    moved = n_params * 4 * 8
-    traffic = moved / bandwidth(max(moved, 2**16))
+    # parameters, two moments and the gradient, each read once and written once
+    bytes_moved = n_params * 4 * 8
+    traffic = bytes_moved / bandwidth(max(bytes_moved, 2**16))
     return {
         "microseconds": (products + traffic) * 1e6,
         "products": products * 1e6,
@@ -94,7 +95,7 @@ def floor(case: Case, rounds: int = 2) -> dict[str, float]:
 
 
 def product_seconds(shape: tuple[int, int, int], rounds: int) -> float:
-    """Return the best time of a product (n, k) by (k, m): by XLA in either layout, by NumPy's BLAS."""
+    """Return the best time of a product (n, k) by (k, m), with XLA in either layout or NumPy's BLAS."""
     seconds = []
     repeats, contestants = product_loops(shape)
     for _ in range(rounds):
@@ -107,7 +108,7 @@ def product_seconds(shape: tuple[int, int, int], rounds: int) -> float:
 
 @cache
 def product_loops(shape: tuple[int, int, int]) -> tuple[int, list[Callable[[], Any]]]:
-    """Return how many products a loop takes, and a loop of each contestant, compiled."""
+    """Return the number of products in a loop, and compiled loops of XLA and BLAS."""
     import jax
     import jax.numpy as jnp
 
@@ -117,14 +118,14 @@ def product_loops(shape: tuple[int, int, int]) -> tuple[int, list[Callable[[], A
     C = np.empty((n, m), np.float32)
 
     def loop(axis: int) -> Callable[[], Any]:
-        """A compiled loop of products; the second factor stands as it is (0) or transposed (1)."""
+        """Return a compiled loop of products, with the second factor as it is (0) or transposed (1)."""
 
         @jax.jit
         def run(A: Any, B: Any) -> Any:
             def body(_: int, carry: Any) -> Any:
                 A, B, _ = carry
                 C = jax.lax.dot_general(A, B, (((1,), (axis,)), ((), ())))
-                tiny = C[0, 0] * 1e-9  # one number in place, so that no product is the one before
+                tiny = C[0, 0] * 1e-9  # changes one number, so that no two products are equal
                 return A.at[0, 0].add(tiny), B.at[0, 0].add(tiny), C
 
             return jax.lax.fori_loop(0, repeats, body, (A, B, jnp.zeros((n, m))))[2]
@@ -141,9 +142,10 @@ def product_loops(shape: tuple[int, int, int]) -> tuple[int, list[Callable[[], A
 
 
 def bandwidth(working_set: int) -> float:
-    """Return bytes a second of reading and writing so many bytes again and again: caches are no memory.
+    """Return the bytes per second of repeatedly reading and writing a working set of this size.
 
-    The best of several; both cores copy at once, as a step's updates run on both.
+    A small working set stays in the caches, which are faster than memory. The best of several measurements
+    counts. Two threads copy at once, because a step's updates run on both cores.
     """
     from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""List the targets, and where their numbers are in benchmarks.json."""
+"""List the targets, and where to find their numbers in benchmarks.json."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PEERS = ("PyTorch", "Keras", "scikit-learn")
 
 
 class Target(NamedTuple):
-    """A promise: its words, its number from all that was measured, and the bound; `at_least` or at most."""
+    """A target: its description, its number from the results, and the bound; at_least: a lower bound."""
 
     words: str
     number: Callable[[dict[str, Any]], float]
@@ -18,22 +18,22 @@ class Target(NamedTuple):
 
 
 def faster(case: str) -> Callable[[dict[str, Any]], float]:
-    """Return how many times faster than the best peer a step is."""
+    """Return a function for how many times faster than the best peer a step is."""
     return lambda known: float(known["steps"][case]["times faster than the best peer"])
 
 
 def floors(case: str) -> Callable[[dict[str, Any]], float]:
-    """Return how many times its floor a step takes."""
+    """Return a function for the time of a step as a multiple of its floor."""
     return lambda known: float(known["steps"][case]["times the floor"])
 
 
 def against(case: str, peer: str) -> Callable[[dict[str, Any]], float]:
-    """Return how many times faster than one peer a step is."""
+    """Return a function for how many times faster than one peer a step is."""
     return lambda known: float(known["steps"][case]["times faster than"][peer])
 
 
 def scored(name: str, *others: str) -> Callable[[dict[str, Any]], float]:
-    """Return seconds from the start of Python to scored iris over the lowest of others' seconds."""
+    """Return a function for the whole process's seconds on iris, divided by the lowest of the others'."""
 
     def number(known: dict[str, Any]) -> float:
         iris = known["fresh"]["iris"]
@@ -43,7 +43,7 @@ def scored(name: str, *others: str) -> Callable[[dict[str, Any]], float]:
 
 
 def fashion(quantity: str) -> Callable[[dict[str, Any]], float]:
-    """Return PyTorch's seconds of the fit, or its memory, over ours."""
+    """Return a function for PyTorch's fit seconds, or its memory, divided by ours."""
 
     def number(known: dict[str, Any]) -> float:
         measured = known["fresh"]["Fashion-MNIST"]
@@ -53,7 +53,7 @@ def fashion(quantity: str) -> Callable[[dict[str, Any]], float]:
 
 
 def predicted(n_rows: str, *others: str) -> Callable[[dict[str, Any]], float]:
-    """Return our time of a prediction over the lowest of others'."""
+    """Return a function for our prediction time divided by the lowest of the others'."""
 
     def number(known: dict[str, Any]) -> float:
         measured = known["prediction"][n_rows]
@@ -109,21 +109,22 @@ TARGETS = (
 
 
 def mean_of(score: str) -> Callable[[dict[str, Any]], float]:
-    """Return the network's mean of a score over all tables."""
+    """Return a function for the network's mean of a score over all tables."""
     return lambda results: float(results["summary"]["glassnet"][score])
 
 
 def calibration_of_five(results: dict[str, Any]) -> float:
-    """Return what five tables of more than 5 000 rows have at most as the network's calibration error."""
-    return _of_five(float(row["ece"]) for row in _ours(results, "ece") if row["rows"] > 5000)
+    """Return the network's fifth-lowest calibration error on tables of more than 5 000 rows."""
+    return _fifth(float(row["ece"]) for row in _ours(results, "ece") if row["rows"] > 5000)
 
 
 def coverage_of_five(results: dict[str, Any]) -> float:
-    """Return how far from 90 % the coverage of the network's intervals is on five tables at most."""
-    return _of_five(abs(float(row["coverage"]) - 0.9) for row in _ours(results, "coverage"))
+    """Return the fifth-smallest distance of the network's interval coverage from 90 %."""
+    return _fifth(abs(float(row["coverage"]) - 0.9) for row in _ours(results, "coverage"))
 
 
-def _of_five(numbers: Iterable[float]) -> float:
+def _fifth(numbers: Iterable[float]) -> float:
+    """Return the fifth-lowest number, or the largest of fewer."""
     return sorted(numbers)[:5][-1]
 
 
@@ -135,7 +136,7 @@ def _ours(results: dict[str, Any], score: str) -> list[dict[str, Any]]:
 
 
 def best_rank(results: dict[str, Any]) -> float:
-    """Return the network's mean rank less the lowest of the others'."""
+    """Return the network's mean rank minus the lowest of the others'."""
     ranks = {model: float(mine["rank"]) for model, mine in results["summary"].items()}
     return ranks.pop("glassnet") - min(ranks.values())
 
@@ -159,7 +160,7 @@ ACCURACY = (
 def verdicts(
     known: dict[str, Any], targets: Sequence[Target] = TARGETS
 ) -> list[tuple[str, float, str, bool]]:
-    """Return for each target that was measured its words, number and bound, and whether it is met."""
+    """Return the description, the number, the bound and whether it is met, for each measured target."""
     rows = []
     for target in targets:
         try:

@@ -1,4 +1,4 @@
-"""The benchmarks' own parts that need no peer: our contestant, the floor, the page and its targets."""
+"""Check the parts of the benchmarks that need no peer: contestants, the floor, the page and its targets."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from benchmarks.kinds import KINDS, noisy
 from benchmarks.targets import TARGETS, verdicts
 from sklearn.metrics import log_loss
 
-from benchmarks import accuracy, page, scores, steps
+from benchmarks import accuracy, many, page, scores, steps
 
 DOCS = Path(__file__).parents[2] / "docs"
 TINY = Case("tiny", (5, 8, 3), 60, 16, 3)
@@ -24,7 +24,7 @@ def known():
 
 
 @pytest.mark.parametrize("name", ["glassnet", "JAX + optax", "scikit-learn"])
-def test_a_contestant_goes_on_learning(name):
+def test_a_contestant_continues_to_learn(name):
     X, y = data_for(TINY)
     go = CONTESTANTS[name](TINY, X, y)
     losses = [go() for _ in range(4)]
@@ -57,20 +57,33 @@ def test_a_ratio_is_the_median_of_the_ratios_within_the_rounds():
     assert summary["microseconds"]["glassnet"] == 1.0
 
 
+def test_many_networks_are_measured_by_case_and_count(monkeypatch):
+    monkeypatch.setattr(
+        many, "CASES", (TINY, TINY._replace(name="other"), TINY._replace(name="no"))
+    )
+    monkeypatch.setattr(many, "SIZES", {"tiny": 1, "other": 1})
+    results = json.loads(json.dumps(many.measure(rounds=1, counts=(1, 2))))
+    assert {case: list(counts) for case, counts in results.items()} == {
+        "tiny": ["1", "2"],
+        "other": ["1", "2"],
+    }
+    assert results["tiny"]["1"]["times one"] == 1
+
+
 def test_every_target_finds_its_number(known):
     met = verdicts(known)
     assert len(met) == len(TARGETS)
     assert all(number > 0 for _, number, _, _ in met)
 
 
-def test_the_page_is_the_one_that_the_figures_give(known, tmp_path):
+def test_the_page_is_up_to_date_with_the_results(known, tmp_path):
     page.write(known, tmp_path)
     assert (tmp_path / "benchmarks.md").read_text() == (DOCS / "benchmarks.md").read_text()
     drawn = (tmp_path / "benchmarks.svg").read_text()
     assert all(name in drawn for name in (*PEERS, "the floor", *(c.name for c in steps.CASES)))
 
 
-def test_a_part_alone_gives_a_page(known, tmp_path):
+def test_a_single_part_gives_a_page(known, tmp_path):
     page.write({"prediction": known["prediction"]}, tmp_path)
     text = (tmp_path / "benchmarks.md").read_text()
     assert "## Prediction" in text and "predict one row" in text and "## Growth" not in text
@@ -90,7 +103,7 @@ def test_scores_of_classes_are_those_of_their_definitions():
     assert values["ece"] == pytest.approx(1.4 / 4)
 
 
-def test_calibration_error_of_honest_and_of_boasting_probabilities():
+def test_calibration_error_of_calibrated_and_of_overconfident_probabilities():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1, 100_000)
     right = rng.random(100_000) < confidence
@@ -154,7 +167,7 @@ def test_the_kinds_have_the_traits_they_are_made_for():
     assert len(np.unique(KINDS["many classes"](0)[2])) == 50
 
 
-def test_noise_is_as_large_as_was_asked():
+def test_noise_has_the_requested_size():
     rng = np.random.default_rng(0)
     f = rng.normal(size=100_000)
     y = noisy(rng, f, 0.3)
@@ -171,7 +184,7 @@ def test_inner_splits_never_see_the_test_rows():
 
 @pytest.fixture
 def real(tmp_path):
-    """A folder of real tables as `--shared` expects one, with scores stored for its only table."""
+    """Return a folder of real tables as `--shared` expects it, with stored scores for its only table."""
     folder = tmp_path / "shared"
     folder.mkdir()
     (folder / "tables.py").write_text(
@@ -203,21 +216,21 @@ def test_accuracy_from_end_to_end(real, tmp_path, capsys):
         ["--kinds", "--tables", "50 rows", "--models", "linear,guess", "--write"], tmp_path, machine
     )
     text = (tmp_path / "accuracy.md").read_text()
-    assert "## Real tables" in text and "## Made tables" in text and "best possible" in text
+    assert "## Real tables" in text and "## Generated tables" in text and "best possible" in text
 
 
-def test_inner_rows_stand_beside_no_stored_scores(real, tmp_path, capsys):
+def test_inner_splits_are_not_compared_with_stored_scores(real, tmp_path, capsys):
     accuracy.main(["--shared", str(real), "--models", "linear", "--inner", "0", "1"], tmp_path, {})
     text = capsys.readouterr().out
     assert "t #0" in text and "t #1" in text and "RealMLP" not in text and "stored" not in text
     assert not (tmp_path / "accuracy.md").exists()
 
 
-def test_an_ablation_tells_the_change_against_the_default(tmp_path, monkeypatch, capsys):
+def test_an_ablation_shows_the_change_from_the_default(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(accuracy.MODELS, "glassnet", accuracy.PEERS["guess"])
     monkeypatch.setattr(accuracy, "ABLATIONS", {"linear": accuracy.PEERS["linear"]})
     accuracy.main(["--kinds", "--tables", "50 rows,noise", "--ablation"], tmp_path, {})
-    assert "| against the default |" in capsys.readouterr().out
+    assert "| change from the default |" in capsys.readouterr().out
 
 
 def test_a_failure_is_a_row_and_stops_nothing():
@@ -238,13 +251,15 @@ def test_a_failure_is_a_row_and_stops_nothing():
         (["--kinds", "--tables", "nonesuch"], "no table 'nonesuch'"),
     ],
 )
-def test_what_is_not_there_is_named(options, words, tmp_path):
+def test_an_unknown_name_is_reported(options, words, tmp_path):
     with pytest.raises(SystemExit, match=words):
         accuracy.main(options, tmp_path, {})
 
 
-def test_without_the_real_tables_only_the_made_ones_are_measured(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(accuracy, "BESIDE", tmp_path)
+def test_without_the_real_tables_only_the_generated_ones_are_measured(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(accuracy, "DEFAULT_FOLDER", tmp_path)
     monkeypatch.delenv("GLASSNET_SHARED", raising=False)
     accuracy.main(["--tables", "50 rows", "--models", "guess"], tmp_path, {})
     assert "The real tables are not here" in capsys.readouterr().out
