@@ -21,7 +21,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as to_bytes
-from test_model_file import EVERYTHING, SMALL, changed, layers, model_of, opened, packed
+from test_model_file import (
+    EVERYTHING,
+    SMALL,
+    file_bytes,
+    random_model,
+    read_parts,
+    with_fields,
+    with_layers,
+)
 from typer.testing import CliRunner
 
 import glassnet as gn
@@ -106,9 +114,9 @@ HEADERS: dict[str, bytes] = {
     "a space first": raw(b" " + json.dumps({"x": W}).encode()),
     "text after it": raw(json.dumps({"x": W}).encode() + b"{}"),
     "overlap": raw({"x": W, "y": W}),
-    "hole": raw({"x": W | {"shape": [2], "data_offsets": [0, 8]},
+    "gap": raw({"x": W | {"shape": [2], "data_offsets": [0, 8]},
                  "y": W | {"shape": [2], "data_offsets": [40, 48]}}),
-    "hole at the start": raw({"x": W | {"data_offsets": [4, 52]}}, bytes(52)),
+    "gap at the start": raw({"x": W | {"data_offsets": [4, 52]}}, bytes(52)),
     "bytes after the arrays": raw({"x": W}, bytes(49)),
     "cut short": raw({"x": W}, bytes(47)),
     "end before begin": array(data_offsets=[48, 0]),
@@ -119,16 +127,16 @@ HEADERS: dict[str, bytes] = {
     "negative shape": array(shape=[-3, -4]),
     "shape of floats": array(shape=[3.0, 4.0]),
     "shape of true": array(shape=[True, 12]),
-    "no list": array(shape=12),
+    "shape not a list": array(shape=12),
     "100 axes": array(shape=[1] * 99 + [12]),
     "one offset": array(data_offsets=[48]),
     "offsets of floats": array(data_offsets=[0, 48.0]),
-    "one field more": array(code="print()"),
-    "one field less": raw({"x": {"dtype": "F32", "shape": [12]}}),
-    "an array of a number": raw({"x": 3}),
+    "an extra field": array(code="print()"),
+    "a missing field": raw({"x": {"dtype": "F32", "shape": [12]}}),
+    "a number as an array": raw({"x": 3}),
     "NUL in a name": raw({"x\0": W}),
-    "a path for a name": raw({"../../x": W}),
-    "no name": raw({"": W}),
+    "a path as a name": raw({"../../x": W}),
+    "an empty name": raw({"": W}),
     "no arrays": raw({"__metadata__": {"a": "b"}}, b""),
     "100 000 empty arrays": raw(
         {f"{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(100_000)}, b""),
@@ -136,10 +144,10 @@ HEADERS: dict[str, bytes] = {
     "metadata of numbers": raw({"__metadata__": {"glassnet": 3}, "x": W}),
     "metadata of records": raw({"__metadata__": {"glassnet": {}}, "x": W}),
     "metadata a list": raw({"__metadata__": [], "x": W}),
-    "twice, of two types": raw(
+    "a repeated array of two types": raw(
         b'{"x":{"dtype":"U8","shape":[48],"data_offsets":[0,48]},'
         b'"x":{"dtype":"F32","shape":[3,4],"data_offsets":[0,48]}}'),
-    "twice inside": raw(b'{"x":{"dtype":"F32","dtype":"F32","shape":[3,4],"data_offsets":[0,48]}}'),
+    "a repeated field": raw(b'{"x":{"dtype":"F32","dtype":"F32","shape":[3,4],"data_offsets":[0,48]}}'),
     "nested 10^6 deep": raw(b'{"x":' + b"[" * 10**6 + b"]" * 10**6 + b"}"),
     "nested 300 deep": raw(b'{"x":' + b"[" * 300 + b"]" * 300 + b"}"),
     "10^5 digits": raw(b'{"x":' + b"9" * 10**5 + b"}"),
@@ -151,12 +159,12 @@ HEADERS: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_a_header_that_lies_is_refused(name: str, tmp_path: Path) -> None:
+def test_an_inconsistent_header_is_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(HEADERS[name])
-    refused(tmp_path / "m")
+    assert_refused(tmp_path / "m")
 
 
-def refused(path: Path, match: str = UNUSABLE) -> None:
+def assert_refused(path: Path, match: str = UNUSABLE) -> None:
     """Fail unless `load` refuses the file with one printable line of moderate length."""
     with pytest.raises(ModelFormatError, match=match) as error:
         load(path)
@@ -166,17 +174,17 @@ def refused(path: Path, match: str = UNUSABLE) -> None:
 # --- the record -----------------------------------------------------------------------------------
 
 
-def written_record(change: Callable[[str], str]) -> Any:
-    """Return a change of the record's text."""
-    return lambda tensors, record: packed(tensors, change(json.dumps(record)))
+def with_record_text(change: Callable[[str], str]) -> Any:
+    """Return a function that changes the record's text and returns the file."""
+    return lambda tensors, record: file_bytes(tensors, change(json.dumps(record)))
 
 
 def with_info(text: str) -> Any:
-    return written_record(lambda whole: whole.replace('"info": {}', f'"info": {{"a": {text}}}'))
+    return with_record_text(lambda whole: whole.replace('"info": {}', f'"info": {{"a": {text}}}'))
 
 
 def classes(labels: Any, dtype: Any = "str") -> Any:
-    return changed(target={"type": "classes", "record": {"dtype": dtype, "classes": labels}})
+    return with_fields(target={"type": "classes", "record": {"dtype": dtype, "classes": labels}})
 
 
 HOSTILE = (
@@ -193,89 +201,91 @@ RECORDS: dict[str, Any] = {
     "nested 300 deep": with_info("[" * 300 + "]" * 300),
     "10^5 digits": with_info("9" * 10**5),
     **{f"a number {text}": with_info(text) for text in ("NaN", "-Infinity", "1e999", "-1e400")},
-    "a byte order mark": written_record(lambda text: "\ufeff" + text),
+    "a byte order mark": with_record_text(lambda text: "\ufeff" + text),
     "a million values": with_info("[" + "0," * 10**6 + "0]"),
-    "text after it": written_record(lambda text: text + " {}"),
-    "a list": written_record(lambda text: f"[{text}]"),
-    **{f"format {value!r}": changed(format=value) for value in (0, -1, 2, 1.0, True, "1", None, [1],
+    "text after it": with_record_text(lambda text: text + " {}"),
+    "a list": with_record_text(lambda text: f"[{text}]"),
+    **{f"format {value!r}": with_fields(format=value) for value in (0, -1, 2, 1.0, True, "1", None, [1],
     10**300)},
-    **{f"layer {name[:20]!r}": layers({"type": name}) for name in HOSTILE},
-    **{f"loss {name[:20]!r}": changed(loss={"type": name}) for name in HOSTILE},
-    **{f"initializer {name[:20]!r}": layers(
+    **{f"layer {name[:20]!r}": with_layers({"type": name}) for name in HOSTILE},
+    **{f"loss {name[:20]!r}": with_fields(loss={"type": name}) for name in HOSTILE},
+    **{f"initializer {name[:20]!r}": with_layers(
         {"type": "Dense", "units": 3, "initializer": name, "bias": True}) for name in HOSTILE},
-    **{f"target {name[:20]!r}": changed(target={"type": name, "record": {}}) for name in HOSTILE},
-    "type no text": layers({"type": ["Dense"]}),
-    "type a record": layers({"type": {"type": "Dense"}}),
-    "50 000 layers": written_record(lambda text: text.replace(
+    **{f"target {name[:20]!r}": with_fields(target={"type": name, "record": {}}) for name in HOSTILE},
+    "type not text": with_layers({"type": ["Dense"]}),
+    "type is a record": with_layers({"type": {"type": "Dense"}}),
+    "50 000 layers": with_record_text(lambda text: text.replace(
         '"layers": [', '"layers": [' + '{"type": "Tanh"}, ' * 50_000)),
-    "1001 layers": written_record(lambda text: text.replace(
+    "1001 layers": with_record_text(lambda text: text.replace(
         '"layers": [', '"layers": [' + '{"type": "Tanh"}, ' * 1000)),
-    **{f"inputs {shape}": changed(in_shape=shape) for shape in
+    **{f"inputs {shape}": with_fields(in_shape=shape) for shape in
        ([0], [2**31], [-4], [4.0], [True], [4, 1], [1] * 100, [[4]], {}, None, [2**62, 2**62])},
-    **{f"members {count!r}": changed(members=count) for count in (0, -1, 2, 10**9, 1.0, True, None, "1")},
-    **{f"temperature {t!r}": changed(temperature=t) for t in (0, -1.0, True, None, "1")},
-    "classes twice": classes(["a", "a", "b"]),
+    **{f"members {count!r}": with_fields(members=count) for count in (0, -1, 2, 10**9, 1.0, True, None, "1")},
+    **{f"temperature {t!r}": with_fields(temperature=t) for t in (0, -1.0, True, None, "1")},
+    "repeated classes": classes(["a", "a", "b"]),
     "classes out of order": classes(["b", "a", "c"]),
-    "classes one less": classes(["a", "b"]),
-    "classes of records": classes([{"a": 1}, {"b": 1}, {"c": 1}], "object"),
-    "classes of lists": classes([["a"], ["b"], ["c"]], "object"),
-    "classes that become one": classes([2048.0, 2049.0, 2050.0], "float16"),
+    "a missing class": classes(["a", "b"]),
+    "classes that are records": classes([{"a": 1}, {"b": 1}, {"c": 1}], "object"),
+    "classes that are lists": classes([["a"], ["b"], ["c"]], "object"),
+    "classes that become equal": classes([2048.0, 2049.0, 2050.0], "float16"),
     "classes too large": classes([1, 2, 300], "int8"),
     "classes of another type": classes([1, 2, 3], "str"),
     **{f"classes of dtype {d!r}": classes(["a", "b", "c"], d) for d in ("V8", "O,O", "datetime64", None,
     ["str"])},
-    "info no record": changed(info=[]),
-    "versions no record": changed(versions="1"),
-    "encoder of code": changed(encoder={"type": "os.system"}),
+    "info not a record": with_fields(info=[]),
+    "versions not a record": with_fields(versions="1"),
+    "encoder of code": with_fields(encoder={"type": "os.system"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_record_that_lies_is_refused(name: str, whole: Path, tmp_path: Path) -> None:
-    (tmp_path / "m").write_bytes(RECORDS[name](*opened(whole)))
-    refused(tmp_path / "m")
+def test_an_inconsistent_record_is_refused(name: str, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(RECORDS[name](*read_parts(whole)))
+    assert_refused(tmp_path / "m")
 
 
-def standardised(**fields: Any) -> dict[str, Any]:
+def with_target_scaler(**fields: Any) -> dict[str, Any]:
     record = TargetScaler.fit(np.arange(9.0)).to_spec() | fields
     return {"target": {"type": "values", "record": record}}
 
 
-def scaled(**fields: Any) -> dict[str, Any]:
+def with_numeric_fields(**fields: Any) -> dict[str, Any]:
     encoder = TableEncoder.fit(np.arange(16.0).reshape(4, 4)).to_spec()
     return {"encoder": encoder | {"numeric": encoder["numeric"] | fields}}
 
 
-VALUES = model_of(
+VALUES = random_model(
     Network([Dense(1)]),
     loss=LOSSES["squared_error"],
     target_encoder=TargetScaler.fit(np.arange(9.0)),
 )
 SCALES: dict[str, dict[str, Any]] = {
-    **{f"target of scale {s!r}": standardised(scale=[s]) for s in (0.0, -1.0, None, "1", [1.0], True)},
-    "two centres": standardised(center=[0.0, 1.0]),
-    **{f"input of scale {s!r}": scaled(scale=[1.0, 1.0, 1.0, s]) for s in (-1.0, 5e-324, None, True)},
-    "one scale less": scaled(scale=[1.0, 1.0, 1.0]),
-    "names twice": scaled(names=["x0", "x0", "x1", "x2"]),
+    **{f"target of scale {s!r}": with_target_scaler(scale=[s])
+       for s in (0.0, -1.0, None, "1", [1.0], True)},
+    "two centres": with_target_scaler(center=[0.0, 1.0]),
+    **{f"input of scale {s!r}": with_numeric_fields(scale=[1.0, 1.0, 1.0, s])
+       for s in (-1.0, 5e-324, None, True)},
+    "a missing scale": with_numeric_fields(scale=[1.0, 1.0, 1.0]),
+    "repeated names": with_numeric_fields(names=["x0", "x0", "x1", "x2"]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SCALES)
 def test_scales_are_positive(name: str, tmp_path: Path) -> None:
     save(VALUES, tmp_path / "m")
-    tensors, record = opened(tmp_path / "m")
-    (tmp_path / "m").write_bytes(packed(tensors, record | SCALES[name]))
-    refused(tmp_path / "m")
+    tensors, record = read_parts(tmp_path / "m")
+    (tmp_path / "m").write_bytes(file_bytes(tensors, record | SCALES[name]))
+    assert_refused(tmp_path / "m")
 
 
-def test_a_whole_number_beyond_64_bits_is_a_float(whole: Path, tmp_path: Path) -> None:
+def test_a_whole_number_beyond_64_bits_is_read_as_a_float(whole: Path, tmp_path: Path) -> None:
     shift, dense = {"type": "Rescale", "scale": 1, "shift": 2**64}, {"type": "Dense", "units": 3}
-    change = layers(dense | {"initializer": "he", "bias": True}, shift)
-    (tmp_path / "m").write_bytes(change(*opened(whole)))
+    change = with_layers(dense | {"initializer": "he", "bias": True}, shift)
+    (tmp_path / "m").write_bytes(change(*read_parts(whole)))
     assert np.isfinite(load(tmp_path / "m").logits(np.ones((1, 4)))).all()
 
 
-# --- files of another kind ------------------------------------------------------------------------
+# --- files in other formats -----------------------------------------------------------------------
 
 
 class Trap:
@@ -304,10 +314,10 @@ def objects() -> bytes:
     return data.getvalue()
 
 
-OTHERS: dict[str, bytes] = {
+OTHER_FORMATS: dict[str, bytes] = {
     **{f"pickle {protocol}": pickle.dumps(Trap(), protocol) for protocol in range(6)},
     "npz of objects": objects(),
-    "zip that climbs": zipped(**{"..__..__ran": b"x"}),
+    "zip with path traversal": zipped(**{"..__..__ran": b"x"}),
     "keras": zipped(**{"config.json": b'{"module": "os", "class_name": "system"}',
     "model.weights.h5": b"\x89HDF"}),
     "tar": tarred(),
@@ -315,21 +325,21 @@ OTHERS: dict[str, bytes] = {
     "ONNX": b"\x08\x0a\x12\x07pytorch\x3a\x10\x0a\x04node" + bytes(200),
     "PyTorch": zipped(archive__data_pkl=pickle.dumps(Trap())),
     "a shell script": b"#!/bin/sh\nmkdir ran\n",
-    "a page": b"<html><script>alert(1)</script></html>",
+    "a web page": b"<html><script>alert(1)</script></html>",
     "gzip": gzip.compress(GOLDEN[0].read_bytes()),
-    "a model behind a byte": b" " + GOLDEN[0].read_bytes(),
+    "a model after an extra byte": b" " + GOLDEN[0].read_bytes(),
     "two models": GOLDEN[0].read_bytes() * 2,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("ending", ["glassnet", "pkl", "h5"])
-def test_files_of_another_kind_are_refused_whatever_their_name(
+def test_files_in_other_formats_are_refused_whatever_their_name(
     ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for data in OTHERS.values():
+    for data in OTHER_FORMATS.values():
         Path(f"m.{ending}").write_bytes(data)
-        refused(Path(f"m.{ending}"))
+        assert_refused(Path(f"m.{ending}"))
     Path(f"m.{ending}").write_bytes(GOLDEN[0].read_bytes())
     assert load(f"m.{ending}").in_shape  # the content decides, not the name
     assert os.listdir(tmp_path) == [f"m.{ending}"]
@@ -354,18 +364,18 @@ def test_paths_that_are_not_regular_files_are_refused_without_blocking(tmp_path:
     assert load(tmp_path / "link").in_shape == load(GOLDEN[0]).in_shape
 
 
-def test_a_file_larger_than_any_memory_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
+def test_a_file_larger_than_memory_is_refused_after_its_first_bytes(tmp_path: Path) -> None:
     for start in (b"", struct.pack("<Q", 2**40) + b"{", raw({"x": W})):
         (tmp_path / "m").write_bytes(start)
         os.truncate(tmp_path / "m", 2**42)  # 4 TiB of zeros
-        refused(tmp_path / "m")
+        assert_refused(tmp_path / "m")
 
 
 def test_a_file_that_shrinks_while_it_is_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "m"
-    save(model_of(Network([Dense(3)]), (10_000,)), path)  # more than a read-ahead buffer holds
+    save(random_model(Network([Dense(3)]), (10_000,)), path)  # more than a read-ahead buffer holds
     read = tensorfile.TensorFile.read
 
     def shrinking(self: Any, name: str) -> Any:
@@ -373,7 +383,7 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(
         return read(self, name)
 
     monkeypatch.setattr(tensorfile.TensorFile, "read", shrinking)
-    refused(path, "became shorter")
+    assert_refused(path, "became shorter")
 
 
 # --- nothing is run, and memory is bounded ---------------------------------------------------------
@@ -437,31 +447,31 @@ def bombs(whole: Path) -> dict[str, bytes]:
         {"type": "BatchNorm"},
     )
     pairs = [dense, norm | {"momentum": 0.9, "eps": 1e-5}] * 400
-    tensors, record = opened(whole)
+    tensors, record = read_parts(whole)
     padded = tensors | {"pad": np.zeros(10**6, np.float32)}
     wide = {"type": "Embedding", "places": [10**6], "size": 1}
     return {
         "records": raw(b'{"x":[' + b"{}," * 490_000 + b"{}]}"),
         "texts": raw(b'{"x":[' + b'"abcdefghijk",' * 990_000 + b'""]}'),
         "wide text": raw(b'{"x":"' + b"a" * 16_000_000 + "\U0001f600".encode() + b'"}'),
-        "wide record": packed(
+        "wide record": file_bytes(
             tensors, json.dumps("a" * 15_000_000 + "\U0001f600", ensure_ascii=False)
         ),
-        "ones": layers(*pairs)(padded, record),
-        "table": layers(wide, wide, wide)(padded, record),
+        "ones": with_layers(*pairs)(padded, record),
+        "table": with_layers(wide, wide, wide)(padded, record),
     }
 
 
-def test_loading_runs_nothing_and_takes_twice_the_file_at_most(whole: Path, tmp_path: Path) -> None:
+def test_loading_runs_nothing_and_takes_at_most_twice_the_file(whole: Path, tmp_path: Path) -> None:
     for path in GOLDEN:
         (tmp_path / f"good {path.name}").write_bytes(path.read_bytes())
     for name, data in bombs(whole).items():
         (tmp_path / f"bomb {name}").write_bytes(data)
-    files = {**HEADERS, **OTHERS}
-    files |= {name: RECORDS[name](*opened(whole)) for name in RECORDS}
+    files = {**HEADERS, **OTHER_FORMATS}
+    files |= {name: RECORDS[name](*read_parts(whole)) for name in RECORDS}
     for i, data in enumerate(files.values()):
         (tmp_path / f"hostile {i}").write_bytes(data)
-    large = model_of(Network([gn.Embedding((2_000_000,), size=8), Dense(3)]), (1,))
+    large = random_model(Network([gn.Embedding((2_000_000,), size=8), Dense(3)]), (1,))
     (tmp_path / "large").write_bytes(
         to_bytes({"params/0/E": large.params[0]["E"], **{f"params/1/{n}": a for n,
         a in large.params[1].items()}},
@@ -476,7 +486,7 @@ def test_loading_runs_nothing_and_takes_twice_the_file_at_most(whole: Path, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-# --- bits flipped, bytes cut and put in -------------------------------------------------------------
+# --- flipped bits, removed and inserted bytes -------------------------------------------------------
 
 
 @settings(
@@ -484,7 +494,7 @@ def test_loading_runs_nothing_and_takes_twice_the_file_at_most(whole: Path, tmp_
 )
 @given(st.data())
 def test_any_change_of_a_file_gives_a_model_or_one_error(tmp_path: Path, data: Any) -> None:
-    """A model that was read can be printed, saved and read again."""
+    """A model that loads can be printed, saved and loaded again."""
     whole = bytearray(data.draw(st.sampled_from([path.read_bytes() for path in GOLDEN])))
     for _ in range(data.draw(st.integers(1, 3))):
         position = data.draw(st.integers(0, len(whole) - 1))
@@ -515,10 +525,10 @@ def test_any_change_of_a_file_gives_a_model_or_one_error(tmp_path: Path, data: A
         assert result.stdout.replace("\n", "").isprintable()
 
 
-# --- what cannot be read is not written -------------------------------------------------------------
+# --- files that would be refused are not written ---------------------------------------------------------
 
 
-def test_the_shapes_of_every_layer_are_those_that_init_makes() -> None:
+def test_the_shapes_of_every_layer_are_those_of_init() -> None:
     kinds = {type(layer) for _, layer, _ in each_layer(EVERYTHING)}
     assert kinds | {Network} == set(LAYER_TYPES.values())
     params, state, out = EVERYTHING.init(keys.key(0), (2, 2, 1))
@@ -533,7 +543,7 @@ def as_shapes(tree: Any) -> Any:
 
 
 def test_shapes_are_known_without_making_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Layers that would need petabytes have shapes at once."""
+    """Layers that would need petabytes still give their shapes immediately."""
     huge = 10**9
     network = Network([Dense(huge), gn.BatchNorm(), gn.Scale(), gn.Periodic(5), Dense(huge)])
     shapes = network.shapes((huge,))
@@ -544,10 +554,10 @@ def test_shapes_are_known_without_making_arrays(monkeypatch: pytest.MonkeyPatch)
 def test_a_file_that_would_be_refused_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undefined = model_of(Network([Dense(3)]))
+    undefined = random_model(Network([Dense(3)]))
     undefined.params[0]["W"][0, 0] = np.nan
-    many = model_of(Network([*["tanh"] * 1000, Dense(3)]))
-    deep = model_of(Network([Dense(3)]), info={"a": json.loads("[" * 300 + "]" * 300)})
+    many = random_model(Network([*["tanh"] * 1000, Dense(3)]))
+    deep = random_model(Network([Dense(3)]), info={"a": json.loads("[" * 300 + "]" * 300)})
     for model, reason in ((undefined, "undefined"), (many, "1001 layers"), (deep, "too deep")):
         with pytest.raises(ConfigurationError, match=f"cannot go into a file.*{reason}"):
             save(model, tmp_path / "m")
@@ -557,7 +567,7 @@ def test_a_file_that_would_be_refused_is_not_written(
     assert os.listdir(tmp_path) == []
 
 
-def test_saving_replaces_no_device_and_no_link(tmp_path: Path) -> None:
+def test_saving_never_replaces_a_device_or_a_link(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "null").symlink_to("/dev/null")
@@ -578,14 +588,14 @@ def test_saving_replaces_no_device_and_no_link(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink() and load(tmp_path / "old").in_shape == (4,)
 
 
-# --- names do no harm -------------------------------------------------------------------------------
+# --- malicious names --------------------------------------------------------------------------------
 
 EVIL = "\x1b]0;t\x07\x9b31m[bold red]x[/]<script>alert(1)</script><img src=x onerror=alert(1)>\u202e\n{0}%s"
 HARMFUL = "\x1b\x07\x9b\u202e\r"
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_names_in_a_model_file_do_not_steer_the_terminal(
+def test_names_in_a_model_file_cannot_control_the_terminal(
     terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = {
@@ -600,7 +610,7 @@ def test_names_in_a_model_file_do_not_steer_the_terminal(
     }  # fmt: skip
     target = ClassEncoder.fit(np.array(["no", EVIL], dtype=object))
     save(
-        model_of(
+        random_model(
             Network([Dense(2)]),
             (encoder.n_features,),
             encoder=encoder,
@@ -627,7 +637,7 @@ def test_names_in_a_model_file_do_not_steer_the_terminal(
             json.loads(result.stdout)
 
 
-def test_names_do_no_harm_in_the_report(tmp_path: Path) -> None:
+def test_names_are_escaped_in_the_report(tmp_path: Path) -> None:
     import pandas as pd
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Prediction intervals are quantiles of errors, cover what they promise, and need held-out rows."""
+"""Prediction intervals are quantiles of errors, have their coverage, and need held-out rows."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from helpers import assert_same_bits
 
 
 @pytest.mark.parametrize(("count", "coverage"), [(19, 0.9), (40, 0.5), (7, 0.75)])
-def test_ends_are_order_statistics(count: int, coverage: float) -> None:
+def test_the_ends_of_an_interval_are_order_statistics(count: int, coverage: float) -> None:
     rng = np.random.default_rng(0)
-    answers, errors = rng.normal(size=(5, 2)), np.sort(rng.normal(size=(2, count)))
-    ends = interval(answers, errors, coverage)
+    predictions, errors = rng.normal(size=(5, 2)), np.sort(rng.normal(size=(2, count)))
+    ends = interval(predictions, errors, coverage)
     rank = {19: 1, 40: 10, 7: 1}[count]  # of (1 - coverage) / 2 · (count + 1)
     for target in range(2):
         low, high = errors[target, rank - 1], errors[target, -rank]
-        expected = answers[:, target, None] + [low, high]
+        expected = predictions[:, target, None] + [low, high]
         np.testing.assert_allclose(ends[:, target], expected)
 
 
-def test_a_smaller_coverage_lies_within_a_larger_one() -> None:
+def test_an_interval_of_smaller_coverage_lies_within_a_larger_one() -> None:
     rng = np.random.default_rng(1)
-    answers, errors = rng.normal(size=(9, 1)), np.sort(rng.normal(size=(1, 99)))
-    inner, outer = (interval(answers, errors, c) for c in (0.5, 0.95))
+    predictions, errors = rng.normal(size=(9, 1)), np.sort(rng.normal(size=(1, 99)))
+    inner, outer = (interval(predictions, errors, c) for c in (0.5, 0.95))
     assert (outer[..., 0] < inner[..., 0]).all() and (inner[..., 1] < outer[..., 1]).all()
 
 
 def test_the_coverage_holds_on_average_over_samples() -> None:
     rng = np.random.default_rng(2)
-    inside = [
+    covered = [
         ((ends := interval(np.zeros((1, 1)), kept_errors(e), 0.8)[0, 0])[0] <= x <= ends[1])
         for e, x in zip(rng.exponential(size=(4000, 30, 1)), rng.exponential(size=4000), strict=True)
     ]  # fmt: skip
-    assert np.mean(inside) == pytest.approx(0.8, abs=0.03)  # ranks 3 and 28 of 30: 25/31 = 0.806
+    assert np.mean(covered) == pytest.approx(0.8, abs=0.03)  # ranks 3 and 28 of 30: 25/31 = 0.806
 
 
 def test_many_errors_are_reduced_to_quantiles_and_weights_repeat_rows() -> None:
@@ -64,8 +64,8 @@ def test_an_estimator_covers_new_rows(options: dict[str, Any], tmp_path: Any) ->
     X, y = rows(2000, 7)
     ends = model.predict_interval(X, coverage=0.9)
     assert ends.shape == (2000, 2)
-    inside = ((ends[:, 0] <= y) & (y <= ends[:, 1])).mean()
-    assert inside == pytest.approx(0.9, abs=0.05)
+    covered = ((ends[:, 0] <= y) & (y <= ends[:, 1])).mean()
+    assert covered == pytest.approx(0.9, abs=0.05)
     model.save(tmp_path / "m")
     assert_same_bits(gn.load(tmp_path / "m").predict_interval(X), ends)
 
@@ -81,8 +81,8 @@ def test_each_of_several_targets_has_its_own_interval() -> None:
 
 def test_a_model_without_intervals_says_why() -> None:
     X, y = rows(60, 0)
-    everything = {"members": 1, "epochs": 2, "embedding": "none", "early_stopping": False}
-    plain = gn.NeuralRegressor((4,), **everything).fit(X, y)
+    settings = {"members": 1, "epochs": 2, "embedding": "none", "early_stopping": False}
+    plain = gn.NeuralRegressor((4,), **settings).fit(X, y)
     with pytest.raises(ConfigurationError, match="trained on all its rows"):
         plain.predict_interval(X)
     classes = gn.NeuralClassifier((4,), members=1, epochs=2, embedding="none").fit(X, y > 10)

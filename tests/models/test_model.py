@@ -1,4 +1,4 @@
-"""Find the model behind what is given, and take single members out of it."""
+"""Find the model in a run or an estimator, and take single members out of it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_member_that_does_not_exist_is_refused(classifier: gn.NeuralClassifier
         classifier.model_.member(k)
 
 
-def test_the_model_behind_everything_that_has_one(classifier: gn.NeuralClassifier) -> None:
+def test_the_model_of_an_estimator_and_of_a_run(classifier: gn.NeuralClassifier) -> None:
     run = gn.train(gn.Network([gn.Dense(3)]), X, Y, epochs=0)
     assert model_of(classifier) is model_of(classifier.model_) is classifier.model_
     assert model_of(run) is run.model
@@ -55,7 +55,9 @@ def test_the_model_behind_everything_that_has_one(classifier: gn.NeuralClassifie
     ],
     ids=str,
 )
-def test_all_functions_refuse_what_has_no_model_alike(given: Any, message: str) -> None:
+def test_all_functions_refuse_objects_without_a_model_with_the_same_message(
+    given: Any, message: str
+) -> None:
     for function in (
         model_of,
         lambda g: gn.trace(g, X, Y),

@@ -55,8 +55,8 @@ EVERYTHING = Network(
 )
 
 
-def model_of(network: Network, in_shape: tuple[int, ...] = (4,), **settings: Any) -> Model:
-    """Return a model with random arrays in place of trained ones."""
+def random_model(network: Network, in_shape: tuple[int, ...] = (4,), **settings: Any) -> Model:
+    """Return a model with random arrays instead of trained ones."""
     dtype = settings.get("dtype", "float32")
     with precision(dtype):
         params, state, _ = network.init(keys.key(0), in_shape)
@@ -81,16 +81,18 @@ def model_of(network: Network, in_shape: tuple[int, ...] = (4,), **settings: Any
     )
 
 
-SMALL = model_of(Network([Dense(3)]), target_encoder=ClassEncoder.fit(np.array(["a", "b", "ç"])))
+SMALL = random_model(
+    Network([Dense(3)]), target_encoder=ClassEncoder.fit(np.array(["a", "b", "ç"]))
+)
 
 
 def round_trip(model: Model, path: Path) -> Model:
     save(model, path)
-    again = load(path)
-    assert_same_bits((again.params, again.layer_state), (model.params, model.layer_state))
+    loaded = load(path)
+    assert_same_bits((loaded.params, loaded.layer_state), (model.params, model.layer_state))
     for name in ("network", "loss", "in_shape", "dtype", "target_encoder", "info"):
-        assert getattr(again, name) == getattr(model, name)
-    return again
+        assert getattr(loaded, name) == getattr(model, name)
+    return loaded
 
 
 # --- round trips ----------------------------------------------------------------------------------
@@ -104,16 +106,16 @@ def layers_inside(network: Network) -> set[str]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_layer_predicts_the_same_bits_after_a_round_trip(dtype: str, tmp_path: Path) -> None:
     assert layers_inside(EVERYTHING) == set(LAYER_TYPES)
-    model = model_of(EVERYTHING, (2, 2, 1), dtype=dtype)
-    again = round_trip(model, tmp_path / "all.glassnet")
+    model = random_model(EVERYTHING, (2, 2, 1), dtype=dtype)
+    loaded = round_trip(model, tmp_path / "all.glassnet")
     pictures = np.random.default_rng(0).integers(0, 256, (7, 2, 2, 1), np.uint8)
-    assert_same_bits(again.predict_proba(pictures), model.predict_proba(pictures))
-    assert_same_bits(again.predict(pictures), model.predict(pictures))
+    assert_same_bits(loaded.predict_proba(pictures), model.predict_proba(pictures))
+    assert_same_bits(loaded.predict(pictures), model.predict(pictures))
 
 
 @pytest.mark.parametrize("initializer", [*INITIALIZERS, *INITIALIZERS.values(), Normal(0.125)])
-def test_every_initializer_is_remembered(initializer: Any, tmp_path: Path) -> None:
-    round_trip(model_of(Network([Dense(3, initializer)])), tmp_path / "m")
+def test_every_initializer_is_kept(initializer: Any, tmp_path: Path) -> None:
+    round_trip(random_model(Network([Dense(3, initializer)])), tmp_path / "m")
 
 
 CLASSES = [
@@ -138,17 +140,17 @@ CASES = {
 
 
 @pytest.mark.parametrize(("loss", "target", "k"), CASES.values(), ids=CASES)
-def test_every_loss_and_target_answers_the_same_after_a_round_trip(
+def test_every_loss_and_target_predicts_the_same_after_a_round_trip(
     loss: Any, target: Any, k: int, tmp_path: Path
 ) -> None:
     assert {type(case[0]) for case in CASES.values()} == {type(loss) for loss in LOSSES.values()}
-    model = model_of(Network([Dense(k)]), loss=loss, target_encoder=target)
-    again = round_trip(model, tmp_path / "m.glassnet")
-    one, other = model.predict(X), again.predict(X)
+    model = random_model(Network([Dense(k)]), loss=loss, target_encoder=target)
+    loaded = round_trip(model, tmp_path / "m.glassnet")
+    one, other = model.predict(X), loaded.predict(X)
     assert one.dtype == other.dtype and one.tolist() == other.tolist()
 
 
-def test_a_tables_encoder_is_remembered(tmp_path: Path) -> None:
+def test_a_table_encoder_is_kept(tmp_path: Path) -> None:
     import pandas as pd
 
     table = pd.DataFrame(
@@ -160,26 +162,26 @@ def test_a_tables_encoder_is_remembered(tmp_path: Path) -> None:
         }
     )
     encoder = TableEncoder.fit(table)
-    model = model_of(Network([Dense(3)]), (encoder.n_features,), encoder=encoder)
-    again = round_trip(model, tmp_path / "m.glassnet")
-    assert again.encoder == encoder
+    model = random_model(Network([Dense(3)]), (encoder.n_features,), encoder=encoder)
+    loaded = round_trip(model, tmp_path / "m.glassnet")
+    assert loaded.encoder == encoder
     unseen = table.assign(town="Oslo")
-    assert_same_bits(again.predict_proba(unseen), model.predict_proba(unseen))
+    assert_same_bits(loaded.predict_proba(unseen), model.predict_proba(unseen))
 
 
-def test_plain_info_and_numpys_numbers_are_kept(tmp_path: Path) -> None:
+def test_plain_info_and_numpy_numbers_are_kept(tmp_path: Path) -> None:
     info = {"target": "é", "scores": {"accuracy": 0.5, "rows": [1, 2, None, True]}}
     network = Network([Dense(np.int64(3)), Dropout(np.float32(0.25))])
-    again = round_trip(model_of(network, info=info), tmp_path / "m.glassnet")
-    assert type(again.network.layers[0].units) is int  # type: ignore[attr-defined]
+    loaded = round_trip(random_model(network, info=info), tmp_path / "m.glassnet")
+    assert type(loaded.network.layers[0].units) is int  # type: ignore[attr-defined]
 
 
-def test_labels_that_are_no_valid_text_survive(tmp_path: Path) -> None:
+def test_labels_that_are_not_valid_text_are_kept(tmp_path: Path) -> None:
     odd = ClassEncoder.fit(np.array(["a", "b\udc80", "c"], dtype=object))  # an undecodable byte
-    round_trip(model_of(Network([Dense(3)]), target_encoder=odd), tmp_path / "m.glassnet")
+    round_trip(random_model(Network([Dense(3)]), target_encoder=odd), tmp_path / "m.glassnet")
 
 
-def test_files_are_safetensors_that_others_read(tmp_path: Path) -> None:
+def test_other_programs_can_read_the_files_as_safetensors(tmp_path: Path) -> None:
     save(SMALL, tmp_path / "m.glassnet")
     tensors = tensors_of((tmp_path / "m.glassnet").read_bytes())
     assert set(tensors) == {"params/0/W", "params/0/b"}
@@ -228,7 +230,7 @@ def test_a_folder_that_cannot_be_synced_is_not_a_failure(
 
 def test_saving_replaces_and_leaves_one_file(tmp_path: Path) -> None:
     path = tmp_path / "m.glassnet"
-    save(model_of(EVERYTHING, (2, 2, 1)), path)
+    save(random_model(EVERYTHING, (2, 2, 1)), path)
     save(SMALL, str(path))
     assert load(path).network == SMALL.network
     assert os.listdir(tmp_path) == ["m.glassnet"]
@@ -255,8 +257,8 @@ class Dense2(Dense):
 
 
 UNSAVABLE = [
-    model_of(Network([CustomLayer()])),
-    model_of(Network([Network([Dense2(3)])])),
+    random_model(Network([CustomLayer()])),
+    random_model(Network([Network([Dense2(3)])])),
     replace(SMALL, loss=CustomLoss(lambda z, y: z - y)),
     replace(SMALL, info={"score": float("nan")}),
     replace(SMALL, info={"score": object()}),
@@ -264,7 +266,7 @@ UNSAVABLE = [
 
 
 @pytest.mark.parametrize("model", UNSAVABLE)
-def test_a_model_that_no_file_can_hold_is_refused_before_anything_is_written(
+def test_a_model_that_cannot_be_saved_is_refused_before_anything_is_written(
     model: Model, tmp_path: Path
 ) -> None:
     path = tmp_path / "m.glassnet"
@@ -306,7 +308,7 @@ def test_every_field_is_read_by_its_type(types: Any, cls: Any, name: str) -> Non
             layer_records.object_of(record | {name: wrong}, types, "layer")
 
 
-# --- reading what is damaged ----------------------------------------------------------------------
+# --- reading damaged files ------------------------------------------------------------------------
 
 
 def bytes_of(model: Model, folder: Path) -> bytes:
@@ -341,15 +343,17 @@ def test_flipped_bits_give_a_model_or_one_error(tmp_path: Path, data: Any) -> No
 )
 @given(st.data())
 def test_replaced_json_gives_a_model_or_one_error(tmp_path: Path, data: Any) -> None:
-    """Any value of the record is replaced by any JSON value."""
-    save(model_of(EVERYTHING, (2, 2, 1), target_encoder=SMALL.target_encoder), tmp_path / "whole")
-    tensors, record = opened(tmp_path / "whole")
-    path = data.draw(st.sampled_from(list(leaves(record))))
+    """Replace any value of the record by any JSON value."""
+    save(
+        random_model(EVERYTHING, (2, 2, 1), target_encoder=SMALL.target_encoder), tmp_path / "whole"
+    )
+    tensors, record = read_parts(tmp_path / "whole")
+    path = data.draw(st.sampled_from(list(paths_in(record))))
     strange = st.sampled_from(
         [None, True, -1, 0, 1.5, 10**400, 1e308, "", "he", [], [[]], {}, {"type": "He"},
          {"type": "Network"}, {"type": []}, [1, "a", None]]
     )  # fmt: skip
-    whole = packed(tensors, replaced(record, path, data.draw(strange)))
+    whole = file_bytes(tensors, with_value(record, path, data.draw(strange)))
     check_loads_or_refuses(whole, tmp_path, (2, 2, 1))
 
 
@@ -362,23 +366,23 @@ def check_loads_or_refuses(data: bytes, folder: Path, in_shape: Any = (4,)) -> N
         assert "\n" not in str(error) and len(str(error)) < 600
         return
     if model.encoder is None and model.in_shape == in_shape:
-        with np.errstate(all="ignore"):  # an exponent's bit may have made weights huge
+        with np.errstate(all="ignore"):  # a flipped exponent bit may have made weights huge
             assert len(model.logits(np.ones((2, *in_shape)))) == 2
-    save(model, folder / "again")  # a model that was read is complete
+    save(model, folder / "again")  # a model that loads is complete
 
 
-def opened(path: Path) -> tuple[Any, Any]:
+def read_parts(path: Path) -> tuple[Any, Any]:
     data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return tensors_of(data), json.loads(header["__metadata__"]["glassnet"])
 
 
-def packed(tensors: Any, record: Any) -> bytes:
+def file_bytes(tensors: Any, record: Any) -> bytes:
     text = record if isinstance(record, str) else json.dumps(record)
     return to_bytes(tensors, metadata={"glassnet": text})
 
 
-def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Any:
+def paths_in(tree: Any, path: tuple[Any, ...] = ()) -> Any:
     yield path
     items = (
         tree.items()
@@ -388,102 +392,102 @@ def leaves(tree: Any, path: tuple[Any, ...] = ()) -> Any:
         else ()
     )
     for key, branch in items:
-        yield from leaves(branch, (*path, key))
+        yield from paths_in(branch, (*path, key))
 
 
-def replaced(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
+def with_value(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
     if not path:
         return value
     copy = dict(tree) if isinstance(tree, dict) else list(tree)
-    copy[path[0]] = replaced(tree[path[0]], path[1:], value)
+    copy[path[0]] = with_value(tree[path[0]], path[1:], value)
     return copy
 
 
-def changed(**changes: Any) -> Any:
-    return lambda tensors, record: packed(tensors, record | changes)
+def with_fields(**changes: Any) -> Any:
+    return lambda tensors, record: file_bytes(tensors, record | changes)
 
 
 def with_tensors(**arrays: Any) -> Any:
     def change(tensors: Any, record: Any) -> bytes:
         new = tensors | {name.replace("__", "/"): array for name, array in arrays.items()}
-        return packed({name: array for name, array in new.items() if array is not None}, record)
+        return file_bytes({name: array for name, array in new.items() if array is not None}, record)
 
     return change
 
 
-def dense(**fields: Any) -> Any:
+def with_dense(**fields: Any) -> Any:
     layer = {"type": "Dense", "units": 3, "initializer": "he", "bias": True} | fields
-    return changed(network={"type": "Network", "layers": [layer]})
+    return with_fields(network={"type": "Network", "layers": [layer]})
 
 
-def layers(*records: Any) -> Any:
-    return changed(network={"type": "Network", "layers": list(records)})
+def with_layers(*records: Any) -> Any:
+    return with_fields(network={"type": "Network", "layers": list(records)})
 
 
-def nested(depth: int) -> Any:
+def with_nested_networks(depth: int) -> Any:
     network = '{"type": "Network", "layers": [' * depth + "]}" * depth
-    return lambda tensors, record: packed(
+    return lambda tensors, record: file_bytes(
         tensors, json.dumps(record | {"network": "@"}).replace('"@"', network)
     )
 
 
 W = SMALL.params[0]["W"]
 DAMAGE = {
-    "later format": (changed(format=2), "format 2, but"),
-    "no format": (lambda t, r: packed(t, {k: v for k, v in r.items() if k != "format"}), "format"),
-    "one field more": (changed(code="print()"), "model"),
-    "one field less": (lambda t, r: packed(t, {k: v for k, v in r.items() if k != "info"}), "model"),
-    "no record": (lambda t, r: packed(t, "3"), "model"),
-    "no JSON": (lambda t, r: packed(t, "{"), "JSON"),
-    "name twice": (lambda t, r: packed(t, json.dumps(r)[:-1] + ', "dtype": "float64"}'), "twice"),
-    "NaN in JSON": (lambda t, r: packed(t, json.dumps(r | {"info": {"a": float("nan")}})), "NaN"),
+    "later format": (with_fields(format=2), "format 2, but"),
+    "no format": (lambda t, r: file_bytes(t, {k: v for k, v in r.items() if k != "format"}), "format"),
+    "an extra field": (with_fields(code="print()"), "model"),
+    "a missing field": (lambda t, r: file_bytes(t, {k: v for k, v in r.items() if k != "info"}), "model"),
+    "no record": (lambda t, r: file_bytes(t, "3"), "model"),
+    "not JSON": (lambda t, r: file_bytes(t, "{"), "JSON"),
+    "name twice": (lambda t, r: file_bytes(t, json.dumps(r)[:-1] + ', "dtype": "float64"}'), "twice"),
+    "NaN in JSON": (lambda t, r: file_bytes(t, json.dumps(r | {"info": {"a": float("nan")}})), "NaN"),
     "no glassnet": (lambda t, r: to_bytes(t, metadata={"format": "pt"}), "not a glassnet model"),
     "no metadata": (lambda t, r: to_bytes(t), "not a glassnet model"),
     "other shape": (with_tensors(params__0__W=W[:2]), r"\(2, 4\), but should be float32\(3, 4\)"),
     "other dtype": (with_tensors(params__0__W=W.astype(np.float64)), "float64"),
     "whole numbers": (with_tensors(params__0__W=W.astype(np.int32)), "I32"),
     "array missing": (with_tensors(params__0__b=None), "missing"),
-    "array too many": (with_tensors(params__9__W=W), "unexpected"),
+    "unexpected array": (with_tensors(params__9__W=W), "unexpected"),
     "NaN": (with_tensors(params__0__W=W * np.nan), "undefined"),
     "infinite": (with_tensors(params__0__W=W * np.inf), "infinite"),
-    "unknown layer": (layers({"type": "Exec", "code": "1"}), "unknown layer"),
-    "layer of a list": (layers([]), "unknown layer"),
-    "no layer": (layers(), "at least one layer"),
-    "no network": (changed(network={"type": "Tanh"}), "network"),
-    "unknown initializer": (dense(initializer="hee"), "initializer"),
-    "units": (dense(units=4), r"\(4, 4\)"),
-    "no units": (dense(units=0), "units"),
-    "units of float": (dense(units=3.0), "units"),
-    "units true": (dense(units=True), "units"),
-    "far too many units": (dense(units=10**15), "should be float32"),
-    "far too many places": (layers({"type": "Embedding", "places": [10**9], "size": 10**6}), "missing"),
-    "places of text": (layers({"type": "Embedding", "places": ["3"], "size": 2}), "places"),
-    "places no list": (layers({"type": "Embedding", "places": 3, "size": 2}), "places"),
+    "unknown layer": (with_layers({"type": "Exec", "code": "1"}), "unknown layer"),
+    "layer that is a list": (with_layers([]), "unknown layer"),
+    "no layer": (with_layers(), "at least one layer"),
+    "not a network": (with_fields(network={"type": "Tanh"}), "network"),
+    "unknown initializer": (with_dense(initializer="hee"), "initializer"),
+    "units": (with_dense(units=4), r"\(4, 4\)"),
+    "no units": (with_dense(units=0), "units"),
+    "units of float": (with_dense(units=3.0), "units"),
+    "units that are true": (with_dense(units=True), "units"),
+    "far too many units": (with_dense(units=10**15), "should be float32"),
+    "far too many places": (with_layers({"type": "Embedding", "places": [10**9], "size": 10**6}), "missing"),
+    "places of text": (with_layers({"type": "Embedding", "places": ["3"], "size": 2}), "places"),
+    "places not a list": (with_layers({"type": "Embedding", "places": 3, "size": 2}), "places"),
     "far too many waves": (
-        layers({"type": "Periodic", "columns": 10**5, "waves": 10**5, "outputs": 1,
+        with_layers({"type": "Periodic", "columns": 10**5, "waves": 10**5, "outputs": 1,
                 "slowest": 1.0, "fastest": 1.0}),
         "waves of 100000 columns",
     ),
-    "temperature": (changed(temperature=0.0), "temperature"),
-    "temperatures": (changed(temperature=[1.0]), "temperature"),
+    "temperature": (with_fields(temperature=0.0), "temperature"),
+    "temperatures": (with_fields(temperature=[1.0]), "temperature"),
     "errors of other outputs": (with_tensors(errors=np.zeros((2, 4))), "errors"),
     "errors out of order": (with_tensors(errors=-np.arange(6.0).reshape(3, 2)), "order"),
     "errors of float32": (with_tensors(errors=np.zeros((3, 2), np.float32)), "float32"),
     "no errors": (with_tensors(errors=np.zeros((3, 0))), "errors"),
     "undefined errors": (with_tensors(errors=np.full((3, 2), np.nan)), "undefined"),
-    "bias of text": (dense(bias="yes"), "bias"),
-    "bias of an object": (dense(bias={"type": "He"}), "bias"),
-    "no scale": (layers({"type": "Rescale", "scale": 1e308 * 10, "shift": 0.0}), "Infinity"),
+    "bias of text": (with_dense(bias="yes"), "bias"),
+    "bias of an object": (with_dense(bias={"type": "He"}), "bias"),
+    "no scale": (with_layers({"type": "Rescale", "scale": 1e308 * 10, "shift": 0.0}), "Infinity"),
     "object for a number": (
-        layers({"type": "Rescale", "scale": {"type": "He"}, "shift": 0.0}),
+        with_layers({"type": "Rescale", "scale": {"type": "He"}, "shift": 0.0}),
         "scale",
     ),
     "number beyond float": (
-        layers({"type": "Rescale", "scale": 10**400, "shift": 0.0}),
+        with_layers({"type": "Rescale", "scale": 10**400, "shift": 0.0}),
         "401 digits",
     ),
-    "infinite in disguise": (
-        lambda t, r: packed(
+    "number that overflows": (
+        lambda t, r: file_bytes(
             t,
             json.dumps(
                 r | {"network": {"type": "Network", "layers": [
@@ -492,32 +496,32 @@ DAMAGE = {
         ),
         "1e999",
     ),
-    "nested too deep": (nested(70), "too deep"),
-    "nested too deep to be read": (nested(20_000), "too deep"),
-    "unknown loss": (changed(loss={"type": "Loss"}), "unknown loss"),
-    "loss out of range": (changed(loss={"type": "Huber", "delta": -1.0}), "delta"),
-    "unknown dtype": (changed(dtype="float16"), "dtype"),
-    "no inputs": (changed(in_shape=[]), "in_shape"),
-    "inputs of 0": (changed(in_shape=[0]), "in_shape"),
-    "inputs of text": (changed(in_shape=["4"]), "in_shape"),
-    "far too many inputs": (changed(in_shape=[10**9, 10**9]), "in_shape"),
-    "unknown target": (changed(target={"type": "code", "record": {}}), "target"),
+    "nested too deeply": (with_nested_networks(70), "too deeply"),
+    "nested too deeply to be read": (with_nested_networks(20_000), "too deeply"),
+    "unknown loss": (with_fields(loss={"type": "Loss"}), "unknown loss"),
+    "loss out of range": (with_fields(loss={"type": "Huber", "delta": -1.0}), "delta"),
+    "unknown dtype": (with_fields(dtype="float16"), "dtype"),
+    "no inputs": (with_fields(in_shape=[]), "in_shape"),
+    "inputs of 0": (with_fields(in_shape=[0]), "in_shape"),
+    "inputs of text": (with_fields(in_shape=["4"]), "in_shape"),
+    "far too many inputs": (with_fields(in_shape=[10**9, 10**9]), "in_shape"),
+    "unknown target": (with_fields(target={"type": "code", "record": {}}), "target"),
     "too few classes": (
-        changed(target={"type": "classes", "record": {"dtype": "str", "classes": ["a", "b"]}}),
+        with_fields(target={"type": "classes", "record": {"dtype": "str", "classes": ["a", "b"]}}),
         "outputs",
     ),
     "values for classes": (
-        changed(target={"type": "values", "record": TargetScaler.fit(np.eye(3)).to_spec()}),
+        with_fields(target={"type": "values", "record": TargetScaler.fit(np.eye(3)).to_spec()}),
         "outputs",
     ),
-    "info": (changed(info=[1]), "info"),
+    "info": (with_fields(info=[1]), "info"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
-def test_each_damage_is_named(damage: Any, message: str, tmp_path: Path) -> None:
+def test_the_message_names_the_damage(damage: Any, message: str, tmp_path: Path) -> None:
     save(SMALL, tmp_path / "m")
-    (tmp_path / "m").write_bytes(damage(*opened(tmp_path / "m")))
+    (tmp_path / "m").write_bytes(damage(*read_parts(tmp_path / "m")))
     with pytest.raises(ModelFormatError, match=message):
         load(tmp_path / "m")
 
@@ -526,10 +530,10 @@ def test_each_damage_is_named(damage: Any, message: str, tmp_path: Path) -> None
     ("name", "value"), [("1/variance", -1.0), ("2/rate", 1.0), ("2/rate", -0.5)]
 )
 def test_state_out_of_range_is_refused(name: str, value: float, tmp_path: Path) -> None:
-    save(model_of(Network([Dense(3), BatchNorm(), Dropout(0.5)])), tmp_path / "m")
-    tensors, record = opened(tmp_path / "m")
+    save(random_model(Network([Dense(3), BatchNorm(), Dropout(0.5)])), tmp_path / "m")
+    tensors, record = read_parts(tmp_path / "m")
     tensors[f"state/{name}"] = np.full_like(tensors[f"state/{name}"], value)
-    (tmp_path / "m").write_bytes(packed(tensors, record))
+    (tmp_path / "m").write_bytes(file_bytes(tensors, record))
     with pytest.raises(ModelFormatError, match=name):
         load(tmp_path / "m")
 
@@ -550,7 +554,7 @@ NOT_MODELS = {
 
 
 @pytest.mark.parametrize("data", NOT_MODELS.values(), ids=NOT_MODELS)
-def test_a_file_of_another_kind_is_refused(data: bytes, tmp_path: Path) -> None:
+def test_a_file_in_another_format_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(data)
     with pytest.raises(ModelFormatError, match="not a usable glassnet model file"):
         load(tmp_path / "m")

@@ -1,4 +1,4 @@
-"""Each derivative in a table is the derivative of its value.
+"""Every derivative written by hand is the derivative of its value.
 
 The tests enumerate LAYER_TYPES, ACTIVATIONS and LOSSES, so that a new row is tested without a new test. The
 oracles are jax.grad of the value, and central differences in float64.
@@ -39,17 +39,17 @@ from helpers import assert_close, central_differences, normal
 
 @pytest.fixture(autouse=True)
 def strict_promotion() -> Iterator[None]:
-    """Let no formula mix number types: a float64 would silently enter a float32 network."""
+    """Forbid formulas to mix dtypes: a float64 would silently enter a float32 network."""
     with jax.numpy_dtype_promotion("strict"):
         yield
 
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
-DIFFERENCES = 1e-7  # of central differences in float64
+DIFFERENCES = 1e-7  # tolerance for central differences in float64
 ROWS = 5
 WEIGHT = np.array([1.0, 0.5, 2.0, 0.0, 1.5])
 
-EXAMPLES: dict[str, list[Layer]] = {  # of layers that need arguments or have variants
+EXAMPLES: dict[str, list[Layer]] = {  # layers that need arguments or have variants
     "Dense": [Dense(3), Dense(2, "glorot", bias=False)],
     "Dropout": [Dropout(0.4), Dropout(0.0)],
     "BatchNorm": [BatchNorm(), BatchNorm(momentum=0.5, eps=0.1)],
@@ -93,7 +93,7 @@ CONTEXTS = [(train, weight) for train in (False, True) for weight in (None, WEIG
 
 
 def check_layer(layer: Layer, in_shape: tuple[int, ...], dtype: str) -> None:
-    """Check the law in prediction and training, with and without weights, in one program."""
+    """Compare backward with forward, in prediction and training, with and without weights, in one program."""
     with precision(dtype):
         params, state, x, dy = prepared(layer, in_shape, dtype)
 
@@ -101,14 +101,14 @@ def check_layer(layer: Layer, in_shape: tuple[int, ...], dtype: str) -> None:
             context: Any = {"key": keys.key(5), "train": train}
             context["weight"] = None if weight is None else jnp.asarray(weight, dtype)
 
-            def through(both: Any) -> Any:
-                return jnp.sum(layer.forward(both[0], state, both[1], **context)[0] * dy)
+            def loss(inputs: Any) -> Any:
+                return jnp.sum(layer.forward(inputs[0], state, inputs[1], **context)[0] * dy)
 
             y, new_state, cache = layer.forward(params, state, x, **context)
             assert (y.shape, y.dtype) == (dy.shape, dy.dtype)
             assert jax.tree.map(jnp.shape, new_state) == jax.tree.map(jnp.shape, state)
             dx, dparams = layer.backward(params, cache, dy)
-            return (dparams, dx), *oracles(through, (params, x), dtype)
+            return (dparams, dx), *oracles(loss, (params, x), dtype)
 
         # one program for all, since compiling takes much longer than computing
         for written, *others in jax.jit(lambda: [derivatives(*c) for c in CONTEXTS])():
@@ -250,7 +250,7 @@ def targets_of(loss: Loss) -> dict[str, tuple[Any, Any]]:
             "codes": (many, np.array([0, 2, 1, 1, 0])),
             "one-hot": (many, np.eye(3)[[0, 2, 1, 1, 0]]),
             "probabilities": (many, p),
-            "no sum of 1": (many, 0.7 * p),
+            "not summing to 1": (many, 0.7 * p),
         },
         "labels": {
             "one label": (one, np.array([0.0, 1, 1, 0, 1])),
@@ -270,10 +270,10 @@ def variants(loss: Loss) -> list[Loss]:
 
 LOG_COSH = CustomLoss(lambda z, y: jnp.log(jnp.cosh(z - y.reshape(z.shape))).sum(axis=1))
 QUARTIC = CustomLoss(lambda z, y: (z - y.reshape(z.shape)) ** 4)
-ROWS_OF_LOSSES = {**LOSSES, "steep huber": Huber(0.3), "log cosh": LOG_COSH, "quartic": QUARTIC}
+ALL_LOSSES = {**LOSSES, "steep huber": Huber(0.3), "log cosh": LOG_COSH, "quartic": QUARTIC}
 LOSS_CASES = [
     pytest.param(loss, id=f"{name}{i}")
-    for name, row in ROWS_OF_LOSSES.items()
+    for name, row in ALL_LOSSES.items()
     for i, loss in enumerate(variants(row))
 ]
 
@@ -283,8 +283,8 @@ LOSS_CASES = [
 def test_the_gradient_of_a_loss_is_the_derivative_of_its_value(loss: Loss, dtype: str) -> None:
     def derivatives(logits: Any, target: Any) -> list[Any]:
         z, t = jnp.asarray(logits, dtype), jnp.asarray(target)
-        own_function = isinstance(loss, CustomLoss)  # it is given floats, as while training
-        t = t.astype(dtype) if own_function or t.dtype.kind != "i" else t
+        custom = isinstance(loss, CustomLoss)  # its targets are floats, as in training
+        t = t.astype(dtype) if custom or t.dtype.kind != "i" else t
         terms = loss.terms(z, t)
         weights = [None, jnp.asarray(WEIGHT, dtype), jnp.zeros(ROWS, dtype)]
         if terms.ndim == 2:
@@ -350,9 +350,9 @@ def test_label_smoothing_mixes_the_target_with_equal_shares() -> None:
 
 
 def test_if_all_weights_are_0_no_row_has_a_share() -> None:
-    z, nothing = jnp.ones((ROWS, 2)), jnp.zeros(ROWS)
-    assert LOSSES["squared_error"].value(z, jnp.zeros((ROWS, 2)), nothing) == 0
-    np.testing.assert_array_equal(row_shares(z, nothing), np.zeros(ROWS))
+    z, zeros = jnp.ones((ROWS, 2)), jnp.zeros(ROWS)
+    assert LOSSES["squared_error"].value(z, jnp.zeros((ROWS, 2)), zeros) == 0
+    np.testing.assert_array_equal(row_shares(z, zeros), np.zeros(ROWS))
     np.testing.assert_allclose(row_shares(z, jnp.asarray(WEIGHT)), WEIGHT / WEIGHT.sum(), rtol=1e-6)
     np.testing.assert_allclose(row_shares(z, None), np.full(ROWS, 1 / ROWS), rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Every public function that takes a key also takes one of `jax.random`, and rejects anything else.
+"""Every public function that takes a key accepts one from `jax.random`, and rejects anything else.
 
 The functions are found by their signatures, so that a new one is tested without a new test.
 """
@@ -23,7 +23,7 @@ from helpers import assert_close, assert_same_bits
 
 Call = Callable[[Any], Any]  # from a key to a result
 
-ARGUMENTS: dict[str, tuple[Any, ...]] = {  # what the functions of gn.keys take after the key
+ARGUMENTS: dict[str, tuple[Any, ...]] = {  # the arguments of gn.keys functions after the key
     "fold_in": (3,),
     "bits": ((4,),),
     "uniform": ((4,),),
@@ -48,14 +48,14 @@ def layer_calls(layer: Any) -> Iterator[tuple[str, Call]]:
 
 
 def dropped(key: Any) -> Any:
-    """Return what `figures.dropout` draws by a key."""
+    """Return the title of `figures.dropout` for a key."""
     network = gn.Network([gn.Dense(6), "relu", gn.Dropout(0.5), gn.Dense(1)])
     model = gn.figures.untrained(network, (2,))
     return [[ord(c) for c in gn.figures.dropout(model, [[1.0, 2.0]], key=key).get_title()]]
 
 
 def key_functions() -> dict[str, Call]:
-    """Return by name a call of each public function that takes a key."""
+    """Return a call of each public function that takes a key, by name."""
     calls: dict[str, Call] = {"figures.dropout": dropped}
     for name, function in inspect.getmembers(keys, inspect.isfunction):
         if not name.startswith("_") and name != "key" and takes_key(function):
@@ -63,8 +63,8 @@ def key_functions() -> dict[str, Call]:
             calls[f"keys.{name}"] = lambda key, f=function, a=arguments: f(key, *a)
     for case in LAYER_CASES:
         (layer,) = case.values
-        for verb, call in layer_calls(layer):
-            calls[f"{case.id}.{verb}"] = call
+        for method, call in layer_calls(layer):
+            calls[f"{case.id}.{method}"] = call
     for name, initializer in INITIALIZERS.items():
         calls[f"{name}.draw"] = lambda key, i=initializer: i.draw(key, (2, 3))
     return calls
@@ -76,14 +76,14 @@ CASES = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 def test_no_public_function_that_takes_a_key_is_left_out() -> None:
     public = {name: getattr(gn, name) for name in gn.__all__}
-    verbs = {
-        verb
+    methods = {
+        method
         for item in public.values()
         if inspect.isclass(item)
-        for verb, function in inspect.getmembers(item, inspect.isfunction)
-        if not verb.startswith("_") and takes_key(function)
+        for method, function in inspect.getmembers(item, inspect.isfunction)
+        if not method.startswith("_") and takes_key(function)
     }
-    assert verbs <= {"init", "forward", "draw"}
+    assert methods <= {"init", "forward", "draw"}
     assert not [n for n, item in public.items() if inspect.isfunction(item) and takes_key(item)]
     drawn = {n for n in gn.figures.__all__ if takes_key(getattr(gn.figures, n))}
     assert {f"figures.{name}" for name in drawn} == {n for n in CALLS if n.startswith("figures.")}
@@ -93,7 +93,7 @@ def test_no_public_function_that_takes_a_key_is_left_out() -> None:
 def test_keys_of_jax_are_keys(call: Call) -> None:
     typed, legacy = call(jax.random.key(7)), call(jax.random.PRNGKey(7))
     assert_same_bits(typed, legacy)
-    words = np.array([0, 7], np.uint32)  # as JAX spreads the seed 7
+    words = np.array([0, 7], np.uint32)  # JAX's words for the seed 7
     assert_close(jax.tree.map(np.asarray, call(words)), jax.tree.map(np.asarray, typed), 1e-5)
 
 
@@ -101,7 +101,7 @@ def test_keys_of_jax_are_keys(call: Call) -> None:
 def test_anything_else_is_rejected_with_an_explanation(call: Call) -> None:
     first, second = (jax.tree.leaves(call(keys.key(seed))) for seed in (1, 2))
     if all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
-        return  # nothing is drawn, so that the key is not used
+        return  # nothing is drawn, so the key is not used
     refused: dict[str, Any] = {
         r"key is 7, which is a seed: give gn\.keys\.key\(7\)": 7,
         r"key is 1\.5, but it must be a key: give gn\.keys\.key\(0\) or jax\.random\.key\(0\)": 1.5,

@@ -24,12 +24,12 @@ from helpers import assert_same_bits, blobs
 
 X, y = blobs(200, classes=3)
 X = X.astype(np.float32)
-HELD = blobs(90, classes=3, seed=0)
+HELD_OUT = blobs(90, classes=3, seed=0)
 NET = gn.Network([gn.Dense(8), gn.BatchNorm(), gn.Tanh(), gn.Dropout(0.1), gn.Dense(3)])
 PLAIN = gn.Network([gn.Dense(8), gn.Tanh(), gn.Dense(3)])
 
 
-# --- every nesting of wrappers --------------------------------------------------------------------
+# --- every nesting of wrappers -----------------------------------------------------------------------
 
 RATE, SHARE, STEPS = 0.2, 0.5, 7
 VALUES = X @ np.array([1.0, -2.0, 0.5, 0.0], np.float32) + 0.3
@@ -65,7 +65,7 @@ def nested(kinds: tuple[str, ...], innermost: Any) -> Any:
 
 
 def line_by_numpy(kinds: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the last weights of a linear regression and the weights that predict, by gradient descent."""
+    """Return a linear regression's last weights and those used for prediction, by gradient descent."""
     with precision("float64"):
         params, _, _ = LINE.init(gn.keys.fold_in(gn.keys.key(0), 0), (4,))
     step_of = HeavyBall()
@@ -108,7 +108,7 @@ def test_every_nesting_of_wrappers_trains_as_numpy_does(kinds: Any, innermost: A
 
 
 def test_the_model_predicts_with_the_average_of_the_steps() -> None:
-    """Compared with a loop of four lines, with one batch an epoch."""
+    """Compare with a loop of four lines, with one batch per epoch."""
     run = gn.train(
         PLAIN, X, y, optimizer=gn.Averaged(gn.SGD(0.3), share=0.5), batch_size=None, epochs=7
     )
@@ -134,15 +134,15 @@ def test_the_validation_loss_is_that_of_the_average(optimizer: object) -> None:
         y,
         optimizer=optimizer,
         epochs=12,
-        validation=HELD,
+        validation=HELD_OUT,
         early_stopping=gn.EarlyStopping(50),
     )
-    measured = log_loss(HELD[1], run.model.predict_proba(HELD[0]))
+    measured = log_loss(HELD_OUT[1], run.model.predict_proba(HELD_OUT[0]))
     assert measured == pytest.approx(run.history["validation_loss"].min(), rel=1e-4)
 
 
 def test_cutting_and_continuing_change_no_bit_of_the_average() -> None:
-    settings = {"optimizer": gn.Averaged(gn.AdamW(0.01)), "batch_size": 32, "validation": HELD}
+    settings = {"optimizer": gn.Averaged(gn.AdamW(0.01)), "batch_size": 32, "validation": HELD_OUT}
     whole = gn.train(NET, X, y, epochs=9, **settings)
     cut = gn.train(NET, X, y, epochs=9, chunk=2, **settings)
     first = gn.train(NET, X, y, epochs=4, **settings)
@@ -155,30 +155,30 @@ def test_the_model_keeps_the_temperature_of_the_best_epoch() -> None:
     noisy = np.where(np.random.default_rng(0).random(len(y)) < 0.3, (y + 1) % 3, y)
     stopping = gn.EarlyStopping(30, calibrated=True)
     wide = gn.Network([gn.Dense(64), gn.Tanh(), gn.Dense(3)])
-    held = (X[:80], noisy[:80])
+    held_out = (X[:80], noisy[:80])
     run = gn.train(
         wide,
         X[80:],
         noisy[80:],
         optimizer=gn.Adam(0.05),
         epochs=60,
-        validation=held,
+        validation=held_out,
         early_stopping=stopping,
     )
     model, temperature = run.model, run.model.temperature
     best = run.history.best_epoch - 1
     assert run.history["temperature"][best] == pytest.approx(temperature)
     assert min(TEMPERATURES) <= temperature <= max(TEMPERATURES)
-    logits = model.logits(held[0]) / temperature  # the network's own logits
+    logits = model.logits(held_out[0]) / temperature  # the network's own logits
 
-    def at(t: float) -> float:
-        return log_loss(held[1], np.asarray(jax.nn.softmax(t * logits)))
+    def loss_at(t: float) -> float:
+        return log_loss(held_out[1], np.asarray(jax.nn.softmax(t * logits)))
 
-    assert at(temperature) == pytest.approx(run.history["validation_loss"].min(), rel=1e-4)
-    assert at(temperature) == min(at(t) for t in TEMPERATURES)
-    finest = minimize_scalar(at, bounds=(0.2, 3), method="bounded").fun
-    assert at(temperature) - finest < 0.003  # the grid of temperatures is fine enough
-    assert at(temperature) < at(1.0)  # there was something to calibrate
+    assert loss_at(temperature) == pytest.approx(run.history["validation_loss"].min(), rel=1e-4)
+    assert loss_at(temperature) == min(loss_at(t) for t in TEMPERATURES)
+    finest = minimize_scalar(loss_at, bounds=(0.2, 3), method="bounded").fun
+    assert loss_at(temperature) - finest < 0.003  # the grid of temperatures is fine enough
+    assert loss_at(temperature) < loss_at(1.0)  # there was something to calibrate
 
 
 def test_a_calibrated_model_predicts_the_same_after_saving(tmp_path: object) -> None:
@@ -210,13 +210,13 @@ def test_training_ends_when_the_time_is_up() -> None:
 def test_members_hold_out_different_rows_and_together_learn_from_all() -> None:
     model = gn.NeuralClassifier((4,), members=8, embedding="none", epochs=1, random_state=0)
     job = estimator_job(model, X, y)
-    every = sorted_rows(job.data[0].x, job.validation[0].x)
-    for data, held in zip(job.data, job.validation, strict=True):
-        assert (len(data.x), len(held.x)) == (175, 25)
-        assert np.abs(np.bincount(held.y) - 25 / 3).max() <= 1  # a share of each class
-        np.testing.assert_array_equal(sorted_rows(data.x, held.x), every)
-    watched = sorted_rows(*(held.x for held in job.validation))
-    np.testing.assert_array_equal(watched, every)
+    all_rows = sorted_rows(job.data[0].x, job.validation[0].x)
+    for data, held_out in zip(job.data, job.validation, strict=True):
+        assert (len(data.x), len(held_out.x)) == (175, 25)
+        assert np.abs(np.bincount(held_out.y) - 25 / 3).max() <= 1  # a share of each class
+        np.testing.assert_array_equal(sorted_rows(data.x, held_out.x), all_rows)
+    watched = sorted_rows(*(held_out.x for held_out in job.validation))
+    np.testing.assert_array_equal(watched, all_rows)
 
 
 def sorted_rows(*parts: np.ndarray) -> np.ndarray:

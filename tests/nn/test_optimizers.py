@@ -86,8 +86,8 @@ START = {"W": np.linspace(-1, 1, 6).reshape(2, 3), "b": np.array([0.5, -2.0])}
 CURVES = {"W": np.linspace(0.1, 3, 6).reshape(2, 3), "b": np.array([1.0, 0.3])}
 
 
-def walk(optimizer: Any, dtype: str, update: Any = None) -> Any:
-    """Return the parameters after each of 100 steps on a quadratic function with fixed noise."""
+def trajectory(optimizer: Any, dtype: str, update: Any = None) -> Any:
+    """Return the parameters after each of 100 steps on a noisy quadratic function."""
     params = jax.tree.map(partial(jnp.asarray, dtype=dtype), START)
     curves = jax.tree.map(partial(jnp.asarray, dtype=dtype), CURVES)
     noise = jnp.asarray(np.random.default_rng(0).normal(size=(STEPS, 2, 3)), dtype)
@@ -120,14 +120,14 @@ PAIRS_AND_DTYPES = [
 def test_a_hundred_steps_equal_those_of_optax(ours: Any, theirs: Any, dtype: str) -> None:
     tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
     with precision(dtype):
-        mine = walk(as_leaves(ours), dtype)  # with arrays for numbers, as in a training program
-        assert_close(mine, walk(theirs, dtype), tolerance)
+        mine = trajectory(as_leaves(ours), dtype)  # with arrays, as in a training program
+        assert_close(mine, trajectory(theirs, dtype), tolerance)
         assert {leaf.dtype for leaf in jax.tree.leaves(mine)} == {np.dtype(dtype)}
         assert np.abs(mine["W"][-1] - START["W"]).max() > 1e-3  # the parameters have changed
 
 
 def test_an_averaged_optimizer_steps_as_the_one_inside() -> None:
-    assert_close(walk(Averaged(Adam(0.05)), "float32"), walk(Adam(0.05), "float32"), 0)
+    assert_close(trajectory(Averaged(Adam(0.05)), "float32"), trajectory(Adam(0.05), "float32"), 0)
     assert as_optimizer(Averaged("sgd")).optimizer == SGD()
     bound = bind_schedules(Averaged(Adam(OneCycle(0.1))), 70)
     assert bound.optimizer.learning_rate.steps == 70
@@ -151,9 +151,9 @@ def test_weight_decay_is_masked_as_in_optax() -> None:
     ours = AdamW(0.05, 0.3)
     theirs = optax.adamw(0.05, weight_decay=0.3, mask={"W": True, "b": False})
     with precision("float64"):
-        masked = walk(ours, "float64", partial(ours.update, decay=mask))
-        assert_close(masked, walk(theirs, "float64"), 1e-12)
-        plain = walk(Adam(0.05), "float64")
+        masked = trajectory(ours, "float64", partial(ours.update, decay=mask))
+        assert_close(masked, trajectory(theirs, "float64"), 1e-12)
+        plain = trajectory(Adam(0.05), "float64")
     np.testing.assert_array_equal(masked["b"], plain["b"])
     assert np.abs(masked["W"] - plain["W"]).max() > 0.01
 
@@ -171,7 +171,7 @@ def test_the_state_counts_good_steps_and_no_others(name: str) -> None:
 def test_training_decays_weights_and_nothing_else() -> None:
     X, y = blobs(12)
     net = Network([Dense(3)])
-    # the first step is the same but for the decay, so that only the weights may differ
+    # the first steps differ only in the decay, so only the weights may differ
     plain, decayed = (
         train(net, X, y, optimizer=o, epochs=1, batch_size=None, dtype="float64").state.params[0]
         for o in (Adam(0.1), AdamW(0.1, 0.5))
@@ -182,7 +182,7 @@ def test_training_decays_weights_and_nothing_else() -> None:
 
 # --- schedules ------------------------------------------------------------------------------------
 
-RATES = {  # each schedule, and the same one of optax
+RATES = {  # each schedule and its counterpart in optax
     "Constant": (Constant(0.1), optax.constant_schedule(0.1)),
     "Step": (Step(0.1, 0.5, 10), optax.exponential_decay(0.1, 10, 0.5, staircase=True)),
     "Exponential": (Exponential(0.1, 0.01, 40), optax.exponential_decay(0.1, 40, 0.01)),
@@ -258,14 +258,14 @@ def test_hyperparameters_are_traced_and_compile_nothing() -> None:
         before = step._cache_size()
         updates = [step(as_leaves(optimizer), params) for optimizer in settings]
         assert step._cache_size() == before + 1
-        assert np.abs(updates[0]["W"] - updates[1]["W"]).max() > 0  # and yet they make a difference
+        assert np.abs(updates[0]["W"] - updates[1]["W"]).max() > 0  # but the result changes
 
 
 def test_learning_rates_can_be_swept_by_vmap() -> None:
     rates = jnp.array([0.1, 0.2, 0.4])
-    swept = jax.vmap(lambda rate: walk(Adam(rate), "float32")["W"])(rates)
+    swept = jax.vmap(lambda rate: trajectory(Adam(rate), "float32")["W"])(rates)
     for rate, W in zip(rates, swept, strict=True):
-        np.testing.assert_allclose(W, walk(Adam(rate), "float32")["W"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(W, trajectory(Adam(rate), "float32")["W"], rtol=1e-5, atol=1e-6)
 
 
 def test_clipping_leaves_short_and_zero_gradients_as_they_are() -> None:

@@ -1,4 +1,4 @@
-"""Test the facts of a course unit on neural networks, from the neuron to batch normalization."""
+"""Test the facts in a course unit on neural networks, from neurons to batch normalization."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_probabilities_sum_to_1(scale: float) -> None:
     assert (p >= 0).all() and (p <= 1).all()
 
 
-def test_a_model_gives_one_probability_a_class_and_they_sum_to_1() -> None:
+def test_a_model_gives_one_probability_per_class_and_they_sum_to_1() -> None:
     X = np.random.default_rng(0).normal(size=(30, 4))
     run = train(Network([Dense(3)]), X, np.arange(30) % 3, epochs=1)
     p = run.model.predict_proba(X * 1e4)
@@ -84,7 +84,7 @@ def test_a_model_gives_one_probability_a_class_and_they_sum_to_1() -> None:
 # --- the perceptron and XOR -----------------------------------------------------------------------
 
 
-def test_no_perceptron_of_a_dense_grid_gets_more_than_3_of_4_on_xor() -> None:
+def test_no_perceptron_on_a_dense_grid_gets_more_than_3_of_4_on_xor() -> None:
     ticks = np.linspace(-3, 3, 61)
     W = np.stack([g.ravel() for g in np.meshgrid(ticks, ticks, ticks)])
     z = CORNERS @ W[:2] + W[2]
@@ -188,7 +188,7 @@ def test_gradients_vanish_with_depth_through_sigmoids_but_not_through_relu() -> 
     assert first_gradient("relu", 10) > 1e-2 * first_gradient("relu", 1)
 
 
-def test_one_hidden_layer_fits_a_wave_with_a_kink_to_two_hundredths() -> None:
+def test_one_hidden_layer_fits_a_wave_with_a_kink_within_0_02() -> None:
     x, between = np.linspace(-2, 2, 401)[:, None], np.linspace(-2, 2, 7919)[:, None]
 
     def largest_error(activation: str, epochs: int = 4000) -> float:
@@ -223,14 +223,14 @@ def test_the_gradient_of_the_exercise_is_4_2_0() -> None:
         return (2 / 3) * x**2 + y**2 - 2 * y + z**4 - (4 / 3) * z**3
 
     with precision("float64"):
-        at = jnp.array([3.0, 2.0, 1.0])
-        gradient = jax.grad(f)(at)
+        point = jnp.array([3.0, 2.0, 1.0])
+        gradient = jax.grad(f)(point)
         np.testing.assert_allclose(gradient, [4, 2, 0], atol=1e-14)
 
         optimizer = SGD(0.01)
-        step, _ = optimizer.update(gradient, optimizer.init(at), at)
+        step, _ = optimizer.update(gradient, optimizer.init(point), point)
         np.testing.assert_allclose(step, [-0.04, -0.02, 0], atol=1e-14)
-        assert f(at + step) < f(at) < f(at - step)
+        assert f(point + step) < f(point) < f(point - step)
 
 
 def test_the_chain_rule_of_one_sigmoid_neuron() -> None:
@@ -265,7 +265,7 @@ def test_the_weights_of_a_dropped_neuron_get_no_gradient_from_that_row() -> None
     network = Network([Dense(6), Tanh(), Dropout(0.5), Dense(2)])
     with precision("float64"):
         params, state = with_params(network, (3,))
-        dropped_ever = kept_ever = 0
+        n_dropped = n_kept = 0
         for step in range(10):
             x = jnp.asarray(np.random.default_rng(step).normal(size=(1, 3)))
             key = keys.fold_in(keys.key(0), step)
@@ -273,11 +273,11 @@ def test_the_weights_of_a_dropped_neuron_get_no_gradient_from_that_row() -> None
             gradient = CrossEntropy().gradient(logits, jnp.array([0]))
             _, grads = network.backward(params, cache, gradient)
             dropped = np.asarray(cache[2])[0] == 0
-            for into in (grads[0]["W"], grads[0]["b"][:, None], grads[3]["W"].T):
-                assert (np.asarray(into)[dropped] == 0).all()
-                assert (np.asarray(into)[~dropped] != 0).all()
-            dropped_ever, kept_ever = dropped_ever + dropped.sum(), kept_ever + (~dropped).sum()
-    assert dropped_ever > 10 and kept_ever > 10
+            for gradient in (grads[0]["W"], grads[0]["b"][:, None], grads[3]["W"].T):
+                assert (np.asarray(gradient)[dropped] == 0).all()
+                assert (np.asarray(gradient)[~dropped] != 0).all()
+            n_dropped, n_kept = n_dropped + dropped.sum(), n_kept + (~dropped).sum()
+    assert n_dropped > 10 and n_kept > 10
 
 
 def test_the_expectation_of_dropout_is_scaling_the_outgoing_weights_by_1_minus_rate() -> None:
@@ -293,16 +293,16 @@ def test_the_expectation_of_dropout_is_scaling_the_outgoing_weights_by_1_minus_r
         at_prediction = layer.forward({}, state, rows, key=keys.key(1), train=False)[0]
     W, b, a, scaled = (np.asarray(array) for array in (W, b, a, scaled))
 
-    # exactly: scaled dropout with weights W equals unscaled dropout with weights W / (1 - rate) ...
+    # scaled dropout with weights W equals unscaled dropout with weights W / (1 - rate) exactly;
     unscaled = np.where(scaled == 0, 0, a)
     trained_unscaled = W / (1 - rate)
     np.testing.assert_allclose(
         scaled @ W.T + b, unscaled @ trained_unscaled.T + b, rtol=1e-12, atol=1e-12
     )
-    # ... whose weights the unit multiplies by 1 - rate after training, which gives W again
+    # after training, the unit multiplies these weights by 1 - rate, which gives W again;
     unit_rule = np.asarray(at_prediction) @ (trained_unscaled * (1 - rate)).T + b
     np.testing.assert_allclose(np.asarray(at_prediction) @ W.T + b, unit_rule, rtol=1e-12)
-    # and the mean over masks is the prediction, within five standard errors
+    # the mean over masks is the prediction, within five standard errors
     logits = scaled @ W.T + b
     error = logits.std(axis=0) / np.sqrt(len(logits))
     assert (np.abs(logits.mean(axis=0) - (W @ a + b)) < 5 * error).all()
@@ -373,8 +373,8 @@ def test_a_prediction_does_not_depend_on_the_other_rows() -> None:
     net = Network([Dense(4), BatchNorm(), Tanh(), Dropout(0.3), Dense(2)])
     model = train(net, X, X[:, 0] > 3, epochs=5, dtype="float64").model
     together = model.predict_proba(X)
-    alone = np.concatenate([model.predict_proba(X[i : i + 1]) for i in range(5)])
-    np.testing.assert_allclose(alone, together[:5], rtol=1e-10)
+    one_by_one = np.concatenate([model.predict_proba(X[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(one_by_one, together[:5], rtol=1e-10)
 
 
 def test_a_constant_neuron_is_normalised_to_beta() -> None:

@@ -1,4 +1,4 @@
-"""A walk records the numbers of Network.forward and Network.backward, layer by layer."""
+"""A walk records what Network.forward and Network.backward compute, layer by layer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ X, DY = normal((6, 3), 1, np.float32), jnp.asarray(normal((6, 2), 2, np.float32)
 
 @pytest.mark.parametrize("weight", [None, jnp.array([1.0, 2.0, 0.0, 1.0, 0.5, 1.0])])
 @pytest.mark.parametrize("train", [False, True])
-def test_a_walk_is_the_network_itself(train: bool, weight: Any) -> None:
+def test_a_walk_equals_the_networks_own_passes(train: bool, weight: Any) -> None:
     context: Any = {"key": keys.key(1), "train": train, "weight": weight}
     passes = walk(NETWORK, PARAMS, STATE, X, **context, gradient=lambda y: DY)
     assert [p.path for p in passes] == PATHS
@@ -39,8 +39,8 @@ def test_a_walk_is_the_network_itself(train: bool, weight: Any) -> None:
     assert_same_bits(passes[-1].d_output, DY)
     assert_same_bits(passes[0].d_input, dx)
     trees = (PARAMS, state, gradients)
-    for seen, (_, _, parts) in zip(passes, each_layer(NETWORK, *trees), strict=True):
-        assert_same_bits([seen.params, seen.state, seen.gradients], parts)
+    for record, (_, _, parts) in zip(passes, each_layer(NETWORK, *trees), strict=True):
+        assert_same_bits([record.params, record.state, record.gradients], parts)
     for before, after in itertools.pairwise(passes):
         assert_same_bits(before.output, after.input)
         assert_same_bits(before.d_output, after.d_input)
@@ -49,29 +49,29 @@ def test_a_walk_is_the_network_itself(train: bool, weight: Any) -> None:
 def test_each_record_is_the_layers_own_forward_and_backward() -> None:
     key = keys.key(1)
     passes = walk(NETWORK, PARAMS, STATE, X, key=key, train=True, gradient=lambda y: DY)
-    for seen, (path, layer, (params, state)) in zip(
+    for record, (path, layer, (params, state)) in zip(
         passes, each_layer(NETWORK, PARAMS, STATE), strict=True
     ):
         layer_key = reduce(keys.fold_in, path, key)
-        y, _, cache = layer.forward(params, state, seen.input, key=layer_key, train=True)
-        dx, gradients = layer.backward(params, cache, seen.d_output)
-        assert_same_bits([seen.output, seen.d_input, seen.gradients], [y, dx, gradients])
-    masks = [seen.cache for seen in passes if isinstance(seen.layer, Dropout)]
+        y, _, cache = layer.forward(params, state, record.input, key=layer_key, train=True)
+        dx, gradients = layer.backward(params, cache, record.d_output)
+        assert_same_bits([record.output, record.d_input, record.gradients], [y, dx, gradients])
+    masks = [record.cache for record in passes if isinstance(record.layer, Dropout)]
     assert [bool((mask == 0).any()) for mask in masks] == [True, True]
 
 
 def test_without_a_gradient_a_walk_goes_forward_only() -> None:
-    for seen in walk(NETWORK, PARAMS, STATE, X):
-        assert seen.d_output is seen.d_input is seen.gradients is None
+    for record in walk(NETWORK, PARAMS, STATE, X):
+        assert record.d_output is record.d_input is record.gradients is None
 
 
 def test_without_a_key_nothing_is_drawn_and_batch_norm_still_trains() -> None:
     passes = walk(NETWORK, PARAMS, STATE, X, train=True)
-    for seen in passes:
-        if isinstance(seen.layer, Dropout):
-            assert_same_bits(seen.output, seen.input)
-        if isinstance(seen.layer, BatchNorm):
-            np.testing.assert_allclose(seen.output.mean(axis=0), 0, atol=1e-6)
+    for record in passes:
+        if isinstance(record.layer, Dropout):
+            assert_same_bits(record.output, record.input)
+        if isinstance(record.layer, BatchNorm):
+            np.testing.assert_allclose(record.output.mean(axis=0), 0, atol=1e-6)
 
 
 def test_records_come_out_of_compiled_functions() -> None:

@@ -1,4 +1,4 @@
-"""Train and write checkpoints in processes that tests kill: `python killable.py runs|write FOLDER`."""
+"""Train and write checkpoints in a process that tests can kill: `python killable.py runs|write FOLDER`."""
 
 from __future__ import annotations
 
@@ -52,35 +52,35 @@ def one_run(number: int, **options: Any) -> str:
 
 
 def runs(folder: Path) -> None:
-    """Train or resume AT_ONCE networks in as many threads; print "going" once all train, then the hashes."""
-    hashes, going = {}, threading.Barrier(AT_ONCE + 1)
+    """Train or resume AT_ONCE networks, one per thread; print "training" once all train, then the hashes."""
+    hashes, all_training = {}, threading.Barrier(AT_ONCE + 1)
 
     def train_one(number: int) -> None:
-        waited: list[bool] = []
+        has_waited: list[bool] = []
 
         def wait_once(event: Any) -> None:
-            if not waited:
-                waited.append(True)
-                going.wait()
+            if not has_waited:
+                has_waited.append(True)
+                all_training.wait()
 
         hashes[number] = one_run(
             number, checkpoint=folder / str(number), every=1, resume=True, callbacks=[wait_once]
         )
-        if not waited:  # the run had ended before the last kill, so that no epoch was left
-            going.wait()
+        if not has_waited:  # the run had already ended before the last kill
+            all_training.wait()
 
     threads = [threading.Thread(target=train_one, args=(number,)) for number in range(AT_ONCE)]
     for thread in threads:
         thread.start()
-    going.wait()
-    print("going", flush=True)
+    all_training.wait()
+    print("training", flush=True)
     for thread in threads:
         thread.join()
     print(*(hashes[number] for number in range(AT_ONCE)), flush=True)
 
 
 def snapshot(number: int) -> Snapshot:
-    """Return a snapshot of NumPy arrays, because a process with JAX's threads must not fork."""
+    """Return a snapshot of NumPy arrays, because a process with JAX's threads must not be forked."""
     params: Any = ({"W": np.full((40, 30), number, np.float32)},)
     count: Any = np.asarray(number, np.int32)
     losses: Any = np.ones(1, np.float32) / (1 + number)
@@ -103,7 +103,7 @@ def snapshot(number: int) -> Snapshot:
 
 
 def write(folder: Path) -> None:
-    """Kill a process before each line that writes a checkpoint, and amid the bytes; print how often."""
+    """Kill a process before each line that writes a checkpoint, and halfway through the bytes."""
     kills = 0
     for kill in killers():
         run = folder / str(kills)
@@ -121,7 +121,7 @@ def write(folder: Path) -> None:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         epoch = check_and_write(run, None)
         assert epoch in (1, 2), epoch
-        if code == 0:  # no line was left to be killed at
+        if code == 0:  # it ended before the line at which to kill it
             assert epoch == 2
             if kills > 1:
                 break
@@ -149,19 +149,19 @@ def check_and_write(run: Path, later: Snapshot | None) -> int:
 
 
 def killers() -> Iterator[Any]:
-    """Yield functions that make a process kill itself: amid the bytes, then before line 1, 2, ..."""
+    """Yield functions that make a process kill itself: halfway through the bytes, then before each line."""
     yield kill_halfway
     for number in itertools.count(1):
         yield partial(kill_before_line, number)
 
 
-class Cut:
-    """A file that kills its process when half the bytes are written."""
+class TruncatedFile:
+    """A file that kills its process when half of the bytes are written."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
 
-    def __enter__(self) -> Cut:
+    def __enter__(self) -> TruncatedFile:
         return self
 
     def __exit__(self, *why: object) -> None:
@@ -175,7 +175,7 @@ class Cut:
 
 def kill_halfway() -> None:
     fdopen = os.fdopen
-    os.fdopen = lambda *arguments: Cut(fdopen(*arguments))  # type: ignore[assignment]
+    os.fdopen = lambda *arguments: TruncatedFile(fdopen(*arguments))  # type: ignore[assignment]
 
 
 def kill_before_line(number: int) -> None:

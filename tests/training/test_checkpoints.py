@@ -1,4 +1,4 @@
-"""A run resumes from its checkpoints to the same bits, whatever ended it, and trusts no file unchecked."""
+"""A run resumes from its checkpoints with the same bits, whatever ended it, and checks every file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CHILD = [sys.executable, str(Path(__file__).with_name("killable.py"))]
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # so that it finds helpers.py
 
 
-def rich(**changes: Any) -> Any:
+def full_run(**changes: Any) -> Any:
     """Return a run with everything that a state can hold."""
     settings: dict[str, Any] = {
         "optimizer": gn.Averaged(gn.Adam(gn.Cosine(0.02))),
@@ -68,49 +68,51 @@ def files(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def whole() -> Any:
-    """Return the run that is not interrupted."""
-    return rich()
+    """Return an uninterrupted run."""
+    return full_run()
 
 
-# --- resuming to the same bits --------------------------------------------------------------------
+# --- resuming with the same bits ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("every", [None, 1, 5])
 def test_a_resumed_run_ends_with_the_same_bits(every, whole, tmp_path):
     for epoch in (0, 4, 7):
-        stopped = rich(checkpoint=tmp_path, every=every, resume=True, callbacks=[stop_at(epoch)])
+        stopped = full_run(
+            checkpoint=tmp_path, every=every, resume=True, callbacks=[stop_at(epoch)]
+        )
         assert stopped.history.n_epochs == max(epoch, 1)
-    resumed = rich(checkpoint=tmp_path, every=every, resume=True)
+    resumed = full_run(checkpoint=tmp_path, every=every, resume=True)
     assert_same_bits(everything(resumed), everything(whole))
     before = [path.read_bytes() for path in files(tmp_path)]
-    again = rich(checkpoint=gn.Checkpoint(tmp_path, resume=True))  # no epoch is left
+    again = full_run(checkpoint=gn.Checkpoint(tmp_path, resume=True))  # no epoch is left
     assert_same_bits(everything(again), everything(whole))
     assert [path.read_bytes() for path in files(tmp_path)] == before
 
 
-def test_a_resumed_run_remembers_how_long_it_has_waited(tmp_path):
+def test_a_resumed_run_remembers_how_much_patience_is_left(tmp_path):
     patient = {"early_stopping": gn.EarlyStopping(6, min_delta=100)}  # no epoch is that much better
-    rich(**patient, checkpoint=tmp_path, callbacks=[stop_at(4)])
-    resumed = rich(**patient, checkpoint=tmp_path, resume=True)
+    full_run(**patient, checkpoint=tmp_path, callbacks=[stop_at(4)])
+    resumed = full_run(**patient, checkpoint=tmp_path, resume=True)
     assert resumed.status == "stopped early" and resumed.history.n_epochs == 7
-    assert_same_bits(everything(resumed), everything(rich(**patient)))
+    assert_same_bits(everything(resumed), everything(full_run(**patient)))
 
 
 def test_a_run_can_be_resumed_with_more_epochs(tmp_path):
-    steady = {"optimizer": "adam", "batch_size": 16}
-    rich(**steady, epochs=5, checkpoint=tmp_path)
-    longer = rich(**steady, epochs=9, checkpoint=tmp_path, resume=True)
-    assert_same_bits(everything(longer), everything(rich(**steady, epochs=9)))
+    settings = {"optimizer": "adam", "batch_size": 16}
+    full_run(**settings, epochs=5, checkpoint=tmp_path)
+    longer = full_run(**settings, epochs=9, checkpoint=tmp_path, resume=True)
+    assert_same_bits(everything(longer), everything(full_run(**settings, epochs=9)))
     with pytest.raises(ConfigurationError, match="differs in the optimizer"):
         # its schedule depends on the number of epochs
-        rich(epochs=13, **{"checkpoint": tmp_path, "resume": True})
+        full_run(epochs=13, **{"checkpoint": tmp_path, "resume": True})
 
 
 def test_a_run_with_an_optax_optimizer_resumes(tmp_path):
     settings = {"optimizer": optax.adam(0.01), "epochs": 6, "early_stopping": False}
-    rich(**settings, checkpoint=tmp_path, callbacks=[stop_at(3)])
-    resumed = rich(**settings, checkpoint=tmp_path, resume=True)
-    assert_same_bits(everything(resumed), everything(rich(**settings)))
+    full_run(**settings, checkpoint=tmp_path, callbacks=[stop_at(3)])
+    resumed = full_run(**settings, checkpoint=tmp_path, resume=True)
+    assert_same_bits(everything(resumed), everything(full_run(**settings)))
 
 
 def test_cross_validation_with_folds_of_two_sizes_resumes(tmp_path):
@@ -142,27 +144,29 @@ def test_an_estimator_resumes(tmp_path):
     stopped.partial_fit(X, Y)  # a single epoch writes no checkpoint
 
 
-# --- ended from outside ---------------------------------------------------------------------------
+# --- signals and killed processes------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_checkpoint_is_written_before_a_signal_ends_the_run(number, whole, tmp_path):
-    heard: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
     try:
-        run = rich(
+        run = full_run(
             checkpoint=tmp_path,
             callbacks=[lambda event: event.epoch == 3 and signal.raise_signal(number)],
         )
-        assert heard == ([number] if number == signal.SIGTERM else [])
+        assert received == ([number] if number == signal.SIGTERM else [])
         assert run.status == "interrupted" and run.history.n_epochs == 3
         assert int(record_of(files(tmp_path)[-1])["epoch"]) == 3
-        rich(epochs=1, callbacks=[lambda event: heard.append(signal.getsignal(signal.SIGTERM))])
+        full_run(
+            epochs=1, callbacks=[lambda event: received.append(signal.getsignal(signal.SIGTERM))]
+        )
         # without checkpoints, the handler of SIGTERM is left alone
-        assert heard[-1] is signal.getsignal(signal.SIGTERM)
+        assert received[-1] is signal.getsignal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
-    resumed = rich(checkpoint=tmp_path, resume=True)
+    resumed = full_run(checkpoint=tmp_path, resume=True)
     assert_same_bits(everything(resumed), everything(whole))
 
 
@@ -172,10 +176,10 @@ def record_of(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has kill -9")
 def test_fifty_runs_killed_at_random_moments_resume(tmp_path):
     """At least ten processes of five runs each are killed while they start, train, or write."""
-    wanted = [killable.one_run(number) for number in range(killable.AT_ONCE)]
+    expected = [killable.one_run(number) for number in range(killable.AT_ONCE)]
     rng = np.random.default_rng(0)
     environment = ENVIRONMENT | {"GLASSNET_CACHE": str(tmp_path / "programs")}
     killed, rounds, ends = 0, 0, []
@@ -190,14 +194,14 @@ def test_fifty_runs_killed_at_random_moments_resume(tmp_path):
                 continue
             assert child.stdout is not None
             if rng.random() < 0.9:
-                assert child.stdout.readline() == "going\n"
+                assert child.stdout.readline() == "training\n"
                 time.sleep(rng.uniform(0, 0.2))
             else:  # while it imports, compiles or reads
                 time.sleep(rng.uniform(0, 1))
             child.kill()
         assert child.returncode == -signal.SIGKILL
         killed += len(unfinished(folder))
-    assert ends == [wanted] * rounds
+    assert ends == [expected] * rounds
     print(f"{killed} killed in {rounds} rounds")
 
 
@@ -214,9 +218,9 @@ def unfinished(folder: Path) -> list[Path]:
     return runs
 
 
-@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX's")
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has kill -9")
 def test_a_process_killed_at_any_line_of_the_write_leaves_an_intact_checkpoint(tmp_path):
-    """Kill it before each line of atomic.py, checkpoints.py and checkpoint_file.py, and amid the bytes."""
+    """Kill it before each line of the three modules that write, and halfway through the bytes."""
     done = subprocess.run(
         [*CHILD, "write", str(tmp_path)],
         env=ENVIRONMENT,
@@ -230,7 +234,7 @@ def test_a_process_killed_at_any_line_of_the_write_leaves_an_intact_checkpoint(t
 
 
 def test_a_checkpoint_is_flushed_to_the_disk_before_and_after_its_renaming(tmp_path, monkeypatch):
-    """A killed process cannot show this: bytes are flushed before the renaming, and the folder after it."""
+    """Killing a process cannot show that bytes are flushed before the renaming and the folder after it."""
     seen: list[str] = []
     fsync, replace = os.fsync, os.replace
 
@@ -244,11 +248,11 @@ def test_a_checkpoint_is_flushed_to_the_disk_before_and_after_its_renaming(tmp_p
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(os, "replace", noted_replace)
-    rich(checkpoint=tmp_path, every=4)
+    full_run(checkpoint=tmp_path, every=4)
     assert seen == ["file", "name", "folder"] * 4  # epochs 0, 4, 8 and 12
 
 
-# --- disks that fail ------------------------------------------------------------------------------
+# --- failing disks --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
@@ -263,16 +267,16 @@ def test_a_full_disk_raises_and_keeps_the_earlier_checkpoints(code, whole, tmp_p
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CheckpointError, match=os.strerror(code)) as caught:
-        rich(checkpoint=tmp_path, every=2)
+        full_run(checkpoint=tmp_path, every=2)
     monkeypatch.undo()
     assert "after epoch 6" in str(caught.value)
     assert [int(record_of(path)["epoch"]) for path in files(tmp_path)] == [2, 4] or len(
         files(tmp_path)
     ) == 3
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
-    resumed = rich(checkpoint=tmp_path, every=2, resume=True)
+    resumed = full_run(checkpoint=tmp_path, every=2, resume=True)
     assert_same_bits(everything(resumed), everything(whole))
-    carried = rich(state=caught.value.state, history=caught.value.histories[0])
+    carried = full_run(state=caught.value.state, history=caught.value.histories[0])
     assert_same_bits(everything(carried), everything(whole))
 
 
@@ -281,39 +285,39 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, mo
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(DataError, match="Cannot write checkpoints to"):
-            rich(checkpoint=folder, callbacks=[events.append])
+            full_run(checkpoint=folder, callbacks=[events.append])
 
     def denied(**options: Any) -> Any:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr("tempfile.mkstemp", denied)
     with pytest.raises(CheckpointError, match="Permission denied"):
-        rich(checkpoint=tmp_path / "new", callbacks=[events.append])
+        full_run(checkpoint=tmp_path / "new", callbacks=[events.append])
     assert events == []
 
 
-# --- one run a folder -----------------------------------------------------------------------------
+# --- one run per folder ---------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only POSIX has these locks")
 def test_two_runs_cannot_write_to_one_folder(tmp_path):
     def second(event: Any) -> None:
         with pytest.raises(ConfigurationError, match="Another run is writing"):
-            rich(checkpoint=tmp_path, resume=True)
+            full_run(checkpoint=tmp_path, resume=True)
 
-    rich(epochs=1, checkpoint=tmp_path, callbacks=[second])
-    rich(epochs=1, checkpoint=tmp_path, resume=True)
+    full_run(epochs=1, checkpoint=tmp_path, callbacks=[second])
+    full_run(epochs=1, checkpoint=tmp_path, resume=True)
 
 
-OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+DIFFERENCES: dict[str, tuple[dict[str, Any], str]] = {
     "seed": ({"seed": 1}, r"the start \(seed"),
     "batches": ({"batch_size": 8}, "the batch size: 16 there, 8 here"),
     "rate": ({"optimizer": gn.Averaged(gn.Adam(gn.Cosine(0.03)))}, "the optimizer: .*0.02.* there"),
     "penalty": ({"l2": 0.1}, "the penalty"),
     "patience": ({"early_stopping": gn.EarlyStopping(8)}, "early stopping: .*9.* there, .*8"),
     "metrics": ({"metrics": []}, "the metrics: accuracy there, none here"),
-    "rows to watch": ({"validation": (X[:9] + 1, Y[:9])}, "the validation rows"),
-    "no rows to watch": ({"validation": None}, "the validation rows: .* there, none here"),
+    "validation rows": ({"validation": (X[:9] + 1, Y[:9])}, "the validation rows"),
+    "no validation rows": ({"validation": None}, "the validation rows: .* there, none here"),
     "dtype": ({"dtype": "float64"}, "dtype: float32 there, float64 here"),
     "weights": ({"sample_weight": np.arange(50) + 1}, "the training rows: 50 x 4 float32"),
     "loss": ({"loss": gn.CrossEntropy(0.1)}, "the loss"),
@@ -321,65 +325,67 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def test_a_checkpoint_of_another_run_is_refused_and_the_difference_named(tmp_path, monkeypatch):
-    rich(epochs=1, optimizer=gn.Averaged(gn.Adam(gn.Cosine(0.02, steps=48))), checkpoint=tmp_path)
+    full_run(
+        epochs=1, optimizer=gn.Averaged(gn.Adam(gn.Cosine(0.02, steps=48))), checkpoint=tmp_path
+    )
     before = [path.read_bytes() for path in files(tmp_path)]
     same = {"epochs": 2, "checkpoint": tmp_path, "resume": True}
-    for changes, reason in OTHERS.values():
+    for changes, reason in DIFFERENCES.values():
         optimizer = {"optimizer": gn.Averaged(gn.Adam(gn.Cosine(0.02, steps=48)))}
         with pytest.raises(ConfigurationError, match=f"differs in {reason}"):
-            rich(**(same | optimizer | changes))
+            full_run(**(same | optimizer | changes))
     with pytest.raises(ConfigurationError, match=r"differs in the network: .*units=3.* there"):
         wider = gn.Network([gn.Dense(4), "relu", gn.Dense(3)])
         gn.train(wider, X, Y, **same)
     with pytest.raises(ConfigurationError, match="holds checkpoints of an earlier run"):
-        rich(checkpoint=tmp_path)
+        full_run(checkpoint=tmp_path)
     monkeypatch.setattr(fingerprint, "version", lambda package: "0.0")
     with pytest.raises(ConfigurationError, match=r"differs in glassnet: .* there, 0.0 here"):
-        rich(**same)
+        full_run(**same)
     assert [path.read_bytes() for path in files(tmp_path)] == before
 
 
 def test_invalid_checkpoint_arguments_are_refused():
     for wrong in (3, "", object()):
         with pytest.raises(ConfigurationError, match="must name a folder"):
-            rich(checkpoint=wrong)
+            full_run(checkpoint=wrong)
     with pytest.raises(ConfigurationError, match="every is 0"):
-        rich(checkpoint="x", every=0)
+        full_run(checkpoint="x", every=0)
     for options in ({"every": 2}, {"resume": True}):
         with pytest.raises(ConfigurationError, match="belong to a folder"):
-            rich(**options)
+            full_run(**options)
         with pytest.raises(ConfigurationError, match="has its own"):
-            rich(checkpoint=gn.Checkpoint("x"), **options)
+            full_run(checkpoint=gn.Checkpoint("x"), **options)
 
 
 # --- which files are kept -------------------------------------------------------------------------
 
 
 def test_the_last_two_checkpoints_and_the_best_are_kept(tmp_path):
-    run = rich(epochs=9, optimizer=gn.Adam(0.5), checkpoint=tmp_path, every=1)
+    run = full_run(epochs=9, optimizer=gn.Adam(0.5), checkpoint=tmp_path, every=1)
     kept = [int(record_of(path)["epoch"]) for path in files(tmp_path)]
     assert kept == sorted({8, 9, run.history.best_epoch}) and len(kept) == 3
     (tmp_path / "mine.txt").write_text("a file that belongs to someone else")
-    left_over = tmp_path / ".1-00000077.checkpoint.abc"  # as a killed process may leave it
+    left_over = tmp_path / ".1-00000077.checkpoint.abc"  # as a killed process may leave behind
     files(tmp_path)[0].rename(left_over)
-    rich(epochs=9, optimizer=gn.Adam(0.5), checkpoint=tmp_path, resume=True)
+    full_run(epochs=9, optimizer=gn.Adam(0.5), checkpoint=tmp_path, resume=True)
     assert sorted(os.listdir(tmp_path))[-2:] == ["lock", "mine.txt"]
     assert not left_over.exists()
 
 
 def test_a_damaged_checkpoint_is_skipped(whole, tmp_path):
-    rich(checkpoint=tmp_path, every=4, callbacks=[stop_at(8)])
+    full_run(checkpoint=tmp_path, every=4, callbacks=[stop_at(8)])
     newest = files(tmp_path)[-1]
     data = bytearray(newest.read_bytes())
     data[-5] ^= 1
     newest.write_bytes(data)
     with pytest.warns(TrainingWarning, match="damaged .*checksum.* of epoch 4"):
-        resumed = rich(checkpoint=tmp_path, resume=True)
+        resumed = full_run(checkpoint=tmp_path, resume=True)
     assert_same_bits(everything(resumed), everything(whole))
     for path in files(tmp_path):
         path.write_bytes(b"")
     with pytest.raises(ModelFormatError, match="holds no usable checkpoint"):
-        rich(checkpoint=tmp_path, resume=True)
+        full_run(checkpoint=tmp_path, resume=True)
 
 
 # --- everything in a file is checked --------------------------------------------------------------
@@ -403,9 +409,9 @@ def test_any_flipped_bit_or_missing_byte_is_noticed(stored):
     assert score == 0.5
     assert_same_bits(snapshot.state, jax.tree.map(np.asarray, killable.snapshot(2).state))
     rng = np.random.default_rng(0)
-    for at in [*range(0, 3000, 7), *rng.integers(0, len(data), 200)]:
+    for position in [*range(0, 3000, 7), *rng.integers(0, len(data), 200)]:
         broken = bytearray(data)
-        broken[at] ^= 1 << rng.integers(8)
+        broken[position] ^= 1 << rng.integers(8)
         with pytest.raises((ModelFormatError, ConfigurationError)):
             read(bytes(broken), fresh)
     for length in [*range(0, 3000, 7), *rng.integers(0, len(data), 50)]:
@@ -427,23 +433,23 @@ def forged(data: bytes, arrays: dict[str, Any], fields: dict[str, Any]) -> bytes
 W = "state.params[0]['W']"
 FORGERIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "missing array": ({W: None}, {}),
-    "array one too many": ({"x": np.ones(1)}, {}),
+    "unexpected array": ({"x": np.ones(1)}, {}),
     "other shape": ({W: np.ones((2, 2), np.float32)}, {}),
     "other type": ({W: np.ones((40, 30), np.float64)}, {}),
     "infinite weights": ({W: np.full((40, 30), np.inf, np.float32)}, {}),
     "no anchor": ({"anchor.step": None}, {}),
     "uneven history": ({"history/0/loss": np.ones(5)}, {}),
-    "history backwards": ({"history/0/epoch": np.array([2, 1])}, {}),
+    "reversed history": ({"history/0/epoch": np.array([2, 1])}, {}),
     "epochs of floats": ({"history/0/epoch": np.array([1.0, 2.0])}, {}),
     "two networks": ({}, {"rollbacks": [0, 0]}),
     "rollbacks below 0": ({}, {"rollbacks": [-1]}),
     "rollbacks of text": ({}, {"rollbacks": "0"}),
-    "no record of trouble": ({}, {"troubles": [7]}),
+    "trouble that is not a record": ({}, {"troubles": [7]}),
     "half a trouble": ({}, {"troubles": [{"step": 1}]}),
     "score of text": ({}, {"score": "low"}),
     "identity of numbers": ({}, {"identity": {"a": 1}}),
-    "a field more": ({}, {"code": "import os"}),
-    "a field less": ({}, {"anchored": ...}),
+    "an extra field": ({}, {"code": "import os"}),
+    "a missing field": ({}, {"anchored": ...}),
     "anchored of numbers": ({}, {"anchored": 1}),
     "format of text": ({}, {"format": "1"}),
     "no format": ({}, {"format": ...}),
@@ -478,7 +484,7 @@ def test_the_identity_of_a_run_contains_no_memory_address():
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_the_command_resumes_after_it_was_ended(tmp_path):
+def test_the_command_resumes_after_sigterm(tmp_path):
     table = tmp_path / "d.csv"
     lines = [f"{a},{b},{'yes' if k else 'no'}" for (a, b), k in zip(X[:, :2], Y > 0, strict=True)]
     table.write_text("\n".join(["a,b,kind", *lines]))

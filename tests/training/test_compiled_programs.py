@@ -1,4 +1,4 @@
-"""The cache of compiled programs is used when asked, private, and harmless when damaged."""
+"""The cache of compiled programs is optional, private, and harmless when damaged."""
 
 import gc
 import os
@@ -25,8 +25,10 @@ print(run.model.outputs(X).tobytes().hex())
 
 def run(code: str, home: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run code in a new process with its own home folder."""
-    known = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "GLASSNET_", "XDG_"))}
-    env = known | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")} | extra
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "GLASSNET_", "XDG_"))
+    }
+    env = inherited | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")} | extra
     return subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
     )
@@ -96,7 +98,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
         assert _cache.use_cache(tmp_path / "file") is None
 
 
-def test_off_and_the_variable_of_jax_turn_the_cache_off(tmp_path, monkeypatch):
+def test_off_and_jaxs_own_variable_turn_the_cache_off(tmp_path, monkeypatch):
     for name, value in (("GLASSNET_CACHE", "off"), ("JAX_COMPILATION_CACHE_DIR", str(tmp_path))):
         monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
         monkeypatch.setenv(name, value)
@@ -149,7 +151,7 @@ def test_garbage_collection_resumes_after_imports():
         gc.enable()
 
 
-# --- programs that are forgotten ------------------------------------------------------------------
+# --- the limit on kept programs -------------------------------------------------------------------
 
 
 def maps() -> int:
@@ -158,7 +160,7 @@ def maps() -> int:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="only Linux lists memory maps")
-def test_compiled_programs_are_forgotten_when_there_are_many(monkeypatch):
+def test_compiled_programs_are_dropped_when_there_are_many(monkeypatch):
     monkeypatch.setattr(_compile, "_limited", [])
     monkeypatch.setattr(_compile, "MAX_PROGRAMS", 5)
     cube = _compile.limit_programs(jax.jit(lambda x: (x**3).sum()))
@@ -168,11 +170,11 @@ def test_compiled_programs_are_forgotten_when_there_are_many(monkeypatch):
         counts.append(_compile.program_count())
         map_counts.append(maps())
     assert counts == [1, 2, 3, 4, 5] * 8
-    # both just after programs were forgotten; measured: 4 more maps, 109 if none is forgotten
+    # both counts follow a drop; measured: 4 more maps, or 109 if no program is dropped
     assert map_counts[35] < map_counts[5] + 60
 
 
-def test_programs_of_training_and_prediction_are_forgotten_too(monkeypatch):
+def test_programs_of_training_and_prediction_are_dropped_too(monkeypatch):
     monkeypatch.setattr(_compile, "MAX_PROGRAMS", 10**6)
     net = gn.Network([gn.Dense(3), gn.Dense(1)])
     X = np.zeros((17, 2), np.float32)

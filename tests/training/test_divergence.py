@@ -1,4 +1,4 @@
-"""Divergence is found in its step and layer, never reaches the weights, and can be rolled back."""
+"""Divergence is located by step and layer, never reaches the weights, and can be rolled back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OPTIONS: dict[str, Any] = {"loss": "squared_error", "batch_size": 16, "epochs": 
 RISING = gn.Momentum(gn.WarmUp(0.5, 160))  # its rate rises until training diverges
 
 
-def failed(net: Any = NET, x: Any = X, y: Any = VALUES, **changes: Any) -> DivergenceError:
+def diverge(net: Any = NET, x: Any = X, y: Any = VALUES, **changes: Any) -> DivergenceError:
     with pytest.raises(DivergenceError) as caught:
         gn.train(net, x, y, **(OPTIONS | changes))
     return caught.value
@@ -52,7 +52,7 @@ def failed(net: Any = NET, x: Any = X, y: Any = VALUES, **changes: Any) -> Diver
 
 
 def by_numpy(rate: float, steps: int) -> tuple[int, str]:
-    """Return the step at which gradient descent breaks in float32, and the part that breaks, by NumPy."""
+    """Return the step and the part at which gradient descent breaks in float32, computed with NumPy."""
     job = network_job(NET, X, VALUES, **(OPTIONS | {"batch_size": None}))
     (one, _, two) = jax.tree.map(np.array, job.states[0].params)
     x, y = X.astype(np.float32), VALUES[:, None]
@@ -84,8 +84,8 @@ def by_numpy(rate: float, steps: int) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("rate", [0.9, 5.0, 1e4, 1e12, 1e30])
-def test_the_step_and_the_layer_that_break_are_those_of_numpy(rate):
-    error = failed(batch_size=None, epochs=60, optimizer=gn.SGD(rate))
+def test_numpy_breaks_at_the_same_step_and_layer(rate):
+    error = diverge(batch_size=None, epochs=60, optimizer=gn.SGD(rate))
     step, where = by_numpy(rate, 60)
     assert (error.step, error.epoch) == (step, step)
     assert where in error.where and error.where in str(error)
@@ -95,7 +95,7 @@ def test_the_step_and_the_layer_that_break_are_those_of_numpy(rate):
 
 @dataclass(frozen=True)
 class Breaks(gn.Layer):
-    """Returns its input, but after some steps breaks one pass; its only weight counts the steps."""
+    """Return the input, but break one of the passes after some steps, which the only weight counts."""
 
     forward_: bool
     number: float = float("nan")
@@ -122,13 +122,13 @@ class Breaks(gn.Layer):
 def test_a_layer_inside_a_nested_network_is_named(layer, where):
     inner = gn.Network(["tanh", layer])
     net = gn.Network([gn.Dense(3), inner, gn.Dense(1)])
-    error = failed(net, optimizer=gn.SGD(0.1))
+    error = diverge(net, optimizer=gn.SGD(0.1))
     assert error.step == 8 and error.epoch == 2  # 1 - 7 · 0.1 < 0.35, and four steps an epoch
     assert re.search(where, error.where)
 
 
-def began(loss: Any = "squared_error", **arrays: Any) -> str:
-    """Return where one step on a batch breaks."""
+def first_broken_part(loss: Any = "squared_error", **arrays: Any) -> str:
+    """Return the part of a step on one batch that breaks."""
     job = network_job(NET, X, VALUES, **(OPTIONS | {"loss": loss}))
     batch = job.data[0].at(slice(0, 16))
     state = job.states[0]
@@ -154,14 +154,20 @@ def test_each_part_of_a_step_that_breaks_is_named():
             {"W": params[2]["W"] * np.float32(1e18), "b": params[2]["b"]},
         )
 
-    assert began() == ""
-    assert began(params=ruin) == "the previous update made the weights of layer 2 (Dense) infinite"
+    assert first_broken_part() == ""
     assert (
-        began(batch={"x": np.full((16, 4), np.nan)}) == "the inputs are undefined (NaN) in float32"
+        first_broken_part(params=ruin)
+        == "the previous update made the weights of layer 2 (Dense) infinite"
     )
-    assert began(gn.CustomLoss(high)).startswith("the loss became infinite though")
-    assert began(gn.CustomLoss(steep)) == "the gradient of the loss became undefined (NaN)"
-    assert "grew beyond what float32 can hold" in began(params=large)
+    assert (
+        first_broken_part(batch={"x": np.full((16, 4), np.nan)})
+        == "the inputs are undefined (NaN) in float32"
+    )
+    assert first_broken_part(gn.CustomLoss(high)).startswith("the loss became infinite though")
+    assert (
+        first_broken_part(gn.CustomLoss(steep)) == "the gradient of the loss became undefined (NaN)"
+    )
+    assert "grew beyond what float32 can hold" in first_broken_part(params=large)
 
 
 def test_unknown_numbers_are_left_out_of_the_message():
@@ -174,12 +180,12 @@ def test_unknown_numbers_are_left_out_of_the_message():
     assert str(again) == str(error)
 
 
-# --- what remains ---------------------------------------------------------------------------------
+# --- the last good state --------------------------------------------------------------------------
 
 
 def test_the_error_does_not_depend_on_where_the_run_is_cut():
     changes = {"optimizer": RISING, "epochs": 40}
-    errors = [failed(chunk=chunk, **changes) for chunk in (1, 2, 3, 40, None)]
+    errors = [diverge(chunk=chunk, **changes) for chunk in (1, 2, 3, 40, None)]
     first = errors[0]
     for error in errors[1:]:
         assert str(error) == str(first)
@@ -195,7 +201,7 @@ def test_the_error_does_not_depend_on_where_the_run_is_cut():
 
 
 def test_training_continues_from_the_state_in_the_error():
-    error = failed(optimizer=gn.Momentum(0.3), epochs=40)
+    error = diverge(optimizer=gn.Momentum(0.3), epochs=40)
     slower = gn.train(
         NET,
         X,
@@ -220,7 +226,7 @@ def test_stop_keeps_the_last_good_model():
 def test_an_epoch_whose_update_overflows_is_never_the_best():
     """Gradient and loss are finite, but the weights after the step are not."""
     changes = {"optimizer": gn.SGD(3e38), "batch_size": None, "early_stopping": True}
-    error = failed(x=X * 10, **changes)
+    error = diverge(x=X * 10, **changes)
     assert error.epoch == 1 and "the previous update made the weights of layer" in error.where
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(error.model.params))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(error.state.best.params))
@@ -240,7 +246,7 @@ def test_an_epoch_with_infinite_weights_is_never_the_best():
     state = gn.train(net, zeros, low, epochs=0, **options).state
     large = state.params[2] | {"W": np.full((1, 1), 1e10, np.float32)}
     state = state._replace(params=(*state.params[:2], large))
-    error = failed(net, zeros, low, epochs=3, state=state, **options)
+    error = diverge(net, zeros, low, epochs=3, state=state, **options)
     assert np.isfinite(error.history["validation_loss"]).all() and error.epoch == 1
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(error.model.params))
 
@@ -248,13 +254,13 @@ def test_an_epoch_with_infinite_weights_is_never_the_best():
 def test_the_batch_that_breaks_is_the_one_examined():
     rows = X.copy()
     rows[7, 0] = 1e30  # one row, in one batch of four
-    error = failed(x=rows, optimizer=gn.SGD(1e-3))
+    error = diverge(x=rows, optimizer=gn.SGD(1e-3))
     assert error.epoch == 1 and error.where and "is 1e+30)" in str(error)
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
 def test_a_score_that_is_not_finite_never_wins_and_later_ones_can(number):
-    """The validation loss is `number` in some epochs: while the weight of `Odd` is in an interval."""
+    """The validation loss is `number` in the epochs in which the weight of `Odd` is in an interval."""
 
     @dataclass(frozen=True)
     class Odd(Breaks):
@@ -264,7 +270,8 @@ def test_a_score_that_is_not_finite_never_wins_and_later_ones_can(number):
             odd = (params["count"] > 0.65) & (params["count"] < 0.85) & (not train)
             return jnp.where(odd, jnp.nan, x), state, odd & False
 
-        backward = Breaks.backward  # else derived from this forward, which does not count steps
+        # otherwise it would be derived from this forward, which does not count steps
+        backward = Breaks.backward
 
     def loss(logits: Any, target: Any) -> Any:
         plain = ((logits - target) ** 2).sum(1)
@@ -296,7 +303,7 @@ BACK: dict[str, Any] = OPTIONS | {
 }  # fmt: skip
 
 
-def rolled(**changes: Any) -> Any:
+def train_with_rollback(**changes: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
         return gn.train(NET, X, VALUES, **(BACK | changes))
@@ -326,18 +333,20 @@ def test_rollback_halves_the_rate_until_training_succeeds():
 
 
 def test_rollback_does_not_depend_on_where_the_run_is_cut():
-    first = rolled()
+    first = train_with_rollback()
     for chunk in (1, 3, 40):
-        assert_same_bits(everything(rolled(chunk=chunk)), everything(first))
+        assert_same_bits(everything(train_with_rollback(chunk=chunk)), everything(first))
 
 
 def test_a_run_with_rollbacks_resumes_from_checkpoints(tmp_path):
-    whole = rolled()
+    whole = train_with_rollback()
     for epoch in (1, 2, 5, 20):
-        rolled(
+        train_with_rollback(
             checkpoint=tmp_path, every=1, resume=True, callbacks=[lambda e, n=epoch: e.epoch >= n]
         )
-    assert_same_bits(everything(rolled(checkpoint=tmp_path, resume=True)), everything(whole))
+    assert_same_bits(
+        everything(train_with_rollback(checkpoint=tmp_path, resume=True)), everything(whole)
+    )
 
 
 def test_no_checkpoint_holds_a_state_that_raises(tmp_path):
@@ -345,7 +354,9 @@ def test_no_checkpoint_holds_a_state_that_raises(tmp_path):
         gn.train(
             NET, X, VALUES, **(BACK | {"on_divergence": "raise"}), checkpoint=tmp_path, every=1
         )
-    finished = rolled(checkpoint=tmp_path, every=1, resume=True)  # the same run, with rollbacks
+    finished = train_with_rollback(
+        checkpoint=tmp_path, every=1, resume=True
+    )  # the same run, with rollbacks
     assert finished.status == "finished"
     with pytest.warns(TrainingWarning):
         settings = BACK | {"on_divergence": "stop"}
@@ -355,15 +366,15 @@ def test_no_checkpoint_holds_a_state_that_raises(tmp_path):
     assert_same_bits(everything(again), everything(stopped))
 
 
-def test_rollbacks_end_after_their_number_of_times():
+def test_rollbacks_end_after_the_given_number():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TrainingWarning)
-        error = failed(optimizer=gn.SGD(1e30), on_divergence=gn.Rollback(2, 0.1))
+        error = diverge(optimizer=gn.SGD(1e30), on_divergence=gn.Rollback(2, 0.1))
     assert error.learning_rate == pytest.approx(1e28, rel=1e-4)
 
 
 def test_rollback_slows_any_schedule():
-    run = rolled(optimizer=gn.Momentum(gn.WarmUp(gn.Cosine(0.5), 3)))
+    run = train_with_rollback(optimizer=gn.Momentum(gn.WarmUp(gn.Cosine(0.5), 3)))
     plain = gn.WarmUp(gn.Cosine(0.5), 3).bind(40 * 4)
     factor = run.history["learning_rate"][-2] / float(plain.rate(39 * 4 - 1))
     assert factor < 1 and np.log2(factor) == pytest.approx(round(np.log2(factor)), abs=1e-4)
@@ -381,23 +392,23 @@ def test_impossible_policies_are_refused():
             gn.Rollback(**wrong)
 
 
-# --- one of many ----------------------------------------------------------------------------------
+# --- one network of several------------------------------------------------------------------------
 
 
-def test_a_network_that_diverges_harms_no_other_and_may_roll_back():
-    ended = {}
+def test_a_network_that_diverges_affects_no_other_and_can_roll_back():
+    outcomes = {}
     for policy in ("raise", gn.Rollback(60)):
         job = network_job(NET, X, VALUES, **(OPTIONS | {"optimizer": "sgd"}), on_divergence=policy)
         varied = [vary(job, {"learning_rate": rate}) for rate in (0.01, 10.0, 0.02)]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainingWarning)
-            ended[str(policy)] = [end for (end,) in run_jobs(varied)]
-    raised_alone, rolled_back = ended.values()
-    assert [end.status for end in raised_alone] == ["finished", "diverged", "finished"]
-    assert [end.status for end in rolled_back] == ["finished"] * 3
+            outcomes[str(policy)] = [outcome for (outcome,) in run_jobs(varied)]
+    raised_alone, rolled_back = outcomes.values()
+    assert [outcome.status for outcome in raised_alone] == ["finished", "diverged", "finished"]
+    assert [outcome.status for outcome in rolled_back] == ["finished"] * 3
     for k in (0, 2):
         assert_same_bits(raised_alone[k][:2], rolled_back[k][:2])
-    alone = rolled(optimizer=gn.SGD(10.0), epochs=8, on_divergence=gn.Rollback(60))
+    alone = train_with_rollback(optimizer=gn.SGD(10.0), epochs=8, on_divergence=gn.Rollback(60))
     np.testing.assert_allclose(rolled_back[1].history["loss"], alone.history["loss"], rtol=1e-3)
     np.testing.assert_array_equal(rolled_back[1].history["epoch"], np.arange(8) + 1)
     with pytest.warns(DataWarning, match="1 of 3 members diverged and are left out"):
@@ -405,22 +416,26 @@ def test_a_network_that_diverges_harms_no_other_and_may_roll_back():
     assert model.members == 2 and raised_alone[1].trouble is not None
 
 
-def test_estimators_stop_roll_back_and_do_not_end_a_search():
-    wild = gn.NeuralRegressor((4,), members=2, epochs=4, random_state=0, optimizer=gn.SGD(1e30))
+def test_estimators_can_stop_or_roll_back_and_do_not_end_a_search():
+    diverging = gn.NeuralRegressor(
+        (4,), members=2, epochs=4, random_state=0, optimizer=gn.SGD(1e30)
+    )
     with pytest.raises(DivergenceError) as caught:
-        clone(wild).fit(X, VALUES)
+        clone(diverging).fit(X, VALUES)
     assert caught.value.model.predict(X).shape == (50,) and caught.value.model.members == 2
     with pytest.warns(TrainingWarning, match="last good one"):
-        stopped = clone(wild).set_params(on_divergence="stop").fit(X, VALUES)
+        stopped = clone(diverging).set_params(on_divergence="stop").fit(X, VALUES)
     assert stopped.status_ == "diverged" and stopped.n_iter_ >= 1
     assert np.isfinite(stopped.predict(X)).all()
     with pytest.warns(TrainingWarning, match="Rolled back"):
-        rolled_back = clone(wild).set_params(on_divergence=gn.Rollback(200, 0.1)).fit(X, VALUES)
+        rolled_back = (
+            clone(diverging).set_params(on_divergence=gn.Rollback(200, 0.1)).fit(X, VALUES)
+        )
     assert rolled_back.status_ == "finished" and np.isfinite(rolled_back.predict(X)).all()
     rates = {"optimizer": [gn.SGD(1e30), gn.SGD(0.01)]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of fits that failed
-        search = GridSearchCV(wild, rates, cv=2, error_score=np.nan).fit(X, VALUES)
+        search = GridSearchCV(diverging, rates, cv=2, error_score=np.nan).fit(X, VALUES)
     assert search.best_params_["optimizer"] == gn.SGD(0.01)
 
 
@@ -455,7 +470,7 @@ def test_the_command_keeps_the_last_good_model_if_asked(tmp_path):
 
 
 def test_after_divergence_in_the_first_epoch_the_last_good_state_is_the_start():
-    error = failed(optimizer=gn.SGD(1e30))
+    error = diverge(optimizer=gn.SGD(1e30))
     job = network_job(NET, X, VALUES, **OPTIONS)
     fresh, _ = start(job.plan, NET, "sgd", (4,), job.keys[0])
     assert error.epoch == 1 and int(error.state.epoch) == 0

@@ -1,4 +1,4 @@
-"""Packing copies parameters into one vector and back, and changes no result."""
+"""Packing moves parameters into one vector, can be undone, and changes no result."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ X, Y = RNG.normal(size=(60, 3)).astype(np.float32), RNG.integers(0, 2, 60)
 PARAMS = ({"W": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(2)}, {}, {"W": jnp.zeros((1, 2))})
 
 
-def same(a, b):
+def assert_equal_trees(a, b):
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -26,7 +26,7 @@ def same(a, b):
 def test_unpack_undoes_pack():
     layout = Layout.of(PARAMS)
     assert layout.pack(PARAMS).vector.shape == (10,)
-    same(layout.unpack(layout.pack(PARAMS)), PARAMS)
+    assert_equal_trees(layout.unpack(layout.pack(PARAMS)), PARAMS)
     assert layout.spread(jax.tree.map(lambda _: 2.0, PARAMS)).vector == 2.0
     names = layout.spread(({"W": 1.0, "b": 0.0}, {}, {"W": 3.0}))
     assert names.vector.tolist() == [1] * 6 + [0] * 2 + [3] * 2
@@ -37,7 +37,7 @@ def test_an_optimizers_state_is_packed_and_unpacked(optimizer):
     layout, state = Layout.of(PARAMS), optimizer.init(PARAMS)
     packed = layout.pack_within(state)
     assert all(leaf.shape in [(), (10,)] for leaf in jax.tree.leaves(packed))
-    same(layout.unpack_within(packed), state)
+    assert_equal_trees(layout.unpack_within(packed), state)
 
 
 def test_large_or_mixed_parameters_stay_as_they_are():
@@ -50,7 +50,7 @@ def test_large_or_mixed_parameters_stay_as_they_are():
 
 @dataclass(frozen=True)
 class Scale(Layer):
-    """Multiplies by a parameter with a learning-rate factor."""
+    """Multiply by a parameter with a learning-rate factor."""
 
     factor: float
 
@@ -90,11 +90,11 @@ def test_packed_and_unpacked_runs_agree(factor, monkeypatch):
 
 
 def test_a_learning_rate_factor_slows_or_stops_one_parameter(monkeypatch):
-    for largest in (packing.MAX_PACKED, 0):
-        monkeypatch.setattr(packing, "MAX_PACKED", largest)
+    for limit in (packing.MAX_PACKED, 0):
+        monkeypatch.setattr(packing, "MAX_PACKED", limit)
         jax.clear_caches()
-        moved = [
+        changes = [
             abs(trained(f, gn.SGD(0.1)).state.params[0]["s"] - 1).max() for f in (0.0, 0.5, 1.0)
         ]
-        assert moved[0] == 0 and 0 < moved[1] < moved[2]
+        assert changes[0] == 0 and 0 < changes[1] < changes[2]
     jax.clear_caches()

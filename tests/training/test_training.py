@@ -34,12 +34,12 @@ from helpers import assert_close, assert_same_bits, blobs
 
 X, Y = blobs(50)
 VALUES = X @ [1.0, -2.0, 0.5, 0.0] + 0.3
-RICH = Network([Dense(6), BatchNorm(), "relu", Dropout(0.3), Dense(3)])
+FULL = Network([Dense(6), BatchNorm(), "relu", Dropout(0.3), Dense(3)])
 SMALL = Network([Dense(5), Tanh(), Dense(3)])
 LINE = Network([Dense(1)])
 
 
-def rich(**changes: Any) -> Any:
+def full_run(**changes: Any) -> Any:
     """Return a run with dropout, batch norm, short batches, validation and early stopping."""
     settings: dict[str, Any] = {
         "optimizer": Adam(0.02),
@@ -50,7 +50,7 @@ def rich(**changes: Any) -> Any:
         "l2": 1e-3,
         "metrics": ["accuracy"],
     }
-    return train(RICH, X, Y, **(settings | changes))
+    return train(FULL, X, Y, **(settings | changes))
 
 
 def everything(run: Any) -> Any:
@@ -61,23 +61,23 @@ def everything(run: Any) -> Any:
 
 
 def test_cuts_and_callbacks_change_no_bit() -> None:
-    whole = rich()
+    whole = full_run()
     assert whole.history.n_epochs > 13
     for changes in ({"chunk": 1}, {"chunk": 7}, {"chunk": 40}, {"callbacks": [lambda event: None]}):
-        run = rich(**changes)
+        run = full_run(**changes)
         assert_same_bits(everything(run)[0], everything(whole)[0])
         assert everything(run)[1] == everything(whole)[1] and run.status == whole.status
         assert_same_bits(everything(run)[2:4], everything(whole)[2:4])
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
-    assert_same_bits(rich(epochs=3).state, rich(epochs=3).state)
-    one, other = rich(epochs=3).model, rich(epochs=3, seed=1).model
+    assert_same_bits(full_run(epochs=3).state, full_run(epochs=3).state)
+    one, other = full_run(epochs=3).model, full_run(epochs=3, seed=1).model
     assert np.abs(one.params[0]["W"] - other.params[0]["W"]).max() > 0.01
-    rich(epochs=1, seed=-7), rich(epochs=1, seed=2**40)  # any whole number is a seed
+    full_run(epochs=1, seed=-7), full_run(epochs=1, seed=2**40)  # any whole number is a seed
 
 
-def test_dropout_alone_depends_on_the_seed() -> None:
+def test_dropout_depends_only_on_the_seed() -> None:
     net = Network([Dense(6), Dropout(0.5), Dense(3)])
     straight = train(net, X, Y, epochs=2, batch_size=None)
     again = train(net, X, Y, epochs=2, batch_size=None)
@@ -85,19 +85,19 @@ def test_dropout_alone_depends_on_the_seed() -> None:
 
 
 def test_a_continued_run_equals_an_uninterrupted_one() -> None:
-    straight = rich()
-    cut = rich(epochs=5)
-    resumed = rich(state=cut.state, history=cut.history)
+    straight = full_run()
+    cut = full_run(epochs=5)
+    resumed = full_run(state=cut.state, history=cut.history)
     assert_same_bits(everything(resumed)[0], everything(straight)[0])
     assert everything(resumed)[1] == everything(straight)[1]
     assert (
-        rich(state=straight.state, history=straight.history).history.n_epochs
+        full_run(state=straight.state, history=straight.history).history.n_epochs
         == straight.history.n_epochs
     )
 
 
 def test_a_network_of_a_sweep_continues_alone_as_in_the_longer_sweep() -> None:
-    """Its state keeps the order of rows, which all networks of the sweep share whatever their seeds."""
+    """Its state holds the order of rows, which all networks of the sweep share, whatever their seeds."""
     settings: dict[str, Any] = {"optimizer": SGD(0.1), "batch_size": 16}
     shorter, longer = (
         sweep(SMALL, X, Y, over={"seed": [0, 1]}, epochs=epochs, **settings).runs
@@ -116,16 +116,16 @@ def test_more_epochs_than_one_call_holds() -> None:
 
 
 def test_changed_settings_compile_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_compile, "MAX_PROGRAMS", 10**6)  # so that none is forgotten
-    rich(epochs=1)
+    monkeypatch.setattr(_compile, "MAX_PROGRAMS", 10**6)  # so that none is dropped
+    full_run(epochs=1)
     before = program_count()
-    rich(epochs=3)
-    rich(epochs=1, optimizer=Adam(0.1, beta1=0.5))
-    rich(epochs=1, seed=5)
-    rich(epochs=1, l2=0.5)
-    rich(epochs=1, l1=0.5, l2=0)
-    rich(epochs=1, early_stopping=EarlyStopping(3, min_delta=0.1))
-    rich(epochs=2, chunk=1)
+    full_run(epochs=3)
+    full_run(epochs=1, optimizer=Adam(0.1, beta1=0.5))
+    full_run(epochs=1, seed=5)
+    full_run(epochs=1, l2=0.5)
+    full_run(epochs=1, l1=0.5, l2=0)
+    full_run(epochs=1, early_stopping=EarlyStopping(3, min_delta=0.1))
+    full_run(epochs=2, chunk=1)
     other_rate = Network([Dense(6), BatchNorm(), "relu", Dropout(0.5), Dense(3)])
     other = train(
         other_rate,
@@ -141,7 +141,7 @@ def test_changed_settings_compile_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert program_count() == before
     assert np.asarray(other.state.layer_state[3]["rate"]) == np.float32(0.5)
     assert other.model.network == other_rate  # the network as given, not its skeleton
-    rich(epochs=1, batch_size=10)
+    full_run(epochs=1, batch_size=10)
     assert program_count() == before + 1  # the count does change
 
 
@@ -218,7 +218,7 @@ def test_weight_2_equals_a_repeated_row_and_weight_0_a_missing_one() -> None:
     assert_close(by_weight, full_batch(X, Y, sample_weight=7.5 * weight), 1e-10)
 
 
-def test_rows_of_weight_0_may_hold_anything_in_small_batches_too() -> None:
+def test_rows_of_weight_0_may_hold_anything_in_small_batches() -> None:
     weight = np.where(np.arange(50) % 5 == 0, 0.0, 1.0)
     strange = np.where(weight[:, None] == 0, 1e6, X)
     runs = [
@@ -239,17 +239,19 @@ def test_padding_fills_the_last_batch_with_rows_of_weight_0() -> None:
 
 
 def test_the_columns_of_the_history_equal_direct_measurements() -> None:
-    run = rich(epochs=6, early_stopping=False, sample_weight=np.linspace(0.5, 2, 50))
+    run = full_run(epochs=6, early_stopping=False, sample_weight=np.linspace(0.5, 2, 50))
     history = run.history
-    _, held = split(Y, 0.2, 0, stratify=True)
+    _, held_out = split(Y, 0.2, 0, stratify=True)
     with precision("float32"):
-        logits = run.model.logits(X[held])
+        logits = run.model.logits(X[held_out])
         loss = CrossEntropy().value(
-            jnp.asarray(logits), jnp.asarray(Y[held]), jnp.asarray(np.linspace(0.5, 2, 50)[held])
+            jnp.asarray(logits),
+            jnp.asarray(Y[held_out]),
+            jnp.asarray(np.linspace(0.5, 2, 50)[held_out]),
         )
     np.testing.assert_allclose(history["validation_loss"][-1], loss, rtol=1e-5)
-    hits = run.model.predict(X[held]) == Y[held]
-    expected = np.average(hits, weights=np.linspace(0.5, 2, 50)[held])
+    hits = run.model.predict(X[held_out]) == Y[held_out]
+    expected = np.average(hits, weights=np.linspace(0.5, 2, 50)[held_out])
     np.testing.assert_allclose(history["validation_accuracy"][-1], expected, rtol=1e-5)
     W, V = run.state.params[0]["W"], run.state.params[4]["W"]
     l2 = 1e-3 / 2 * float((W**2).sum() + (V**2).sum())
@@ -280,19 +282,19 @@ def test_accuracy_is_the_fraction_of_correct_rows(form: str) -> None:
 
 
 def test_early_stopping_waits_for_its_patience_and_keeps_the_best_epoch() -> None:
-    run = rich(optimizer=Adam(0.3), epochs=200, early_stopping=EarlyStopping(patience=5))
+    run = full_run(optimizer=Adam(0.3), epochs=200, early_stopping=EarlyStopping(patience=5))
     losses = run.history["validation_loss"]
     best = int(losses.argmin())
     assert run.status == "stopped early"
     assert run.history.n_epochs == best + 1 + 5 < 200
     assert run.history.best_epoch == best + 1
-    until_best = rich(optimizer=Adam(0.3), epochs=best + 1, early_stopping=False)
+    until_best = full_run(optimizer=Adam(0.3), epochs=best + 1, early_stopping=False)
     assert_same_bits(run.model.params, until_best.model.params)
     assert_same_bits(run.model.layer_state, until_best.model.layer_state)
 
 
 def test_min_delta_ignores_small_improvements() -> None:
-    run = rich(epochs=30, early_stopping=EarlyStopping(patience=4, min_delta=1e6))
+    run = full_run(epochs=30, early_stopping=EarlyStopping(patience=4, min_delta=1e6))
     assert run.history.n_epochs == 5  # the first epoch counts as the best; none is that much better
     assert run.status == "stopped early"
 
@@ -313,8 +315,8 @@ def test_without_validation_the_training_loss_is_watched() -> None:
 
 
 def test_a_run_of_all_its_epochs_is_finished() -> None:
-    assert rich(epochs=2).status == "finished"
-    assert rich(epochs=2, early_stopping=EarlyStopping(np.inf)).status == "finished"
+    assert full_run(epochs=2).status == "finished"
+    assert full_run(epochs=2, early_stopping=EarlyStopping(np.inf)).status == "finished"
     assert train(LINE, X, VALUES, epochs=0).history.n_epochs == 0
 
 
@@ -336,7 +338,7 @@ def test_clipping_keeps_a_run_from_diverging() -> None:
 def test_a_step_that_is_not_finite_changes_nothing() -> None:
     state = None
     with pytest.raises(DivergenceError):
-        # the step that breaks is inside the first epoch, so that the parameters before it are kept
+        # the step that breaks is within the first epoch, so the parameters before it are kept
 
         def remember(event: Any) -> None:
             nonlocal state
@@ -354,14 +356,14 @@ def test_any_callback_can_stop_the_run_and_all_are_called() -> None:
         calls.append(("a", event.epoch))
         return event.epoch == 3
 
-    run = rich(callbacks=[stop_after_three, lambda event: calls.append(("b", event.epoch))])
+    run = full_run(callbacks=[stop_after_three, lambda event: calls.append(("b", event.epoch))])
     assert run.history.n_epochs == 3
     assert calls == [(name, epoch) for epoch in (1, 2, 3) for name in ("a", "b")]
 
 
 def test_a_callback_receives_the_run_so_far() -> None:
     events: list[Any] = []
-    rich(epochs=4, chunk=2, callbacks=events.append)
+    full_run(epochs=4, chunk=2, callbacks=events.append)
     assert [(e.epoch, e.epochs, e.history.n_epochs, int(e.state.epoch)) for e in events] == [
         (2, 4, 2, 2),
         (4, 4, 4, 4),
@@ -376,12 +378,12 @@ def test_ctrl_c_ends_cleanly_with_the_model_so_far() -> None:
         if event.epoch == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
-    run = rich(callbacks=[press])
+    run = full_run(callbacks=[press])
     assert run.status == "interrupted" and run.history.n_epochs == 3
     assert signal.getsignal(signal.SIGINT) is before
     assert run.model.predict(X).shape == (50,)
-    resumed = rich(state=run.state, history=run.history)
-    assert_same_bits(resumed.state, rich().state)
+    resumed = full_run(state=run.state, history=run.history)
+    assert_same_bits(resumed.state, full_run().state)
 
 
 def test_a_second_ctrl_c_interrupts_at_once() -> None:
@@ -394,17 +396,17 @@ def test_a_second_ctrl_c_interrupts_at_once() -> None:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        rich(callbacks=[press_twice])
+        full_run(callbacks=[press_twice])
     assert signal.getsignal(signal.SIGINT) is before
     signal.signal(signal.SIGINT, inherited)
 
 
 def test_training_works_outside_the_main_thread() -> None:
     runs: list[Any] = []
-    thread = threading.Thread(target=lambda: runs.append(rich(epochs=2)))
+    thread = threading.Thread(target=lambda: runs.append(full_run(epochs=2)))
     thread.start()
     thread.join()
-    assert_same_bits(runs[0].state, rich(epochs=2).state)
+    assert_same_bits(runs[0].state, full_run(epochs=2).state)
 
 
 # --- validation -----------------------------------------------------------------------------------
@@ -412,11 +414,13 @@ def test_training_works_outside_the_main_thread() -> None:
 
 def test_a_validation_share_is_stratified_and_never_trained_on() -> None:
     y = np.repeat([0, 1, 2], [30, 15, 5])
-    trained, held = split(y, 0.2, 3, stratify=True)
-    assert np.bincount(y[held]).tolist() == [6, 3, 1]
-    assert sorted([*trained, *held]) == list(range(50))
+    training, held_out = split(y, 0.2, 3, stratify=True)
+    assert np.bincount(y[held_out]).tolist() == [6, 3, 1]
+    assert sorted([*training, *held_out]) == list(range(50))
     by_share = train(SMALL, X, y, validation=0.2, epochs=3, seed=3)
-    by_rows = train(SMALL, X[trained], y[trained], validation=(X[held], y[held]), epochs=3, seed=3)
+    by_rows = train(
+        SMALL, X[training], y[training], validation=(X[held_out], y[held_out]), epochs=3, seed=3
+    )
     assert_same_bits(by_share.state, by_rows.state)
 
 
@@ -436,7 +440,7 @@ def test_given_validation_rows_may_have_weights() -> None:
 def test_the_progress_bar_is_silent_without_a_terminal(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    rich(epochs=3, progress=True)
+    full_run(epochs=3, progress=True)
     assert capfd.readouterr() == ("", "")
 
 
@@ -444,18 +448,18 @@ def test_the_progress_bar_is_silent_without_a_terminal(
 def test_the_progress_bar_shows_the_scores_and_ends_with_the_run(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # so that rich takes the output for a terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")  # so that rich treats the output as a terminal
 
     def fail(event: Any) -> None:
         if event.epoch == 2:  # the bar has been drawn
             raise RuntimeError("an error of a callback")
 
-    rich(epochs=3, progress=True)
-    rich(
+    full_run(epochs=3, progress=True)
+    full_run(
         epochs=3, progress=True, callbacks=[lambda event: True]
     )  # the run ends before the bar is full
     with pytest.raises(RuntimeError, match="of a callback"):
-        rich(epochs=3, progress=True, callbacks=[fail])
+        full_run(epochs=3, progress=True, callbacks=[fail])
     out, err = capfd.readouterr()
     assert out == "" and "loss" in err and "validation" in err and "accuracy" in err
     drawing = [t for t in threading.enumerate() if type(t).__module__.startswith("rich")]
@@ -561,7 +565,7 @@ def test_bad_rows_at_prediction_give_one_clear_error(bad: Any) -> None:
         DONE.model.predict(bad)
 
 
-def test_a_loss_function_in_numpy_is_pointed_out() -> None:
+def test_a_loss_function_in_numpy_is_refused() -> None:
     def in_numpy(z: Any, y: Any) -> Any:
         return np.abs(np.asarray(z)[:, 0] - np.asarray(y)[:, 0])
 
