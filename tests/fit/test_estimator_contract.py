@@ -1,10 +1,10 @@
-"""scikit-learn's own checks of an estimator, over a matrix of settings, with no failure expected.
+"""scikit-learn's estimator checks, run for many settings, all expected to pass.
 
-The defaults pass all checks as they are. The other settings are checked on networks of four neurons, for
-a few epochs: what a check costs is the compilation of a program for the shapes of its data. Checks of how
-rows are taken in (TAKING_IN) are left to the defaults, because a setting plays a part only behind that:
-`fit.estimator_inputs.checked_rows`, in which rows become arrays, reads no parameter, and `_dtype`, which
-does, is met by every check. GLASSNET_WHOLE_MATRIX=1 in the environment runs them for every setting.
+The default estimators must pass all checks. The other settings use networks of four neurons and a few
+epochs, because nearly all the time of a check goes into compiling a program for the shapes of its data.
+Input checks (INPUT_CHECKS) run only for the defaults, because no setting affects them:
+`fit.estimator_inputs.checked_rows`, which turns rows into arrays, reads no parameter, and `_dtype`, which
+does, is called in every check. GLASSNET_WHOLE_MATRIX=1 in the environment runs them for every setting.
 """
 
 import os
@@ -19,7 +19,7 @@ import glassnet as gn
 from glassnet.encoding.objectives import outputs_needed
 from glassnet.fit.base import NeuralEstimator
 
-pytestmark = pytest.mark.slow  # each check trains on data of another shape, which compiles anew
+pytestmark = pytest.mark.slow  # each check compiles programs for new shapes
 
 TINY = {
     "hidden": (4,), "epochs": 40, "members": 1, "embedding": "none", "dropout": 0.0,
@@ -33,11 +33,11 @@ MATRIX = {
     "float32": {"dtype": "float32"},
     "float64": {"dtype": "float64"},
 }
-NOT_OURS = {
-    "check_classifiers_multilabel_output_format_decision_function": "networks give probabilities, and so has"
-    " scikit-learn's MLPClassifier no decision_function"
+NOT_SUPPORTED = {
+    "check_classifiers_multilabel_output_format_decision_function": "networks give probabilities and have no"
+    " decision_function, like scikit-learn's MLPClassifier"
 }
-TAKING_IN = {
+INPUT_CHECKS = {
     "check_fit_score_takes_y", "check_n_features_in_after_fitting", "check_positive_only_tag_during_fit",
     "check_estimators_dtypes", "check_sample_weights_pandas_series", "check_sample_weights_not_an_array",
     "check_sample_weights_list", "check_sample_weights_shape", "check_sample_weights_not_overwritten",
@@ -51,9 +51,9 @@ WHOLE = os.environ.get("GLASSNET_WHOLE_MATRIX") == "1"
 
 
 class _OwnNetwork(NeuralEstimator):
-    """An estimator whose network is a person's own, with as many outputs as the data of the check ask for.
+    """An estimator with the user's own network, which gets as many outputs as the data of the check need.
 
-    It is the network that `hidden` would have made: its programs serve two rows of the matrix.
+    It equals the network that `hidden` makes, so two settings share its compiled programs.
     """
 
     def _blueprint(self, rows, recipe, loss, target_encoder):
@@ -80,15 +80,17 @@ LEGS["own network"] = [OwnClassifier(**TINY), OwnRegressor(**TINY)]
 
 
 def checks_of(leg, estimators):
-    """Return the checks of some estimators, each under a short name."""
-    found = []
+    """Return the checks of the estimators as test parameters with short names."""
+    pairs = []
     for estimator, check in parametrize_with_checks(estimators).args[1]:
-        if WHOLE or leg == "default" or name_of(check) not in TAKING_IN:
-            how = "".join(f" {key}={value}" for key, value in check.keywords.items())
-            found.append(
-                pytest.param(estimator, check, id=f"{leg}-{check.args[0]}-{name_of(check)}{how}")
+        if WHOLE or leg == "default" or name_of(check) not in INPUT_CHECKS:
+            options = "".join(f" {key}={value}" for key, value in check.keywords.items())
+            pairs.append(
+                pytest.param(
+                    estimator, check, id=f"{leg}-{check.args[0]}-{name_of(check)}{options}"
+                )
             )
-    return found
+    return pairs
 
 
 def name_of(check):
@@ -96,13 +98,13 @@ def name_of(check):
 
 
 def passes(check, estimator):
-    """Run a check, which may leave itself out by name only."""
+    """Run a check; it may skip itself only if it is listed in NOT_SUPPORTED."""
     try:
         check(estimator)
     except SkipTest as reason:
-        if name_of(check) not in NOT_OURS:
-            pytest.fail(f"{name_of(check)} was left out: {reason}")
-        pytest.skip(NOT_OURS[name_of(check)])
+        if name_of(check) not in NOT_SUPPORTED:
+            pytest.fail(f"{name_of(check)} was skipped: {reason}")
+        pytest.skip(NOT_SUPPORTED[name_of(check)])
 
 
 @pytest.mark.parametrize(("estimator", "check"), checks_of("default", DEFAULTS))
@@ -112,7 +114,7 @@ def test_the_defaults_pass_scikit_learns_checks(estimator, check):
 
 @pytest.fixture
 def quick_compiler():
-    """Compile with little optimisation: the programs run for an instant."""
+    """Compile with little optimisation, since the programs run only briefly."""
     option = "jax_disable_most_optimizations"
     before = jax.config.read(option)
     jax.config.update(option, True)
@@ -128,8 +130,8 @@ def test_every_setting_passes_scikit_learns_checks(estimator, check):
     passes(check, estimator)
 
 
-def test_the_checks_left_to_the_defaults_are_scikit_learns():
-    """A name that scikit-learn no longer has would leave nothing out, and hide nothing, unseen."""
-    given = {name_of(pair.values[1]) for pair in checks_of("default", DEFAULTS)}
-    assert TAKING_IN | set(NOT_OURS) <= given
-    assert "check_array_api_input" in given and os.environ["SCIPY_ARRAY_API"] == "1"
+def test_the_names_of_excluded_checks_exist_in_scikit_learn():
+    """A name that scikit-learn no longer has would exclude nothing, and nobody would notice."""
+    names = {name_of(pair.values[1]) for pair in checks_of("default", DEFAULTS)}
+    assert INPUT_CHECKS | set(NOT_SUPPORTED) <= names
+    assert "check_array_api_input" in names and os.environ["SCIPY_ARRAY_API"] == "1"

@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn's tools, every kind of rows and targets, every parameter, every mistake."""
+"""The estimators: scikit-learn's tools, all kinds of rows and targets, parameters, and bad input."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def regressor(**chosen: Any) -> gn.NeuralRegressor:
 def test_pipeline_search_clone_and_cross_validation():
     pipeline = make_pipeline(StandardScaler(), classifier())
     search = GridSearchCV(pipeline, {"neuralclassifier__l2": [0.0, 10.0]}, cv=2).fit(X, y)
-    assert search.best_params_ == {"neuralclassifier__l2": 0.0}  # 10 leaves next to no weights
+    # with 10 the weights shrink almost to 0
+    assert search.best_params_ == {"neuralclassifier__l2": 0.0}
     assert search.score(X, y) > 0.8
     assert cross_val_score(classifier(), X, y, cv=2).mean() > 0.7
     fitted = classifier().fit(X, y)
@@ -90,11 +91,11 @@ def test_random_state_fixes_every_bit():
     np.testing.assert_array_equal(one, drawn)
 
 
-# ------------------------------------------------------------------------------- weights of rows
+# ----------------------------------------------------------------------------------- row weights
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {1: 3.0}])
-def test_a_weight_counts_as_repetition(class_weight):
+def test_a_weight_equals_repeated_rows(class_weight):
     weight = np.random.default_rng(1).integers(0, 4, len(X))
     chosen = {"batch_size": None, "dtype": "float64", "class_weight": class_weight}
     weighted = classifier(**chosen).fit(X, y, sample_weight=weight)
@@ -106,19 +107,25 @@ def test_a_weight_counts_as_repetition(class_weight):
 
 def test_weights_of_one_change_nothing():
     plain = classifier().fit(X, y).predict_proba(X)
-    for class_weight in ({}, {0: 1, 1: 1.0}, "balanced"):  # as many rows of each class
+    for class_weight in (
+        {},
+        {0: 1, 1: 1.0},
+        "balanced",
+    ):  # balanced: the classes have equally many rows
         weighted = classifier(class_weight=class_weight).fit(X, y).predict_proba(X)
         np.testing.assert_allclose(weighted, plain, rtol=1e-9)
 
 
 @pytest.mark.parametrize("names", [(0, 1), ("no", "yes"), (False, True)], ids=str)
-def test_class_weights_move_predictions_to_the_class(names):
+def test_a_larger_class_weight_raises_its_share_of_predictions(names):
     noise = np.random.default_rng(0).normal(size=(len(X), 2))
     rare = np.asarray(names)[(np.arange(len(X)) % 5 == 0).astype(int)]
 
     def share(class_weight):
-        found = classifier(class_weight=class_weight, hidden=()).fit(noise, rare).predict(noise)
-        return np.mean(found == names[1])
+        predictions = (
+            classifier(class_weight=class_weight, hidden=()).fit(noise, rare).predict(noise)
+        )
+        return np.mean(predictions == names[1])
 
     assert share(None) < 0.1
     assert share({names[1]: 100.0}) > 0.9
@@ -142,12 +149,12 @@ def test_class_weights_of_several_labels():
     np.testing.assert_allclose(shares("balanced"), shares(by_hand))
 
 
-def test_a_label_without_any_row_may_have_a_weight():
+def test_class_weights_allow_a_label_that_is_always_zero():
     labels = np.stack([LABELS[:, 0], np.zeros(60, int)], axis=1)
     assert not classifier(class_weight={1: 3.0}).fit(X, labels).predict(X)[:, 1].any()
 
 
-# ---------------------------------------------------------------------- runs that go on
+# ---------------------------------------------------------------------- continued training
 
 
 def test_partial_fit_equals_fit_epoch_by_epoch():
@@ -159,13 +166,13 @@ def test_partial_fit_equals_fit_epoch_by_epoch():
     assert parts.n_iter_ == len(parts.history_["loss"]) == 4
 
 
-def test_partial_fit_meets_classes_and_class_weights_later():
+def test_partial_fit_accepts_classes_that_appear_later():
     parts = classifier(class_weight={0: 1.0, 2: 2.0}).partial_fit(
         X[y == 0], y[y == 0], classes=[0, 1, 2]
     )
     assert parts.classes_.tolist() == [0, 1, 2]
     for _ in range(20):
-        for c in (1, 2, 0):  # one class a call
+        for c in (1, 2, 0):  # one class in each call
             parts.partial_fit(X[y == c], y[y == c])
     assert parts.score(X, y) > 0.6
     with pytest.raises(DataError, match="class 5, which was not in the training data"):
@@ -176,26 +183,26 @@ def test_partial_fit_keeps_learning_with_the_defaults():
     parts = gn.NeuralClassifier(hidden=(8,), dropout=0.0, random_state=0)
     for _ in range(120):
         parts.partial_fit(X, y)
-    assert parts.score(X, y) > 0.8  # a schedule that ends with each call would have stalled
+    assert parts.score(X, y) > 0.8  # fails if a schedule ended with each call
     assert parts.history_["learning_rate"][-1] == pytest.approx(4e-3)
 
 
 @pytest.mark.parametrize("make", [classifier, regressor])
-def test_warm_start_goes_on_where_it_was(make):
+def test_warm_start_continues_the_last_fit(make):
     whole = make(epochs=6).fit(X, y)
     parts = make(epochs=3, warm_start=True).fit(X, y).fit(X, y)
     assert_same_bits(parts.model_.params, whole.model_.params)
     assert parts.n_iter_ == 6
     assert parts.history_["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
-    again = make(epochs=3).fit(X, y).fit(X, y)
-    assert again.n_iter_ == 3
+    restarted = make(epochs=3).fit(X, y).fit(X, y)
+    assert restarted.n_iter_ == 3
 
 
 # ------------------------------------------------------------------------------------- targets
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "c"], [-1, 5, 7], [0.0, 1.0, 2.0]])
-def test_classes_come_back_in_their_own_type(labels):
+def test_predicted_classes_keep_their_type(labels):
     given = np.asarray(labels)[y]
     for form in (given, given.tolist(), pd.Series(given), pl.Series(given.tolist())):
         fitted = classifier().fit(X, form)
@@ -211,7 +218,7 @@ def test_several_labels():
     np.testing.assert_array_equal(fitted.predict(X), fitted.predict_proba(X) > 0.5)
 
 
-def test_several_values_in_their_own_units():
+def test_predicted_values_are_in_the_units_of_the_targets():
     units = np.array([1.0, 1e6])
     one = regressor(epochs=60).fit(X, VALUES)
     assert one.score(X, VALUES) > 0.7
@@ -227,11 +234,11 @@ def test_several_values_in_their_own_units():
 
 
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
-def test_sparse_is_dense(form):
-    thin = np.where(np.abs(X) > 1, X, 0)
-    dense = classifier().fit(thin, y)
-    fitted = classifier().fit(form(thin), y)
-    assert_same_bits(fitted.predict_proba(form(thin)), dense.predict_proba(thin))
+def test_sparse_rows_equal_dense_rows(form):
+    rows = np.where(np.abs(X) > 1, X, 0)
+    dense = classifier().fit(rows, y)
+    fitted = classifier().fit(form(rows), y)
+    assert_same_bits(fitted.predict_proba(form(rows)), dense.predict_proba(rows))
 
 
 @pytest.mark.parametrize("colours", [(), (3,)], ids=["gray", "colour"])
@@ -248,43 +255,40 @@ def test_pictures(colours):
         fitted.predict(images[:, :4])
 
 
-def test_pictures_are_moved_by_a_28th_of_their_side_while_training():
-    """The front's own layers, by size, number and the person's choice; a table's choices are refused."""
+def test_pictures_are_shifted_by_a_28th_of_their_side_in_training():
+    """By size, number of pictures and the user's choice; the choices for tables are refused."""
 
-    def moved(shape, embedding="auto"):
+    def shifts(shape, embedding="auto"):
         front = picture_front(np.zeros(shape, np.uint8), embedding)
         return [layer.pixels for layer in front if isinstance(layer, RandomShift)]
 
-    assert [moved((50, side, 64)) for side in (8, 14, 15, 28, 64)] == [[], [], [1], [1], [2]]
-    assert moved((39, 28, 28)) == [] and moved((50, 28, 28, 3)) == [
-        1
-    ]  # of few, each counts as it is
-    assert moved((50, 28, 28), "none") == [] and moved((50, 8, 8), RandomShift(3)) == [3]
+    assert [shifts((50, side, 64)) for side in (8, 14, 15, 28, 64)] == [[], [], [1], [1], [2]]
+    assert shifts((39, 28, 28)) == []  # too few pictures
+    assert shifts((50, 28, 28, 3)) == [1]
+    assert shifts((50, 28, 28), "none") == [] and shifts((50, 8, 8), RandomShift(3)) == [3]
     for wrong in ("periodic", "scale", None):
         with pytest.raises(ConfigurationError, match="for pictures"):
-            moved((50, 28, 28), wrong)
+            shifts((50, 28, 28), wrong)
     images = np.random.default_rng(0).integers(0, 256, (40, 15, 15), np.uint8)
     kinds = np.arange(40) % 2
     network = classifier(epochs=1, embedding="auto").fit(images, kinds).model_.network
     assert network.layers[1] == RandomShift(1)
 
 
-def test_columns_that_repeat_one_another_get_no_waves():
+def test_redundant_columns_get_no_periodic_embedding():
     rng = np.random.default_rng(0)
-    own, same = (
-        rng.normal(size=(60, 12)),
-        rng.normal(size=(60, 1)) + 0.1 * rng.normal(size=(60, 12)),
-    )
+    independent = rng.normal(size=(60, 12))
+    redundant = rng.normal(size=(60, 1)) + 0.1 * rng.normal(size=(60, 12))
 
     def front(X, embedding="auto"):
         layers = table_front(embedding, X, TableEncoder.fit(X))
         return [type(layer).__name__ for layer in layers]
 
-    assert front(own) == ["Scale", "Periodic"] and front(same) == ["Scale"]
-    assert front(same, "periodic") == ["Scale", "Periodic"]  # what a person asks for is done
-    assert front(same[:39]) == ["Scale", "Periodic"]  # so few rows say little of columns
+    assert front(independent) == ["Scale", "Periodic"] and front(redundant) == ["Scale"]
+    assert front(redundant, "periodic") == ["Scale", "Periodic"]  # the user's choice
+    assert front(redundant[:39]) == ["Scale", "Periodic"]  # too few rows to compare columns
     assert front(np.ones((60, 12)) * np.arange(60)[:, None] % 2) == ["Scale"]
-    assert front(as_table({f"c{i}": column for i, column in enumerate(same.T)})) == ["Scale"]
+    assert front(as_table({f"c{i}": column for i, column in enumerate(redundant.T)})) == ["Scale"]
 
 
 def table(rows: int = 60) -> dict[str, list[Any]]:
@@ -313,14 +317,14 @@ FRAMES: dict[str, Callable[[dict[str, list[Any]]], Any]] = {
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_every_kind_of_table_gives_the_same(name):
+def test_every_kind_of_table_gives_the_same_result(name):
     plain = classifier().fit(gn.Table(dict(_normal(table()))), y)
     frame = FRAMES[name](table())
     fitted = classifier().fit(frame, y)
     assert_same_bits(fitted.predict_proba(frame), plain.predict_proba(table()))
     assert fitted.feature_names_in_.tolist() == list(table())
     assert fitted.n_features_in_ == 5
-    assert fitted.score(frame, y) > 0.95  # the city gives the class away, but for a missing one
+    assert fitted.score(frame, y) > 0.95  # the city reveals the class, unless it is missing
 
 
 def _normal(columns):
@@ -336,12 +340,13 @@ def test_new_levels_and_missing_values_at_prediction():
     proba = fitted.predict_proba(new)
     assert np.isfinite(proba).all()
     unseen = {**new, "city": ["Rom", None, "Bonn"]}
-    np.testing.assert_array_equal(fitted.predict_proba(unseen), proba)  # one unknown is as another
+    # all unknown levels are equal
+    np.testing.assert_array_equal(fitted.predict_proba(unseen), proba)
 
 
 def test_arrays_with_missing_values():
-    holes = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
-    assert classifier(epochs=40).fit(holes, y).score(holes, y) > 0.8
+    rows = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    assert classifier(epochs=40).fit(rows, y).score(rows, y) > 0.8
 
 
 def test_names_and_order_of_columns_are_checked():
@@ -352,16 +357,16 @@ def test_names_and_order_of_columns_are_checked():
     with pytest.raises(ValueError, match="seen at fit time, yet now missing"):
         fitted.predict(frame[list("abc")])
     columns = {name: X[:, i] for i, name in enumerate("abcd")}
-    backwards = dict(reversed(columns.items()))
-    np.testing.assert_array_equal(fitted.predict(backwards), fitted.predict(frame))
+    reordered = dict(reversed(columns.items()))
+    np.testing.assert_array_equal(fitted.predict(reordered), fitted.predict(frame))
 
 
-def test_extreme_numbers_do_no_harm():
-    far = X.copy()
-    far[3, 1] = 1e39  # more than float32 holds
+def test_extreme_numbers_still_train():
+    rows = X.copy()
+    rows[3, 1] = 1e39  # more than float32 holds
     for dtype in ("float32", "float64"):
-        fitted = classifier(dtype=dtype, epochs=40).fit(far, y)
-        assert fitted.score(far, y) > 0.7
+        fitted = classifier(dtype=dtype, epochs=40).fit(rows, y)
+        assert fitted.score(rows, y) > 0.7
         assert np.isfinite(fitted.predict_proba(np.full((1, 4), 1e39))).all()
     assert np.isfinite(regressor().fit(X, VALUES[:, 0] * 1e39).predict(X)).all()
     empty = X.copy()
@@ -372,7 +377,7 @@ def test_extreme_numbers_do_no_harm():
 # ---------------------------------------------------------------------------------- parameters
 
 
-def test_a_network_of_ones_own():
+def test_the_users_own_network_is_trained():
     network = gn.Network([gn.Dense(8), gn.BatchNorm(), gn.Tanh(), gn.Dropout(0.1), gn.Dense(3)])
     fitted = classifier(network=network, epochs=40).fit(X, y)
     assert fitted.model_.network is network
@@ -438,7 +443,7 @@ def test_l2_shrinks_weights():
      ({}, (X[:9], y[:9]), 9),
      ({"early_stopping": True}, (X[:9], y[:9], np.ones(9)), 9)],
 )  # fmt: skip
-def test_rows_watched(chosen, validation, watched):
+def test_the_number_of_validation_rows(chosen, validation, watched):
     fitted = classifier(epochs=3, **chosen).fit(X, y, validation=validation)
     assert fitted.n_validation_ == watched
     assert ("validation_loss" in fitted.history_) == bool(watched)
@@ -446,20 +451,20 @@ def test_rows_watched(chosen, validation, watched):
 
 def test_early_stopping_keeps_the_best_epoch():
     noise = np.random.default_rng(0).normal(size=(60, 8))
-    own = (noise[:20], y[:20])
+    validation = (noise[:20], y[:20])
     fitted = classifier(hidden=(64,), epochs=200, early_stopping=gn.EarlyStopping(5))
-    fitted.fit(noise[20:], y[20:], validation=own)
+    fitted.fit(noise[20:], y[20:], validation=validation)
     assert fitted.status_ == "stopped early"
     assert fitted.n_iter_ == fitted.history_.best_epoch + 5 < 200
-    best = -np.log(fitted.predict_proba(own[0])[np.arange(20), y[:20]]).mean()
+    best = -np.log(fitted.predict_proba(noise[:20])[np.arange(20), y[:20]]).mean()
     assert best == pytest.approx(fitted.history_["validation_loss"].min(), rel=1e-5)
 
 
-def test_from_40_rows_on_an_eighth_is_watched():
-    usual = {"epochs": 1, "early_stopping": "auto"}
-    assert classifier(**usual).fit(X[:40], y[:40]).n_validation_ == 5
-    assert classifier(members=3, **usual).fit(X[:40], y[:40]).n_validation_ == 5
-    assert classifier(**usual).fit(X[:39], y[:39]).n_validation_ == 0
+def test_from_40_rows_on_an_eighth_is_set_aside():
+    options = {"epochs": 1, "early_stopping": "auto"}
+    assert classifier(**options).fit(X[:40], y[:40]).n_validation_ == 5
+    assert classifier(members=3, **options).fit(X[:40], y[:40]).n_validation_ == 5
+    assert classifier(**options).fit(X[:39], y[:39]).n_validation_ == 0
 
 
 @pytest.mark.parametrize(
@@ -481,15 +486,15 @@ def test_dtype(dtype, rows, expected):
     assert fitted.predict_proba(rows).dtype == expected
 
 
-def test_callbacks_are_told_of_every_epoch_and_may_stop():
-    told: list[int] = []
-    classifier(epochs=4, callbacks=[lambda event: told.append(event.epoch)]).fit(X, y)
-    assert told == [1, 2, 3, 4]
+def test_callbacks_are_called_after_every_epoch_and_may_stop():
+    epochs: list[int] = []
+    classifier(epochs=4, callbacks=[lambda event: epochs.append(event.epoch)]).fit(X, y)
+    assert epochs == [1, 2, 3, 4]
     stopped = classifier(callbacks=[lambda event: event.epoch == 2]).fit(X, y)
     assert stopped.n_iter_ == 2
 
 
-def test_nothing_given_is_changed():
+def test_the_arguments_are_not_changed():
     before = X.copy(), y.copy()
     columns = table()
     classifier().fit(X, y).predict(X)
@@ -499,12 +504,12 @@ def test_nothing_given_is_changed():
     assert columns == table()
 
 
-# ------------------------------------------------------------------------------------ mistakes
+# ----------------------------------------------------------------------------------- bad input
 
 
-def changed(array: Any, place: Any, value: Any) -> Any:
+def changed(array: Any, index: Any, value: Any) -> Any:
     array = np.array(array, dtype=float)
-    array[place] = value
+    array[index] = value
     return array
 
 
@@ -521,13 +526,13 @@ BAD_ROWS: dict[str, tuple[Callable[[], Any], str]] = {
     "one class": (lambda: classifier().fit(X, ["a"] * 60), "every row has the same class, 'a'"),
     "one row": (lambda: classifier().fit(X[:1], y[:1]), "same class"),
     "classes are values": (lambda: classifier().fit(X, X[:, 0]), "use a regression"),
-    "classes of a kind each": (lambda: classifier().fit(X, np.array([1, "a"] * 30, object)), "mixes"),
+    "classes of mixed types": (lambda: classifier().fit(X, np.array([1, "a"] * 30, object)), "mixes"),
     "labels of 2": (lambda: classifier().fit(X, LABELS * 2), "other than 0 and 1"),
     "text values": (lambda: regressor().fit(X, ["a"] * 60), "'a', which is not a number"),
     "dates": (lambda: regressor().fit(X, np.arange(60).astype("M8[D]")), "not a number"),
     "ragged target": (lambda: regressor().fit(X, [[1], [1, 2]] * 30), "different lengths"),
     "deep target": (lambda: regressor().fit(X, np.zeros((60, 2, 2))), "shape (60, 2, 2)"),
-    "target of no rows": (lambda: classifier().fit(X, {"y": y}), "y is of type dict"),
+    "target is a dictionary": (lambda: classifier().fit(X, {"y": y}), "y is of type dict"),
     "no target": (lambda: classifier().fit(X, None), "requires y"),
     "no rows": (lambda: classifier().fit(X[:0], y[:0]), "0 sample"),
     "no rows, table": (lambda: classifier().fit({"a": []}, []), "0 sample"),
@@ -557,7 +562,7 @@ BAD_ROWS: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_ROWS)
-def test_unusable_rows_are_refused_in_a_sentence(name):
+def test_unusable_rows_are_refused_with_a_reason(name):
     call, reason = BAD_ROWS[name]
     with pytest.raises((DataError, ConfigurationError)) as caught:
         call()
@@ -633,22 +638,22 @@ BAD_PARAMETERS = [
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_PARAMETERS, ids=lambda v: str(v)[:30])
-def test_wrong_parameters_are_refused_in_a_sentence(name, value):
+def test_wrong_parameters_are_refused_with_a_reason(name, value):
     with pytest.raises(ConfigurationError) as caught:
         classifier(**{name: value}).fit(X, y)
     message = str(caught.value)
-    assert message[-1] in ".)]" and len(message) > 40  # what was seen and what to do
-    said = (
+    assert message[-1] in ".)]" and len(message) > 40  # says what was seen and what to do
+    fragments = (
         name.split("_")[0].rstrip("s"),
         repr(value)[:20],
         type(value).__name__,
         "learning_rate",
         "for values",
     )
-    assert any(part in message for part in said)
+    assert any(part in message for part in fragments)
 
 
-def test_losses_of_the_other_task_name_the_right_one():
+def test_a_loss_of_the_other_task_is_refused_with_the_right_estimator():
     with pytest.raises(ConfigurationError, match="NeuralRegressor"):
         classifier(loss="huber").fit(X, y)
     with pytest.raises(ConfigurationError, match="NeuralClassifier"):
@@ -691,7 +696,7 @@ def test_a_share_for_validation_is_stratified_by_class(loss):
 
 
 def test_train_and_an_estimator_prepare_the_same_job():
-    """Of numbers that need no encoding, with the same choices, from the same seed."""
+    """With numbers that need no encoding, the same settings and the same seed."""
     X, y = blobs(60)
     X = X.astype(np.float32)
     net = gn.Network([gn.Dense(4), gn.Tanh(), gn.Dense(len(np.unique(y)))])
@@ -720,7 +725,7 @@ def test_train_and_an_estimator_prepare_the_same_job():
     assert_same_bits(by_estimator.validation[0].y, by_train.validation[0].y)
 
 
-def test_a_fitted_estimator_and_its_copies_hold_one_record_a_member():
+def test_a_fitted_estimator_and_its_copies_keep_an_outcome_for_each_member():
     X, y = blobs(60)
     fitted = gn.NeuralClassifier((4,), members=2, epochs=2, random_state=0).fit(X, y)
     copied = pickle.loads(pickle.dumps(fitted))

@@ -1,4 +1,4 @@
-"""Many networks in one program: each is what it would be alone, and what comes of them together."""
+"""Networks trained in one program: sweeps, members and folds equal the networks trained separately."""
 
 import math
 import pickle
@@ -22,7 +22,7 @@ from helpers import assert_same_bits
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 5)).astype(np.float32)
 Y = (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int)
-# no bias before batch norm: its gradient is rounding alone, which Adam would blow up
+# no bias before batch norm: its gradient is only rounding, which Adam would amplify
 NET = gn.Network([gn.Dense(8, bias=False), gn.BatchNorm(), gn.Tanh(), gn.Dropout(0.1), gn.Dense(2)])
 
 
@@ -43,7 +43,7 @@ SWEPT = {
 
 @pytest.mark.parametrize(("over", "optimizer"), SWEPT.values(), ids=SWEPT)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_each_network_is_what_it_would_be_alone(over, optimizer, dtype):
+def test_each_network_equals_the_one_trained_alone(over, optimizer, dtype):
     job = network_job(
         NET, X, Y, optimizer=optimizer, batch_size=16, epochs=8, validation=0.2, dtype=dtype,
         early_stopping=gn.EarlyStopping(patience=2), metrics=["accuracy"],
@@ -58,11 +58,11 @@ def test_each_network_is_what_it_would_be_alone(over, optimizer, dtype):
         assert_alike(together.state, jax.tree.map(np.asarray, expected.state), **tolerance)
 
 
-def test_a_sweep_is_the_runs_of_train():
+def test_a_sweep_equals_separate_runs_of_train():
     rates = [0.01, 0.2]
-    found = gn.sweep(NET, X, Y, over={"learning_rate": rates, "dropout": [0.0, 0.4]}, epochs=5,
+    result = gn.sweep(NET, X, Y, over={"learning_rate": rates, "dropout": [0.0, 0.4]}, epochs=5,
                      optimizer="momentum", batch_size=16, dtype="float64", l2=0.01)  # fmt: skip
-    for trial in found.trials:
+    for trial in result.trials:
         net = gn.Network([*NET.layers[:3], gn.Dropout(trial.settings["dropout"]), NET.layers[4]])
         run = gn.train(net, X, Y, optimizer=gn.Momentum(trial.settings["learning_rate"]), epochs=5,
                        batch_size=16, dtype="float64", l2=0.01)  # fmt: skip
@@ -71,28 +71,28 @@ def test_a_sweep_is_the_runs_of_train():
         assert trial.score == pytest.approx(run.history["loss"][-1])
 
 
-def test_a_network_that_diverges_harms_no_other():
+def test_a_network_that_diverges_does_not_affect_the_others():
     over = {"learning_rate": [0.01, 1e30, 0.1]}
     options = {"epochs": 6, "optimizer": "sgd", "batch_size": 16, "loss": "squared_error"}
     net = gn.Network([gn.Dense(4), gn.ReLU(), gn.Dense(1)])
     values = X[:, 0]
-    found = gn.sweep(net, X, values, over=over, **options)
+    result = gn.sweep(net, X, values, over=over, **options)
     healthy = gn.sweep(net, X, values, over={"learning_rate": [0.01, 0.1]}, **options)
-    assert [trial.status for trial in found.trials] == ["finished", "diverged", "finished"]
-    assert found.trials[1].fitted is None and found.trials[1].score == math.inf
-    for a, b in zip([found.runs[0], found.runs[2]], healthy.runs, strict=True):
+    assert [trial.status for trial in result.trials] == ["finished", "diverged", "finished"]
+    assert result.trials[1].fitted is None and result.trials[1].score == math.inf
+    for a, b in zip([result.runs[0], result.runs[2]], healthy.runs, strict=True):
         assert_alike(a.model.params, b.model.params, 1e-5, 1e-6)
-    assert found.best in (found.trials[0], found.trials[2])
+    assert result.best in (result.trials[0], result.trials[2])
     lost = gn.sweep(net, X, values, over={"learning_rate": [1e30, 1e29]}, **options)
     assert lost.runs == [None, None]
 
 
-def test_the_program_stops_each_network_when_its_own_time_has_come():
-    found = gn.sweep(NET, X, Y, over={"learning_rate": [1e-6, 0.05, 0.5]}, epochs=40, validation=0.3,
+def test_each_network_stops_early_independently():
+    result = gn.sweep(NET, X, Y, over={"learning_rate": [1e-6, 0.05, 0.5]}, epochs=40, validation=0.3,
                      batch_size=16, early_stopping=gn.EarlyStopping(patience=3))  # fmt: skip
-    lengths = [trial.history.n_epochs for trial in found.trials]
+    lengths = [trial.history.n_epochs for trial in result.trials]
     assert len(set(lengths)) > 1 and min(lengths) >= 4
-    for trial in found.trials:
+    for trial in result.trials:
         assert trial.score == trial.history["validation_loss"].min()
         stopped = trial.history.n_epochs < 40
         assert trial.status == ("stopped early" if stopped else "finished")
@@ -100,7 +100,7 @@ def test_the_program_stops_each_network_when_its_own_time_has_come():
 
 
 @pytest.mark.parametrize("limit", ["MAX_PARAMETERS", "MAX_STACKED_NUMBERS"])
-def test_what_does_not_fit_memory_together_trains_in_turn(monkeypatch, limit):
+def test_networks_too_large_for_one_program_train_in_several(monkeypatch, limit):
     model = gn.NeuralClassifier((4,), epochs=4, batch_size=16, random_state=0, members=3)
 
     def outcome():
@@ -113,7 +113,7 @@ def test_what_does_not_fit_memory_together_trains_in_turn(monkeypatch, limit):
     assert_alike(together, outcome())
 
 
-def test_where_a_sweep_is_cut_into_calls_changes_no_bit():
+def test_the_chunk_size_of_a_sweep_does_not_change_a_bit():
     job = network_job(NET, X, Y, batch_size=16, epochs=7, validation=0.2, early_stopping=True)
     varied = [vary(job, {"seed": seed}) for seed in range(3)]
     for a, b in zip(run_jobs(varied, chunk=7), run_jobs(varied, chunk=2), strict=True):
@@ -121,31 +121,31 @@ def test_where_a_sweep_is_cut_into_calls_changes_no_bit():
         assert_same_bits(dict(a[0].history), dict(b[0].history))
 
 
-def test_callbacks_follow_the_mean():
+def test_callbacks_get_the_mean_history():
     seen = []
-    found = gn.sweep(NET, X, Y, over={"seed": range(3)}, epochs=3, callbacks=seen.append)
-    losses = [trial.history["loss"] for trial in found.trials]
+    result = gn.sweep(NET, X, Y, over={"seed": range(3)}, epochs=3, callbacks=seen.append)
+    losses = [trial.history["loss"] for trial in result.trials]
     assert [event.epoch for event in seen] == [1, 2, 3]
     np.testing.assert_allclose(seen[-1].history["loss"], np.mean(losses, axis=0), rtol=1e-6)
 
 
-def test_optax_trains_many_too():
+def test_optax_optimizers_can_be_swept():
     import optax
 
-    found = gn.sweep(NET, X, Y, over={"seed": [0, 1]}, epochs=3, optimizer=optax.adam(1e-2))
+    result = gn.sweep(NET, X, Y, over={"seed": [0, 1]}, epochs=3, optimizer=optax.adam(1e-2))
     alone = gn.train(NET, X, Y, epochs=3, optimizer=optax.adam(1e-2))
-    assert_alike(found.runs[0].model.params, alone.model.params)
+    assert_alike(result.runs[0].model.params, alone.model.params)
 
 
-def test_an_estimator_is_swept_as_it_fits():
+def test_sweeping_an_estimator_equals_fitting_it():
     model = gn.NeuralClassifier((8,), members=2, epochs=3, random_state=3)
     before = dict(vars(model))
-    found = gn.sweep(model, X, Y, over={"learning_rate": [1e-3, 1e-2], "dropout": [0.1, 0.3]})
+    result = gn.sweep(model, X, Y, over={"learning_rate": [1e-3, 1e-2], "dropout": [0.1, 0.3]})
     assert vars(model) == before
-    for trial in found.trials:
+    for trial in result.trials:
         fitted = trial.fitted
         assert fitted.dropout == trial.settings["dropout"]
-        alone = clone(fitted).fit(X, Y)  # its parameters are those of the trial
+        alone = clone(fitted).fit(X, Y)  # `fitted` has the parameters of the trial
         np.testing.assert_allclose(fitted.predict_proba(X), alone.predict_proba(X), atol=2e-4)
 
 
@@ -159,7 +159,7 @@ def test_settings_are_listed_or_combined():
             grid(wrong)
 
 
-def test_what_cannot_vary_is_told():
+def test_a_setting_that_cannot_vary_is_refused():
     for over, words in (
         ({"learning_rat": [1.0]}, "Did you mean 'learning_rate'"),
         ({"momentum": [0.9]}, "cannot vary here"),
@@ -177,7 +177,7 @@ def test_what_cannot_vary_is_told():
         gn.sweep("net", X, Y, over={"seed": [0]})
 
 
-def test_numbers_of_schedules_vary_where_they_stand():
+def test_numbers_of_schedules_are_replaced_in_place():
     optimizer = gn.AdamW(gn.WarmUp(gn.Cosine(0.1), warm_up=7))
     assert with_number(optimizer, "learning_rate", 0.2).learning_rate.after.learning_rate == 0.2
     assert with_number(optimizer, "warm_up", 3).learning_rate.warm_up == 3
@@ -187,27 +187,27 @@ def test_numbers_of_schedules_vary_where_they_stand():
     assert whole.learning_rate == gn.Constant(0.3)
 
 
-def test_learning_rates_are_judged_by_the_loss_they_lead_to():
+def test_the_best_learning_rate_has_the_lowest_median_loss():
     net = gn.Network([gn.Dense(8), gn.Tanh(), gn.Dense(1)])
-    found = gn.find_learning_rate(net, X, X[:, 0] - X[:, 1], low=1e-5, high=1e8, points=14, repeats=2,
+    test = gn.find_learning_rate(net, X, X[:, 0] - X[:, 1], low=1e-5, high=1e8, points=14, repeats=2,
                                   optimizer="sgd", loss="squared_error")  # fmt: skip
-    assert found.losses.shape == (14, 2)
-    assert np.isinf(found.losses[-1]).all() and np.isfinite(found.losses[0]).all()
-    best = int(np.argmin(np.median(found.losses, axis=1)))
-    assert found.best == found.rates[best] and 1e-3 <= found.best <= 10
-    assert np.median(found.losses[best]) < 0.2 * found.untrained
-    assert "<- best" in str(found).splitlines()[1 + best]
+    assert test.losses.shape == (14, 2)
+    assert np.isinf(test.losses[-1]).all() and np.isfinite(test.losses[0]).all()
+    best = int(np.argmin(np.median(test.losses, axis=1)))
+    assert test.best == test.rates[best] and 1e-3 <= test.best <= 10
+    assert np.median(test.losses[best]) < 0.2 * test.untrained
+    assert "<- best" in str(test).splitlines()[1 + best]
 
     import matplotlib as mpl
 
     mpl.use("Agg")
-    ax = found.plot()
+    ax = test.plot()
     lines = {line.get_label(): line for line in ax.get_lines()}
     drawn = lines["median loss"].get_xydata()
-    np.testing.assert_allclose(drawn[:, 1], np.median(found.losses, axis=1)[: len(drawn)])
+    np.testing.assert_allclose(drawn[:, 1], np.median(test.losses, axis=1)[: len(drawn)])
     assert ax.get_xscale() == "log" and ax.get_xlabel() == "learning rate"
-    assert lines["diverged"].get_xdata()[-1] == found.rates[-1]
-    assert lines[f"best: {found.best:.2g}"].get_xdata()[0] == found.best
+    assert lines["diverged"].get_xdata()[-1] == test.rates[-1]
+    assert lines[f"best: {test.best:.2g}"].get_xdata()[0] == test.best
 
 
 PLAIN = {"members": 1, "embedding": "none", "random_state": 1}
@@ -217,45 +217,46 @@ ESTIMATORS = {
     "text": (gn.NeuralClassifier((8,), **ALL_ROWS), np.array(["no", "yes"])[Y]),
     "labels": (gn.NeuralClassifier((8,), **ALL_ROWS), np.stack([Y, 1 - Y], 1)),
     "values": (gn.NeuralRegressor((8,), **ALL_ROWS), 100 + 50 * X[:, 0]),
-    "stopping": (gn.NeuralRegressor((8,), epochs=60, early_stopping=gn.EarlyStopping(2), **PLAIN),
+    "early stopping": (gn.NeuralRegressor((8,), epochs=60, early_stopping=gn.EarlyStopping(2), **PLAIN),
                  X[:, :2] @ [[1, 2], [3, 4]]),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("single", "y"), ESTIMATORS.values(), ids=ESTIMATORS)
-def test_members_predict_by_their_mean_and_tell_their_spread(single, y, tmp_path):
-    # all watch the same rows, as a single one does: each by itself watches its own fold
+def test_members_predict_their_mean_and_report_their_spread(single, y, tmp_path):
+    # with a given share all members set aside the same rows; otherwise each has its own fold
     held = 0.2 if single.early_stopping else None
     many = clone(single).set_params(members=3).fit(X, y, validation=held)
     single = clone(single).fit(X, y, validation=held)
     model = many.model_
     assert model.members == 3 and len(many.states_) == len(many.histories_) == 3
-    each = model.outputs_by_member(X)
-    assert each.shape == (3, *single.model_.outputs(X).shape)
-    np.testing.assert_allclose(each[0], single.model_.outputs(X), atol=2e-3)  # the first is itself
-    assert np.abs(each[1] - each[2]).max() > 1e-3  # and the others differ
-    np.testing.assert_allclose(model.outputs(X), each.mean(axis=0), rtol=1e-4, atol=1e-6)
+    outputs = model.outputs_by_member(X)
+    assert outputs.shape == (3, *single.model_.outputs(X).shape)
+    # the first member is `single`
+    np.testing.assert_allclose(outputs[0], single.model_.outputs(X), atol=2e-3)
+    assert np.abs(outputs[1] - outputs[2]).max() > 1e-3  # the others differ
+    np.testing.assert_allclose(model.outputs(X), outputs.mean(axis=0), rtol=1e-4, atol=1e-6)
     if hasattr(many, "predict_proba"):
         assert many.spread(X).shape == many.predict_proba(X).shape
-        np.testing.assert_allclose(many.spread(X), each.std(axis=0), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(many.spread(X), outputs.std(axis=0), rtol=1e-4, atol=1e-6)
     else:
         assert many.spread(X).shape == many.predict(X).shape
-        own = np.std([model.target_encoder.inverse(values) for values in each], axis=0)
-        np.testing.assert_allclose(many.spread(X), own, rtol=1e-4, atol=1e-6)
+        expected = np.std([model.target_encoder.inverse(values) for values in outputs], axis=0)
+        np.testing.assert_allclose(many.spread(X), expected, rtol=1e-4, atol=1e-6)
         assert (single.spread(X) == 0).all()
     many.save(tmp_path / "many.glassnet")
     for copied in (gn.load(tmp_path / "many.glassnet"), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(copied.predict(X), model.predict(X))
-        np.testing.assert_array_equal(copied.outputs_by_member(X), each)
+        np.testing.assert_array_equal(copied.outputs_by_member(X), outputs)
 
 
-def test_members_go_on_together():
-    once = gn.NeuralClassifier((8,), epochs=6, members=3, random_state=0, optimizer="adam").fit(
+def test_warm_start_and_partial_fit_continue_all_members():
+    whole = gn.NeuralClassifier((8,), epochs=6, members=3, random_state=0, optimizer="adam").fit(
         X, Y
     )
     twice = gn.NeuralClassifier((8,), epochs=3, members=3, random_state=0, optimizer="adam",
                                 warm_start=True).fit(X, Y).fit(X, Y)  # fmt: skip
-    assert_alike(once.model_.params, twice.model_.params)
+    assert_alike(whole.model_.params, twice.model_.params)
     assert twice.n_iter_ == 6 and all(history.n_epochs == 6 for history in twice.histories_)
     with pytest.raises(ConfigurationError, match="members is 2"):
         twice.set_params(members=2).fit(X, Y)
@@ -265,8 +266,8 @@ def test_members_go_on_together():
     assert steps.n_iter_ == 3 and steps.model_.members == 2
 
 
-def test_members_that_stopped_before_others_go_on_with_them():
-    y = RNG.normal(size=90)  # noise: they stop soon, each at its own time
+def test_members_that_stopped_at_different_epochs_continue_together():
+    y = RNG.normal(size=90)  # noise: members stop early, at different epochs
     stopping = gn.EarlyStopping(4)
     model = gn.NeuralRegressor((8,), epochs=60, members=4, random_state=1, warm_start=True,
                                optimizer=gn.Adam(0.02), early_stopping=stopping).fit(X, y)  # fmt: skip
@@ -281,37 +282,37 @@ def test_members_that_diverge_are_left_out():
     net = gn.Network([gn.Dense(4), gn.ReLU(), gn.Dense(1)])
     job = network_job(net, X, X[:, 0], loss="squared_error", optimizer="sgd", epochs=5)
     varied = [vary(job, {"learning_rate": rate}) for rate in (0.01, 1e30, 0.02)]
-    ended = [finished for (finished,) in run_jobs(varied)]
+    outcomes = [outcome for (outcome,) in run_jobs(varied)]
     with pytest.warns(DataWarning, match="1 of 3 members diverged"):
-        model = jobs.finished_model(job.blueprint, ended)
+        model = jobs.finished_model(job.blueprint, outcomes)
     assert model.members == 2 and np.isfinite(model.outputs(X)).all()
     with pytest.raises(DivergenceError):
-        jobs.finished_model(job.blueprint, [ended[1], ended[1]])
+        jobs.finished_model(job.blueprint, [outcomes[1], outcomes[1]])
 
 
-def test_members_is_a_count():
+def test_members_must_be_a_positive_whole_number():
     for wrong in (0, -1, 1.5, True, "many"):
         with pytest.raises(ConfigurationError, match="members"):
             gn.NeuralClassifier(members=wrong).fit(X, Y)
 
 
-def test_folds_come_out_as_alone():
+def test_each_fold_equals_a_separate_fit():
     iris, species = load_iris(return_X_y=True)
     model = gn.NeuralClassifier((8,), members=2, epochs=5, embedding="none", random_state=0)
     folds = StratifiedKFold(4, shuffle=True, random_state=0)  # of two sizes
-    found = gn.cross_validate(model, iris, species, cv=folds)
-    assert found.scores.shape == (4,) and not hasattr(model, "model_")
+    result = gn.cross_validate(model, iris, species, cv=folds)
+    assert result.scores.shape == (4,) and not hasattr(model, "model_")
     for fitted, score, (train, test) in zip(
-        found.estimators, found.scores, folds.split(iris, species), strict=True
+        result.estimators, result.scores, folds.split(iris, species), strict=True
     ):
         alone = clone(model).fit(iris[train], species[train])
         np.testing.assert_allclose(
             fitted.predict_proba(iris), alone.predict_proba(iris), rtol=1e-6, atol=1e-8
         )
         assert score == alone.score(iris[test], species[test])
-        np.testing.assert_array_equal(found.predictions[test], fitted.predict(iris[test]))
-        np.testing.assert_array_equal(found.probabilities[test], fitted.predict_proba(iris[test]))
-    assert f"{found.mean:.4f}" in str(found) and found.deviation == found.scores.std(ddof=1)
+        np.testing.assert_array_equal(result.predictions[test], fitted.predict(iris[test]))
+        np.testing.assert_array_equal(result.probabilities[test], fitted.predict_proba(iris[test]))
+    assert f"{result.mean:.4f}" in str(result) and result.deviation == result.scores.std(ddof=1)
 
 
 def test_folds_of_tables_with_text_weights_and_groups():
@@ -321,17 +322,17 @@ def test_folds_of_tables_with_text_weights_and_groups():
     }
     groups, weight = np.arange(90) // 9, np.linspace(0.5, 2, 90)
     model = gn.NeuralRegressor((4,), members=2, epochs=5, random_state=0)
-    found = gn.cross_validate(model, table, 3 * X[:, 0], cv=GroupKFold(5), groups=groups,
+    result = gn.cross_validate(model, table, 3 * X[:, 0], cv=GroupKFold(5), groups=groups,
                               sample_weight=weight)  # fmt: skip
-    assert found.probabilities is None and found.predictions.shape == (90,)
-    assert sorted(np.concatenate(found.test_rows)) == list(range(90))
+    assert result.probabilities is None and result.predictions.shape == (90,)
+    assert sorted(np.concatenate(result.test_rows)) == list(range(90))
     with pytest.raises(gn.DataError):
         gn.cross_validate(model, X, X[:, 0], cv=500)
-    with pytest.raises(ConfigurationError, match="no estimator of glassnet"):
+    with pytest.raises(ConfigurationError, match="not an estimator of glassnet"):
         gn.cross_validate(NET, X, Y)
 
 
-def test_the_mean_of_histories_is_over_those_that_reached_the_epoch():
+def test_the_mean_history_averages_the_networks_that_reached_an_epoch():
     short = History({"epoch": np.array([1]), "loss": np.array([4.0])})
     long = History({"epoch": np.array([1, 2]), "loss": np.array([2.0, 1.0])})
     assert History.mean([short, long])["loss"].tolist() == [3.0, 1.0]

@@ -1,28 +1,29 @@
-"""What scikit-learn's own tests ask of its MLPClassifier and MLPRegressor, asked of ours.
+"""scikit-learn's tests of MLPClassifier and MLPRegressor, adapted to our estimators.
 
-Each test bears the name that it has in sklearn/neural_network/tests/test_mlp.py (scikit-learn 1.9.1).
-Of the tests there these are left out:
+Each test keeps its name from sklearn/neural_network/tests/test_mlp.py (scikit-learn 1.9.1).
+These tests are left out:
 
-- held by tests of ours, with an oracle of their own: test_gradient (test_gradients.py), test_alpha
-  (test_l2_shrinks_weights), test_sparse_matrices (test_sparse_is_dense), test_early_stopping and
+- covered by our own tests, with independent oracles: test_gradient (test_gradients.py), test_alpha
+  (test_l2_shrinks_weights), test_sparse_matrices (test_sparse_rows_equal_dense_rows), test_early_stopping and
   test_n_iter_no_change (test_early_stopping_keeps_the_best_epoch), test_multioutput_regression
-  (test_several_values_in_their_own_units), test_mlp_sample_weight_with_early_stopping
+  (test_predicted_values_are_in_the_units_of_the_targets), test_mlp_sample_weight_with_early_stopping
   (test_weights_of_one_change_nothing, and below with early stopping), test_warm_start_full_iteration and
-  test_mlp_warm_start_no_convergence (test_warm_start_goes_on_where_it_was): all in test_estimators.py
-- of a solver that we have not: test_lbfgs_classification, test_lbfgs_regression, test_lbfgs_*_maxfun, and
+  test_mlp_warm_start_no_convergence (test_warm_start_continues_the_last_fit): all in test_estimators.py
+- of a solver that we do not have: test_lbfgs_classification, test_lbfgs_regression, test_lbfgs_*_maxfun, and
   the end of test_partial_fit_errors
-- of a parameter that we have not: test_shuffle (rows are always shuffled where there is more than one batch),
-  test_tolerance (`tol`: gn.EarlyStopping(min_delta=...) watches without rows of its own, below),
+- of a parameter that we do not have: test_shuffle (rows are always shuffled if there are several batches),
+  test_tolerance (`tol`: here gn.EarlyStopping(min_delta=...), below),
   test_n_iter_no_change_inf (gn.EarlyStopping(math.inf), in test_training.py),
-  test_adaptive_learning_rate and test_learning_rate_warmstart (schedules are functions of the step alone,
+  test_adaptive_learning_rate and test_learning_rate_warmstart (schedules depend only on the step,
   in test_optimizers.py), test_verbose_sgd (gn.ProgressBar, in test_training.py)
-- of a loss that we have not: test_mlp_vs_poisson_glm_equivalent. Below squared error is held against
-  LinearRegression, cross-entropy against LogisticRegression.
-- decided otherwise: test_nonfinite_params (numbers are softly clipped: rows near the largest float train;
-  test_extreme_numbers_do_no_harm), test_mlp_diverging_loss (a DivergenceError, or on_divergence;
-  test_divergence.py), test_mlp_partial_fit_after_fit (it goes on, without stopping early; below),
+- of a loss that we do not have: test_mlp_vs_poisson_glm_equivalent. Below, squared error is compared with
+  LinearRegression, and cross-entropy with LogisticRegression.
+- with other behaviour here: test_nonfinite_params (numbers are softly clipped, so rows near the largest
+  float train; test_extreme_numbers_still_train), test_mlp_diverging_loss (a DivergenceError, or
+  on_divergence; test_divergence.py), test_mlp_partial_fit_after_fit (it continues, without early
+  stopping; below),
   test_early_stopping_stratified (a class of one row stays in training; below), test_mlp_param_dtypes
-  (`dtype`; test_dtype), test_minimum_input_sample_size (one row of two can be watched; below)
+  (`dtype`; test_dtype), test_minimum_input_sample_size (one row of two can be set aside; below)
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ BOTH = pytest.mark.parametrize("kind", [gn.NeuralClassifier, gn.NeuralRegressor]
 def test_fit():
     """One step by hand: 3 inputs, 2 sigmoids, one output, binary cross-entropy, rate 0.1, penalty 0.1.
 
-    scikit-learn's worked example. Beside its one row stands one of weight 0, since we ask for two classes;
-    where theirs multiplies the third input's slopes by 0.6 (and asks for three digits), here stands its 0.7.
+    scikit-learn's worked example, plus a row of weight 0, since we require two classes. Their computation
+    multiplies the third input's gradients by 0.6 (and compares three digits); here they are multiplied by
+    the input itself, 0.7.
     """
     network = gn.Network([gn.Dense(2), "sigmoid", gn.Dense(1)])
     x, t = np.array([[0.6, 0.8, 0.7], [9.0, 9.0, 9.0]]), np.array([0, 1])
@@ -65,12 +67,12 @@ def test_fit():
     }  # fmt: skip
     state = gn.train(network, x, t, epochs=0, **options).state._replace(params=tuple(weights))
     run = gn.train(network, x, t, epochs=1, state=state, **options)
-    found = run.model.params
+    params = run.model.params
     after = [[0.098, 0.2956664, 0.493832], [0.195756, 0.096008, -0.00262]]
-    np.testing.assert_allclose(found[0]["W"], after, atol=2e-4)
-    np.testing.assert_allclose(found[2]["W"], [[0.04706, 0.154089]], atol=2e-4)
-    np.testing.assert_allclose(found[0]["b"], [0.098333, 0.09626], atol=2e-4)
-    np.testing.assert_allclose(found[2]["b"], [0.9235], atol=2e-4)
+    np.testing.assert_allclose(params[0]["W"], after, atol=2e-4)
+    np.testing.assert_allclose(params[2]["W"], [[0.04706, 0.154089]], atol=2e-4)
+    np.testing.assert_allclose(params[0]["b"], [0.098333, 0.09626], atol=2e-4)
+    np.testing.assert_allclose(params[2]["b"], [0.9235], atol=2e-4)
     np.testing.assert_allclose(run.model.outputs(x[:1]), [[0.739]], atol=1e-3)
 
 
@@ -87,7 +89,7 @@ def test_multilabel_classification():
 
 
 def test_predict_proba():
-    """test_predict_proba_binary, _multiclass, _multilabel; the logarithm without warning at 0."""
+    """test_predict_proba_binary, _multiclass and _multilabel; the logarithm of 0 gives no warning."""
     for target in (y == 1, y, np.stack([y == 0, y > 0, y == 2], axis=1).astype(int)):
         fitted = gn.NeuralClassifier(**SMALL | {"epochs": 60}).fit(X, target)
         proba, logarithm = fitted.predict_proba(X), fitted.predict_log_proba(X)
@@ -99,8 +101,8 @@ def test_predict_proba():
             np.testing.assert_array_equal(fitted.predict(X), proba > 0.5)
         elif proba.shape[1] == 2:
             assert roc_auc_score(target, proba[:, 1]) > 0.98
-    far = gn.NeuralClassifier(**SMALL | {"optimizer": gn.SGD(1e3), "epochs": 2}).fit(X, y)
-    assert (far.predict_log_proba(X) == -np.inf).any()  # where a probability is 0
+    saturated = gn.NeuralClassifier(**SMALL | {"optimizer": gn.SGD(1e3), "epochs": 2}).fit(X, y)
+    assert (saturated.predict_log_proba(X) == -np.inf).any()  # where a probability is 0
 
 
 def test_partial_fit_classes_error():
@@ -174,14 +176,14 @@ def test_minimum_input_sample_size():
 def test_mlp_early_stopping_string_labels():
     names = np.array(["class_a", "class_b", "class_c"], dtype=object)[y]
     net = gn.NeuralClassifier(**SMALL | {"early_stopping": True}).fit(X, names)
-    watched = net.history_["validation_loss"]
-    assert len(watched) == net.n_iter_ and np.isfinite(watched).all()
+    losses = net.history_["validation_loss"]
+    assert len(losses) == net.n_iter_ and np.isfinite(losses).all()
 
 
 @BOTH
 def test_mlp_dtypes_casting(kind):
-    """test_mlp_classifier_dtypes_casting and test_mlp_regressor_dtypes_casting: the type of X says little."""
-    few = X[:36], y[:36]  # few rows of float64 are computed as such
+    """test_mlp_classifier_dtypes_casting, test_mlp_regressor_dtypes_casting: X's dtype hardly matters."""
+    few = X[:36], y[:36]  # a few rows of float64 are computed in float64
     double = kind(**SMALL).fit(*few)
     single = kind(**SMALL).fit(few[0].astype(np.float32), few[1])
     assert (double.model_.dtype, single.model_.dtype) == ("float64", "float32")
@@ -198,14 +200,14 @@ def test_mlp_warm_start_with_early_stopping(kind):
 
 @BOTH
 def test_mlp_partial_fit_after_fit(kind):
-    """Theirs is refused with early stopping; ours is one more epoch, which nobody judges."""
+    """scikit-learn refuses this with early stopping; here it trains one more epoch without."""
     net = kind(**SMALL | {"early_stopping": True, "epochs": 2}).fit(X, y)
     assert net.partial_fit(X, y).n_iter_ == 3
     assert net.n_validation_ == 0
 
 
 def test_mlp_loading_from_joblib_partial_fit(tmp_path):
-    """What is learned before and after a file is the same learning."""
+    """A loaded estimator continues to learn, and the saved one does not change."""
     options = SMALL | {"optimizer": gn.Adam(0.01)}
     net = gn.NeuralRegressor(**options | {"epochs": 20}).fit([[2], [3]], [4.0, 6.0])
     joblib.dump(net, tmp_path / "net.pkl")
@@ -213,7 +215,7 @@ def test_mlp_loading_from_joblib_partial_fit(tmp_path):
     for _ in range(200):
         loaded.partial_fit([[2]], [1.0])
     np.testing.assert_allclose(loaded.predict([[2]]), [1.0], rtol=1e-3)
-    assert abs(net.predict([[2]])[0] - 1) > 0.5  # the one that was saved stays as it was
+    assert abs(net.predict([[2]])[0] - 1) > 0.5  # the saved estimator did not change
 
 
 @BOTH

@@ -525,7 +525,7 @@ BAD = {  # name: (changes to a good call, error, part of its message)
     "negative weights": ({"sample_weight": -np.ones(50)}, DataError, "start at 0"),
     "no weight at all": ({"sample_weight": np.zeros(50)}, DataError, "at least one row"),
     "weights of text": ({"sample_weight": ["a"] * 50}, DataError, "not a number"),
-    "weight 1e39": ({"sample_weight": np.full(50, 1e39)}, DataError, "added up in float32"),
+    "weight 1e39": ({"sample_weight": np.full(50, 1e39)}, DataError, "float32 cannot add up"),
     "share": ({"validation": 1.5}, ConfigurationError, "validation is 1.5"),
     "parts": ({"validation": (X,)}, DataError, "1 parts"),
     "validation's columns": ({"validation": (X[:, :2], Y)}, DataError, "2 numbers per row instead of 4"),

@@ -1,4 +1,4 @@
-"""Put a network behind scikit-learn's `fit` and `predict`: the base of both estimators."""
+"""Define the base class of both estimators: scikit-learn's `fit` and `predict` for a network."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from glassnet.training.state import TrainState
 
 
 class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
-    """A network behind `fit` and `predict`; the two public classes add their losses."""
+    """A network with `fit` and `predict`; the two public classes add their losses."""
 
-    class_weight: Any = None  # the classifier has it as a parameter
+    class_weight: Any = None  # a parameter of the classifier
 
     def __init__(
         self,
@@ -85,34 +85,35 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         Parameters
         ----------
         X: numbers (n, features), sparse or not; pictures (n, h, w) or (n, h, w, c); or a table (pandas,
-            polars, Arrow, a dictionary of columns) with text, dates and missing values as they are.
+            polars, Arrow, a dictionary of columns) with text, dates and missing values unchanged.
         y: classes or values, one column or several.
-        sample_weight: one number a row, at least 0; a row of weight 2 counts as two rows.
-        validation: (X, y) or (X, y, weight) of your own to watch, or the share of the rows to set aside.
+        sample_weight: one number for each row, at least 0; a row of weight 2 counts as two rows.
+        validation: your own validation rows, (X, y) or (X, y, weight), or the share of the rows to set aside.
 
         Raises
         ------
         DataError, ConfigurationError (both are ValueErrors): the message says what to do.
-        DivergenceError: the loss became infinite or undefined. CheckpointError: one could not be written.
+        DivergenceError: the loss became infinite or undefined.
+        CheckpointError: a checkpoint could not be written.
         """
-        anew = not (self.warm_start and hasattr(self, "model_"))
-        job = estimator_job(self, X, y, sample_weight, validation, anew=anew)
+        fresh = not (self.warm_start and hasattr(self, "model_"))
+        job = estimator_job(self, X, y, sample_weight, validation, fresh=fresh)
         return self._train(job, (X, y, sample_weight))
 
     def _one_epoch(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
-        anew = not hasattr(self, "model_")
+        fresh = not hasattr(self, "model_")
         job = estimator_job(
-            self, X, y, sample_weight, None, anew=anew, partial=True, classes=classes
+            self, X, y, sample_weight, None, fresh=fresh, partial=True, classes=classes
         )
         return self._train(job, None)
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the class, the labels, or the value of each row, in the target's own unit."""
+        """Return the class, the labels or the value of each row, in the unit of the target."""
         check_is_fitted(self)
         return self.model_.predict(checked_inputs(self, X, reset=False))
 
     def spread(self, X: Any) -> np.ndarray:
-        """Return the standard deviation over the members of what they predict; see `Model.spread`.
+        """Return the standard deviation of the predictions over the members; see `Model.spread`.
 
         >>> import glassnet as gn
         >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0]
@@ -124,26 +125,26 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         return self.model_.spread(checked_inputs(self, X, reset=False))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, for `gn.load` and the command."""
+        """Write the fitted model to one file, which `gn.load` and the command read."""
         check_is_fitted(self)
         save(self.model_, path)
 
     def export(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model as ONNX (.onnx) or as one file of NumPy (.py); see `gn.export`."""
+        """Write the fitted model as ONNX (.onnx) or as a NumPy script (.py); see `gn.export`."""
         check_is_fitted(self)
         export(self.model_, path)
 
     def _train(self, job: Job, fit_arguments: tuple[Any, Any, Any] | None) -> Self:
-        """Train a job and become fitted; `fit_arguments`: X, y and the weights, None in `partial_fit`."""
+        """Train a job and keep the result; `fit_arguments`: X, y and the weights, None in `partial_fit`."""
         limit = [] if self.max_seconds is None else [TimeLimit(self.max_seconds)]
         callbacks: list[Any] = [*as_callbacks(self.callbacks), *limit]
         checkpoint = None if fit_arguments is None else as_checkpoint(self.checkpoint)
         with fit_tasks(self, job, fit_arguments) as tasks:
             (outcomes,) = run_jobs([job], [*callbacks, *tasks], checkpoint=checkpoint)
-            return self._keep(job, outcomes)
+            return self._set_fitted(job, outcomes)
 
-    def _keep(self, job: Job, outcomes: Sequence[Outcome]) -> Self:
-        """Become fitted: hold the model and the outcome of each member's training."""
+    def _set_fitted(self, job: Job, outcomes: Sequence[Outcome]) -> Self:
+        """Keep the fitted model and the outcome of each member's training."""
         model = finished_model(job.blueprint, outcomes, job.on_divergence)
         self.model_: Model = with_errors(model, job.validation[: len(outcomes)], outcomes)
         self.outcomes_: tuple[Outcome, ...] = tuple(outcomes)
@@ -161,12 +162,12 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
 
     @property
     def history_(self) -> History:
-        """One row an epoch: the mean over the members."""
+        """One row for each epoch: the mean over the members."""
         return History.mean(self.histories_)
 
     @property
     def settings_(self) -> tuple[Settings, ...]:
-        """What each member was trained with."""
+        """The settings that each member was trained with."""
         return tuple(outcome.settings for outcome in self.outcomes_)
 
     @property
@@ -176,12 +177,12 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
 
     @property
     def n_iter_(self) -> int:
-        """The epochs of the member that trained longest."""
+        """The number of epochs of the member that trained longest."""
         return max(int(history["epoch"][-1]) for history in self.histories_)
 
     @property
     def n_validation_(self) -> int:
-        """The rows that a member watched and did not learn from."""
+        """The number of validation rows, which a member did not learn from."""
         return self.outcomes_[0].settings.n_validation
 
     def _blueprint(
@@ -203,7 +204,7 @@ class NeuralEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
 def fitted(
     estimator: NeuralEstimator, job: Job, outcomes: Sequence[Outcome], **changed: Any
 ) -> Any:
-    """Return a copy of the estimator, other parameters set, as it would be after this job.
+    """Return a fitted copy of the estimator after this job, with the `changed` parameters.
 
     Raises
     ------
@@ -212,4 +213,4 @@ def fitted(
     model = copy.copy(estimator)
     for name, value in changed.items():
         setattr(model, name, value)
-    return model._keep(job, outcomes)
+    return model._set_fitted(job, outcomes)

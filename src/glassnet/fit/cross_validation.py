@@ -27,9 +27,10 @@ from glassnet.training.progress import ProgressBar
 class CrossValidation:
     """What `cross_validate` returns.
 
-    estimators: the fitted estimator of each fold. scores: `estimator.score` on the rows it has not seen.
-    test_rows: those rows, by fold. predictions: for each row what the estimator that has not seen it
-    predicts; probabilities: (n, classes), the same for `predict_proba`, None for values.
+    estimators: the fitted estimator of each fold. scores: `estimator.score` on each fold's test rows.
+    test_rows: the numbers of these rows, by fold. predictions: the prediction for each row, by the
+    estimator that did not train on it. probabilities: (n, classes), the same with `predict_proba`; None
+    for a regressor.
     """
 
     estimators: tuple[Any, ...]
@@ -63,36 +64,37 @@ def cross_validate(
     callbacks: Sequence[Callback] = (),
     progress: bool = False,
 ) -> CrossValidation:
-    """Fit an estimator on every fold of the rows and score it on the rest.
+    """Fit an estimator for each fold on the other rows, and score it on the rows of the fold.
 
-    Each fold is encoded by its own rows alone, as `fit` would. Folds of one size train in one program (with
-    n rows and k folds there are at most two sizes), and each comes out as it would alone.
+    The encoders of each fold see only its training rows, as with `fit`. Folds of the same size train in one
+    program (n rows in k folds have at most two sizes), and give the same result as separate calls of `fit`.
 
     Parameters
     ----------
-    estimator: a `NeuralClassifier` or `NeuralRegressor`; it stays as it is.
+    estimator: a `NeuralClassifier` or `NeuralRegressor`; it is not changed.
     X, y, sample_weight: as for its `fit`.
-    cv: how many folds (stratified and in order of the rows for a classifier, as scikit-learn's), or one of
-        scikit-learn's splitters. Default 5.
-    groups: of the rows, for splitters that keep groups together.
+    cv: the number of folds, made as scikit-learn does (stratified for a classifier, not shuffled), or one
+        of scikit-learn's splitters. Default 5.
+    groups: the group of each row, for splitters that keep groups together.
     callbacks, progress: as for `train`.
 
     Raises
     ------
-    ConfigurationError: not an estimator of glassnet. DataError: unusable X or y, or more folds than rows.
-    DivergenceError: a fold's networks all diverged.
+    ConfigurationError: the estimator is not one of glassnet's.
+    DataError: unusable X or y, or more folds than rows.
+    DivergenceError: all networks of a fold diverged.
 
     >>> import glassnet as gn
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> found = cross_validate(gn.NeuralClassifier((16,), random_state=0), X, y)
-    >>> found.scores.shape, found.mean > 0.9, found.predictions.shape
+    >>> result = cross_validate(gn.NeuralClassifier((16,), random_state=0), X, y)
+    >>> result.scores.shape, result.mean > 0.9, result.predictions.shape
     ((5,), True, (150,))
     """
     if not isinstance(estimator, NeuralEstimator):
         raise ConfigurationError(
             f"{type(estimator).__name__} is not an estimator of glassnet: give gn.NeuralClassifier() or"
-            " gn.NeuralRegressor(); for others there is sklearn.model_selection.cross_validate."
+            " gn.NeuralRegressor(), or use sklearn.model_selection.cross_validate."
         )
     rows = as_table(X) if is_table(X) else X if hasattr(X, "shape") else as_array("X", X)
     targets = as_array("y", y)
@@ -105,44 +107,46 @@ def cross_validate(
         folds = list(splitter.split(np.zeros(len(targets)), targets, groups))
     except ValueError as error:
         raise DataError(str(error)) from error
-    given = estimator.random_state
-    seed = given if isinstance(given, int) else seed_of(given)
+    state = estimator.random_state
+    seed = state if isinstance(state, int) else seed_of(state)
     models, jobs = [], []
     for train, _ in folds:
         model = copy.copy(estimator)
-        model.random_state = seed  # one for all, so that all meet the rows in one order
+        model.random_state = (
+            seed  # the same for all folds, so that all see the rows in the same order
+        )
         fold_weight = None if weight is None else weight[train]
-        jobs.append(estimator_job(model, _at(rows, train), targets[train], fold_weight))
+        jobs.append(estimator_job(model, _select(rows, train), targets[train], fold_weight))
         models.append(model)
     bar: list[Callback] = [ProgressBar()] if progress else []
     checkpoint = as_checkpoint(estimator.checkpoint)
     outcomes = run_jobs(jobs, [*as_callbacks(callbacks), *bar], checkpoint=checkpoint)
-    done = list(map(fitted, models, jobs, outcomes))
+    estimators = list(map(fitted, models, jobs, outcomes))
     tests = tuple(test for _, test in folds)
-    return _judged(done, rows, targets, weight, tests)
+    return _scored(estimators, rows, targets, weight, tests)
 
 
-def _at(rows: Any, indices: np.ndarray) -> Any:
+def _select(rows: Any, indices: np.ndarray) -> Any:
     return rows.rows(indices) if is_table(rows) else rows[indices]
 
 
-def _judged(
+def _scored(
     models: Sequence[Any], rows: Any, y: np.ndarray, weight: np.ndarray | None, tests: Any
 ) -> CrossValidation:
-    """Score each fold's estimator, and collect its predictions for the rows it has not seen."""
+    """Score the estimator of each fold, and collect its predictions for the fold's test rows."""
     scores, predictions, probabilities = [], None, None
     for model, test in zip(models, tests, strict=True):
-        held = _at(rows, test)
+        held = _select(rows, test)
         fold_weight = None if weight is None else weight[test]
         scores.append(model.score(held, y[test], sample_weight=fold_weight))
-        answers = model.predict(held)
+        values = model.predict(held)
         if predictions is None:
-            predictions = np.zeros((len(y), *answers.shape[1:]), answers.dtype)
-        predictions[test] = answers
+            predictions = np.zeros((len(y), *values.shape[1:]), values.dtype)
+        predictions[test] = values
         if is_classifier(model):
-            shares = model.predict_proba(held)
+            proba = model.predict_proba(held)
             if probabilities is None:
-                probabilities = np.full((len(y), *shares.shape[1:]), np.nan, shares.dtype)
-            probabilities[test] = shares
+                probabilities = np.full((len(y), *proba.shape[1:]), np.nan, proba.dtype)
+            probabilities[test] = proba
     assert predictions is not None
     return CrossValidation(tuple(models), np.array(scores), tests, predictions, probabilities)

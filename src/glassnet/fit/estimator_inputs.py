@@ -1,4 +1,4 @@
-"""Turn what an estimator's `fit` is given into a job: check the rows, complete the choices, prepare."""
+"""Turn the arguments of an estimator's `fit` into a job: check the rows, then choose the settings."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ from glassnet.nn.network import Network
 from glassnet.nn.penalties import Penalty
 from glassnet.training.jobs import Job
 
-MAX_ROWS_IN_FLOAT64 = (
-    FEW_ROWS  # float64 numbers of so few rows are computed as such: it costs nothing
-)
+# float64 costs nothing for so few rows
+MAX_ROWS_IN_FLOAT64 = FEW_ROWS
 
 
 def estimator_job(
@@ -57,22 +56,22 @@ def estimator_job(
     sample_weight: Any = None,
     validation: Any = None,
     *,
-    anew: bool = True,
+    fresh: bool = True,
     partial: bool = False,
     classes: Any = None,
 ) -> Job:
-    """Return the job that `fit` trains; the estimator learns the names and the number of its features.
+    """Return the job that `fit` trains; sets `n_features_in_` and `feature_names_in_` on the estimator.
 
-    anew: start with new weights; else go on from those that the estimator has. partial: train one epoch, as
-    `partial_fit` does. classes: all classes that there will be, if these rows may lack some.
+    fresh: start with new weights; otherwise continue from the estimator's. partial: train one epoch, as
+    `partial_fit` does. classes: all classes, if these rows may lack some of them.
     """
-    X, y, sample_weight = checked_rows(estimator, X, y, sample_weight, reset=anew)
+    X, y, sample_weight = checked_rows(estimator, X, y, sample_weight, reset=fresh)
     columns = len(X.names) if isinstance(X, Table) else X.shape[1]
     auto = recipe_for(len(y), columns, pictures=is_pictures(getattr(X, "shape", ())))
     validation = check_validation(validation)
-    given_rows = isinstance(validation, tuple)
-    recipe = chosen_recipe(estimator, auto, partial=partial, own_rows=given_rows)
-    if anew:
+    has_rows = isinstance(validation, tuple)
+    recipe = chosen_recipe(estimator, auto, partial=partial, validation_rows=has_rows)
+    if fresh:
         loss = estimator._loss(y)
         target_encoder, target = _encoded_target(y, loss, sample_weight, classes)
     else:
@@ -83,7 +82,7 @@ def estimator_job(
         X, target = X[first], target[first]
     weight = balanced(estimator.class_weight, target, sample_weight, target_encoder)
     rows, folds = Rows(X, target, sample_weight, weight), 0
-    if given_rows:
+    if has_rows:
         validation = _validation_rows(estimator, validation, target_encoder)
     elif validation is None and recipe.early_stopping is not None and not partial:
         validation, folds = _chosen_validation(len(target), recipe.members)
@@ -92,13 +91,13 @@ def estimator_job(
         Choices(
             model_for=(
                 (lambda rows: estimator._blueprint(rows, recipe, loss, target_encoder))
-                if anew
+                if fresh
                 else lambda _: estimator.model_
             ),
             target_encoder=target_encoder,
             optimizer=recipe.optimizer,
             batch_size=recipe.batch_size,
-            epochs=recipe.epochs if anew else estimator.n_iter_ + recipe.epochs,
+            epochs=recipe.epochs if fresh else estimator.n_iter_ + recipe.epochs,
             early_stopping=recipe.early_stopping,
             penalty=Penalty(0.0, estimator.l2),
             metrics=("accuracy",) if loss.task != "regression" else (),
@@ -107,9 +106,9 @@ def estimator_job(
             validation=validation,
             folds=folds,
             members=recipe.members,
-            states=() if anew else _states_to_go_on_from(estimator, recipe.members),
-            histories=() if anew else estimator.histories_,
-            anew=True,
+            states=() if fresh else _previous_states(estimator, recipe.members),
+            histories=() if fresh else estimator.histories_,
+            reset_best=True,
         ),
     )
 
@@ -117,8 +116,8 @@ def estimator_job(
 def _encoded_target(
     y: np.ndarray, loss: Loss, sample_weight: np.ndarray | None, classes: Any
 ) -> tuple[TargetEncoder, np.ndarray]:
-    """Return the target's encoder, fitted on y or on the classes to come, and the encoded target."""
-    if classes is None or y.ndim > 1:  # several labels are columns: none can be absent
+    """Return the target's encoder, fitted on y or on all `classes`, and the encoded target."""
+    if classes is None or y.ndim > 1:  # each label is a column, so none can be absent
         return encode_target(y, loss, weight=sample_weight, scaled=True)
     target_encoder, _ = encode_target(np.unique(classes), loss, scaled=True)
     return target_encoder, encoded(y, target_encoder)
@@ -127,15 +126,15 @@ def _encoded_target(
 def _validation_rows(
     estimator: Any, validation: tuple[Any, Any, Any], target_encoder: TargetEncoder
 ) -> Rows:
-    """Return a person's validation rows; they have the weights that were given, without class weights."""
+    """Return the user's validation rows, with their sample weights but without class weights."""
     X, y, weight = checked_rows(estimator, *validation, reset=False)
     return Rows(X, encoded(y, target_encoder), weight, weight)
 
 
 def _chosen_validation(n_rows: int, members: int) -> tuple[float | None, int]:
-    """Return the share of the rows that all members watch, or None and the number of folds.
+    """Return the share of rows that all members set aside, and 0; or None, and the number of folds.
 
-    Where it is affordable each member watches another fold, so that together they learn from every row.
+    With few enough rows each member sets aside a different fold, so that together they train on every row.
     """
     count = min(max(FOLDS, members), n_rows)
     if members > 1 and count > 1 and n_rows <= MAX_ROWS_IN_FOLDS:
@@ -143,13 +142,13 @@ def _chosen_validation(n_rows: int, members: int) -> tuple[float | None, int]:
     return min(VALIDATION_SHARE, MAX_ROWS_WATCHED / n_rows), 0
 
 
-def _states_to_go_on_from(estimator: Any, members: int) -> tuple[Any, ...]:
-    """Return the last fit's states; members that had stopped before others count on from the last."""
+def _previous_states(estimator: Any, members: int) -> tuple[Any, ...]:
+    """Return the members' states after the last fit, all set to the largest number of epochs."""
     states = estimator.states_
     if len(states) != members:
         raise ConfigurationError(
-            f"members is {members}, but the fit to go on from had {len(states)}: leave it"
-            " as it was, or set warm_start=False."
+            f"members is {members}, but the last fit had {len(states)}: keep that number,"
+            " or set warm_start=False."
         )
     epoch: Any = np.asarray(estimator.n_iter_, np.int32)
     return tuple(state._replace(epoch=epoch) for state in states)
@@ -192,7 +191,7 @@ def blueprint(
 
 
 def _dtype(dtype: Any, X: Table | np.ndarray) -> str:
-    """Return the float to compute in: the chosen one, or that of few numbers in float64."""
+    """Return the dtype to compute in; "auto" is float64 only for a few rows given in float64."""
     if dtype == "auto":
         doubles = isinstance(X, np.ndarray) and X.dtype == np.float64
         return "float64" if doubles and len(X) <= MAX_ROWS_IN_FLOAT64 else "float32"
@@ -204,7 +203,7 @@ def _dtype(dtype: Any, X: Table | np.ndarray) -> str:
 def checked_rows(
     estimator: Any, X: Any, y: Any, sample_weight: Any, *, reset: bool
 ) -> tuple[Table | np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return inputs, targets and sample weights in their normal form, without the rows of weight 0."""
+    """Return checked inputs, targets and sample weights, without the rows of weight 0."""
     if y is None:
         raise DataError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
@@ -223,9 +222,9 @@ def checked_rows(
 
 
 def checked_inputs(estimator: Any, X: Any, *, reset: bool) -> Table | np.ndarray:
-    """Return X as a table or an array; its feature names and their number are learned or checked.
+    """Return X as a table or an array, and check its features against the estimator's.
 
-    reset: learn them, as `fit` does.
+    reset: set the estimator's features instead, as `fit` does.
     """
     if isinstance(X, list | tuple) and as_array("X", X).ndim > 2:
         X = np.asarray(X)
@@ -255,9 +254,11 @@ def checked_inputs(estimator: Any, X: Any, *, reset: bool) -> Table | np.ndarray
 
 
 def _validated(estimator: Any, X: Any, **options: Any) -> Any:
-    """Return X as scikit-learn checks it; its ValueErrors become DataErrors, which the command reports."""
+    """Return X checked by scikit-learn; ValueErrors become DataErrors, which the command reports."""
     try:
-        with np.errstate(all="ignore"):  # its search for non-finite numbers adds everything up
+        with np.errstate(
+            all="ignore"
+        ):  # its check for non-finite numbers sums X, which may overflow
             return validate_data(estimator, X, **options)
     except ValueError as error:
         raise DataError(str(error)) from error
@@ -265,6 +266,6 @@ def _validated(estimator: Any, X: Any, **options: Any) -> Any:
         if "eature names" not in str(error):
             raise
         raise DataError(
-            "Some column names of X are text and some are not, so that columns cannot be found by name: use"
+            "Some column names of X are text and some are not, so columns cannot be looked up by name: use"
             " X.columns = X.columns.astype(str)."
         ) from error

@@ -22,48 +22,50 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
 
     Parameters
     ----------
-    hidden: the widths of the hidden layers; "auto": (128, 128, 128), of pictures (384, 384).
-    activation: of the hidden layers, a name or an object. Default "silu".
-    dropout: the share of hidden neurons dropped while training; "auto": 0.1 from 40 rows on, else 0;
-        0.3 beyond 256 columns of a table.
-    batch_norm: whether batch normalization stands before each activation. Default False.
-    embedding: of a table's columns before the first layer: "auto" ("periodic" up to 256 columns of numbers
-        that do not mostly repeat one another, as pixels do; else "scale"), "periodic" (learned scales, waves
-        of each number: gn.Scale, gn.Periodic), "scale", "none", or a layer. Categories of more than 64 levels
-        are looked up in a table (gn.Embedding). Of pictures: "auto" (moved by up to a 28th of their side
-        while training: gn.RandomShift), "none", or a layer.
-    network: a network of your own in place of these five; its last layer is gn.Dense(classes).
-    loss: "auto" (cross-entropy, binary cross-entropy for several labels), a loss, or its name.
-    optimizer: "auto" (AdamW at a steady rate, its steps averaged: gn.Averaged), an optimizer with its
-        learning rate, a name, or optax's.
+    hidden: the widths of the hidden layers; "auto": (128, 128, 128), for pictures (384, 384).
+    activation: the activation of the hidden layers, a name or an object. Default "silu".
+    dropout: the share of hidden neurons dropped in training; "auto": 0 for fewer than 40 rows, 0.3 for
+        tables of more than 256 columns, else 0.1.
+    batch_norm: whether each activation is preceded by batch normalization. Default False.
+    embedding: what precedes the first layer. For a table: "auto" ("periodic" for up to 256 numeric columns
+        that are not mostly redundant, as pixels are; else "scale"), "periodic" (gn.Scale and gn.Periodic:
+        a learned scale for each input, and waves of each number), "scale" (gn.Scale), "none", or a layer.
+        Categories of more than 64 levels get a gn.Embedding. For pictures: "auto" (gn.RandomShift: random
+        shifts in training by up to a 28th of the smaller side), "none", or a layer.
+    network: your own network, which replaces these five parameters; its last layer is gn.Dense(classes).
+    loss: "auto" (cross-entropy, or binary cross-entropy for several labels), a loss, or its name.
+    optimizer: "auto" (AdamW at a constant rate with averaged weights, gn.Averaged), an optimizer with its
+        learning rate, a name, or an optax transformation.
     l2: strength of the L2 penalty on the weights. Default 0.
-    batch_size: rows a step; "auto" by the data's size; None: all rows at once.
-    epochs: walks through the rows at most; "auto" by the data's size.
-    early_stopping: "auto" (from 40 rows on, calibrated), True, False, or gn.EarlyStopping(patience=...):
-        keeps the best epoch on an eighth of the rows, for each member another (up to 50 000 rows), so that
-        together they learn from all; or on the `validation` given to `fit`.
+    batch_size: rows in each step; "auto": chosen by the number of rows; None: all rows.
+    epochs: the largest number of passes over the rows; "auto": chosen by the number of rows.
+    early_stopping: "auto" (from 40 rows on, calibrated), True, False, or gn.EarlyStopping(patience=...).
+        The best epoch is kept, judged on the `validation` given to `fit`, or else on an eighth of the
+        rows. Up to 50 000 rows each member sets aside a different part, so that together they train on
+        all rows.
     class_weight: a dictionary {class: weight}, "balanced" (n / (classes · rows of the class)), or for several
-        labels also a list of one such for each. Rows set aside for early stopping count likewise.
-    members: how many networks to train, at once and from other seeds; their mean predicts, and `spread` tells
-        how far they differ. "auto": 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 4
-        up to 5 000, else 2.
-    max_seconds: when to stop at the latest, compilation included; what was best by then is kept. None: never.
-    warm_start: whether `fit` goes on from the last fit's parameters.
+        labels a list with one of these for each. Rows set aside for early stopping are weighted too.
+    members: the number of networks, trained together from different seeds. Their mean is the prediction,
+        and `spread` measures how much they differ. "auto": 8 up to 20 000 rows, 4 up to 100 000, else 2;
+        for pictures 4 up to 5 000 rows, else 2.
+    max_seconds: the time limit, compilation included; the best parameters so far are kept. None: no limit.
+    warm_start: whether `fit` continues from the parameters of the last fit.
     dtype: "float32", "float64", or "auto": float64 for a float64 array of at most 40 rows, else float32.
-    random_state: a number for the same result each time.
-    callbacks: each is called with an `Event` between calls of the program, `gn.ProgressBar()` for example.
-    on_divergence: when all members diverge "raise"; or "stop": warn and keep the last finite model; or
-        "rollback" (gn.Rollback(times=5)): each that diverges goes back and on with half the learning rate.
+    random_state: a number gives the same result each time.
+    callbacks: each is called with an `Event` between calls of the program, for example gn.ProgressBar().
+    on_divergence: "raise": an error if all members diverge. "stop": warn and keep the last finite model.
+        "rollback" (gn.Rollback(times=5)): a member that diverges returns to its last good state and
+        continues with half the learning rate.
     checkpoint: a folder, or gn.Checkpoint(folder, every=5, resume=True), to which `fit` writes its progress.
 
     Attributes
     ----------
-    model_: the `Model`, which predicts and is saved. history_: one row an epoch, the mean over the members.
+    model_: the fitted `Model`. history_: one row for each epoch, the mean over the members.
     histories_, states_, outcomes_: each member's history, `TrainState`, and the record of its training.
     status_: "finished", "converged", "stopped early", "interrupted", "out of time" or "diverged"; with
         several members, how the first one's training ended.
-    n_validation_: rows that a member watches for early stopping, and does not learn from.
-    classes_, n_features_in_, feature_names_in_, n_iter_: scikit-learn's.
+    n_validation_: the number of rows that a member sets aside for early stopping.
+    classes_, n_features_in_, feature_names_in_, n_iter_: as in scikit-learn.
 
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
@@ -122,13 +124,13 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         self.class_weight = class_weight
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train one epoch on these rows, on from the last call; the first settles the encoding.
+        """Train one epoch on these rows, continuing from the last call; the first fits the encoders.
 
-        classes: all that there will be, for the first call, whose rows may lack some.
+        classes: all classes, needed in the first call if its rows lack some.
 
         Raises
         ------
-        As `fit`; ConfigurationError: a later call names other classes.
+        The errors of `fit`. ConfigurationError: a later call gives other classes.
         """
         if hasattr(self, "model_"):
             check_same_classes(classes, self.model_.target_encoder)
@@ -152,7 +154,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
 
     @property
     def classes_(self) -> np.ndarray:
-        """The classes in the order of `predict_proba`; for several labels their numbers."""
+        """The classes in the order of `predict_proba`; for several labels 0, 1, ..."""
         check_is_fitted(self, "model_")
         target = self.model_.target_encoder
         if isinstance(target, LabelsEncoder):
@@ -165,7 +167,7 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
         loss = resolve_loss(self.loss, y)
         if loss.task == "regression":
             raise ConfigurationError(
-                f"{type(loss).__name__} is for values: use 'cross_entropy', or NeuralRegressor."
+                f"{type(loss).__name__} is a loss for values: use 'cross_entropy', or NeuralRegressor."
             )
         return loss
 
@@ -178,8 +180,8 @@ class NeuralClassifier(ClassifierMixin, NeuralEstimator):  # type: ignore[misc] 
 class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # type: ignore[misc]  # as above
     """A network that predicts values: one column or several, in their own units.
 
-    The targets are standardised inside. Parameters and attributes are those of `NeuralClassifier` (without
-    `class_weight` and `classes_`); `loss` is "auto" (squared error), a loss, its name, or a function.
+    The targets are standardised internally. Parameters and attributes are those of `NeuralClassifier`
+    (without `class_weight` and `classes_`). loss: "auto" (squared error), a loss, its name, or a function.
 
     >>> from sklearn.datasets import load_diabetes
     >>> X, y = load_diabetes(return_X_y=True)
@@ -189,18 +191,20 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
     """
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train one epoch on these rows, on from the last call; the first settles the encoding."""
+        """Train one epoch on these rows, continuing from the last call; the first fits the encoders."""
         return self._one_epoch(X, y, sample_weight)
 
     def predict_interval(self, X: Any, coverage: float = 0.9) -> np.ndarray:
         """Return for each row an interval that holds its value with probability `coverage`, (n, 2).
 
-        From the errors that the members made on rows they had not seen (`intervals`): it holds for rows drawn
-        as the training rows were. For several targets (n, targets, 2), each target by itself.
+        Computed from the members' errors on their validation rows (see `intervals`). The coverage holds for
+        rows drawn like the training rows. For several targets the shape is (n, targets, 2), and the coverage
+        holds for each target separately.
 
         Raises
         ------
-        ConfigurationError: no rows were held out. DataError: too few were for so large a coverage.
+        ConfigurationError: no rows were held out.
+        DataError: too few rows were held out for this coverage.
 
         >>> from sklearn.datasets import load_diabetes
         >>> X, y = load_diabetes(return_X_y=True)
@@ -217,6 +221,6 @@ class NeuralRegressor(RegressorMixin, MultiOutputMixin, NeuralEstimator):  # typ
         loss = resolve_loss(self.loss, y)
         if loss.task != "regression":
             raise ConfigurationError(
-                f"{type(loss).__name__} is for classes: use 'squared_error', or NeuralClassifier."
+                f"{type(loss).__name__} is a loss for classes: use 'squared_error', or NeuralClassifier."
             )
         return loss

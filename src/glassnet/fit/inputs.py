@@ -1,7 +1,7 @@
 """Make a training job from rows and choices.
 
-`gn.train` and the estimators bring rows in their own ways and end in the same `prepare`. The target is
-encoded once, before, and is carried with the rows.
+`gn.train` and the estimators check rows in their own ways, and both call `prepare`. The target is encoded
+once, before this call, and kept with the rows.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from glassnet.training.jobs import Job
 from glassnet.training.loop import Callback, EarlyStopping, start
 from glassnet.training.state import DIVERGED, Plan, TrainState, continued
 
-MIN_WEIGHT = 1e-30  # a number a million times smaller would be 0 in float32
+MIN_WEIGHT = 1e-30  # a million times smaller would underflow in float32
 
 
 class Rows(NamedTuple):
     """Checked rows with encoded targets.
 
-    sample_weight: one number a row as it was given; encoders of columns learn with it. weight: what each
-    row counts in the loss, shape (n,) or (n, labels): the sample weight times the weight of its class.
+    sample_weight: one number for each row, as given; the column encoders use it. weight: each row's weight
+    in the loss, shape (n,) or (n, labels): the sample weight times the class weight.
     """
 
     X: Table | np.ndarray
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
     weight: np.ndarray | None = None
 
     def at(self, indices: np.ndarray) -> Rows:
-        """Return some of the rows."""
+        """Return the rows at these indices."""
         sample_weight, weight = (
             None if array is None else array[indices] for array in (self.sample_weight, self.weight)
         )
@@ -61,13 +61,13 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What is decided about a training, beside its rows.
+    """The settings of a training, apart from its rows.
 
-    model_for: returns the model without parameters for the training rows, encoders fitted on them.
-    validation: rows to watch, or the share of the rows to set aside, or None.
-    folds: if above 0, member k watches fold k of so many instead.
-    states, histories: of the training to continue, for every member; empty for a new training.
-    anew: whether a continued training starts to look for its best epoch again.
+    model_for: from the training rows to the untrained model, with encoders fitted on these rows.
+    validation: validation rows, or the share of the rows to set aside, or None.
+    folds: if above 0, the number of folds; member k sets aside fold k instead.
+    states, histories: those of each member of the training to continue; empty for a new training.
+    reset_best: whether a continued training forgets its best epoch so far.
     """
 
     model_for: Callable[[Rows], Model]
@@ -85,13 +85,13 @@ class Choices:
     members: int = 1
     states: tuple[Any, ...] = ()
     histories: tuple[History, ...] = ()
-    anew: bool = False
+    reset_best: bool = False
 
 
 def prepare(rows: Rows, choices: Choices) -> Job:
-    """Return the job that trains on these rows: encode them, set some aside, and draw the first weights."""
+    """Return the job for these rows: set some aside, encode them, and initialise the weights."""
     policy = as_policy(choices.on_divergence)
-    seed = int(keys.key(choices.seed)[0])  # scikit-learn takes no negative seed
+    seed = int(keys.key(choices.seed)[0])  # never negative, as scikit-learn requires
     by_class = isinstance(choices.target_encoder, ClassEncoder)
     rows, validation = _set_aside(rows, choices.validation, seed, by_class)
     model, members = choices.model_for(rows), choices.members
@@ -113,7 +113,7 @@ def prepare(rows: Rows, choices: Choices) -> Job:
         plan = _plan(model, choices, len(data[0].x), watched_by_member[0])
         member_seeds = member_keys(keys.key(choices.seed), members)
         states = _states(model, plan, choices, member_seeds, rows.target)
-    # the history of a run that diverged has a row more than its last good state
+    # after a divergence the history has one row more than the last good state
     histories = tuple(
         history.until(int(state.epoch))
         for history, state in zip(choices.histories or (History(),) * members, states, strict=True)
@@ -135,14 +135,14 @@ def prepare(rows: Rows, choices: Choices) -> Job:
 
 
 def member_keys(key: Key, members: int) -> tuple[Key, ...]:
-    """Return a key for each member of an ensemble; the first one's is that of a network by itself."""
+    """Return a key for each member of an ensemble; the first is that of a single network."""
     return (key, *(keys.fold_in(key, 1 + member) for member in range(1, members)))
 
 
 def _set_aside(
     rows: Rows, validation: Rows | float | None, seed: int, by_class: bool
 ) -> tuple[Rows, Rows | None]:
-    """Return the rows to learn from and the rows to watch: those given, a share set aside, or none."""
+    """Return the training rows and the validation rows: those given, a share set aside, or None."""
     if validation is None or isinstance(validation, Rows):
         return rows, validation
     training, held_out = split(rows.target, float(validation), seed, stratify=by_class)
@@ -150,7 +150,7 @@ def _set_aside(
 
 
 def check_validation(validation: Any) -> tuple[Any, Any, Any] | float | None:
-    """Return the validation rows that a person gave as (X, y, weight), or a share of the rows, or None."""
+    """Return the given validation rows as (X, y, weight), or a share of the rows, or None."""
     if validation is None or validation is False:
         return None
     if isinstance(validation, tuple | list):
@@ -165,17 +165,17 @@ def check_validation(validation: Any) -> tuple[Any, Any, Any] | float | None:
 
 
 def encoded_rows(model: Model, rows: Rows) -> Data:
-    """Return rows as the training program takes them."""
+    """Return rows encoded for the training program."""
     weight = None if rows.weight is None else rows.weight.astype(model.dtype)
     return Data(model.inputs(rows.X), as_target(rows.target, model.loss, model.dtype), weight)
 
 
 def row_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
-    """Return sample weights as float64 (rows,), or None; sums of them stay finite in float32.
+    """Return sample weights as float64 (rows,), or None; their sums stay finite in float32.
 
     Raises
     ------
-    DataError: another length, negative, missing or infinite weights, all of them 0, or too far apart.
+    DataError: wrong length; a negative, missing or infinite weight; all are 0; or a range too wide.
     """
     weight = check_weights(sample_weight, n_rows)
     if weight is None or not n_rows:
@@ -183,8 +183,8 @@ def row_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
     low, high = weight[weight > 0].min(), weight.max()
     if low < MIN_WEIGHT or high > 1 / MIN_WEIGHT:
         raise DataError(
-            f"sample_weight reaches from {low:.3g} to {high:.3g}, which cannot be added up in float32. Only"
-            " their ratios count: divide them by their mean."
+            f"sample_weight ranges from {low:.3g} to {high:.3g}, which float32 cannot add up. Only the"
+            " ratios matter: divide the weights by their mean."
         )
     return weight
 
@@ -192,7 +192,9 @@ def row_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
 def check_lengths(X: Any, target: Any) -> None:
     """Raise unless X and the target have the same, positive number of rows."""
     if len(X) == 0:
-        raise DataError("Found array with 0 sample(s): X is empty, there is nothing to learn from.")
+        raise DataError(
+            "Found array with 0 sample(s): X is empty, so there is nothing to learn from."
+        )
     if getattr(X, "size", 1) == 0:
         raise DataError(
             f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required."
@@ -201,11 +203,11 @@ def check_lengths(X: Any, target: Any) -> None:
 
 
 def _plan(model: Model, choices: Choices, n_rows: int, validation: Data | None) -> Plan:
-    """Return what to compile the program for."""
+    """Return the plan that the training program is compiled for."""
     network, loss, stopping = model.network, model.loss, choices.early_stopping
     if not isinstance(network, Network):
         raise ConfigurationError(
-            f"{network!r} is no network. Put the layers into one: gn.Network([gn.Dense(64), gn.ReLU(), ...])."
+            f"{network!r} is not a network: put the layers into one, gn.Network([gn.Dense(64), ...])."
         )
     if choices.batch_size is not None:
         check_count("batch_size", choices.batch_size)
@@ -225,7 +227,7 @@ def _plan(model: Model, choices: Choices, n_rows: int, validation: Data | None) 
 
 
 def _metrics(metrics: Sequence[str] | str, loss: Loss) -> tuple[str, ...]:
-    """Return the names of metrics; raise for one that does not fit the loss."""
+    """Return the names of the metrics; raise for one that does not fit the loss."""
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     for name in names:
         resolve("metric", name, METRICS)
@@ -242,38 +244,38 @@ def _states(
     model: Model, plan: Plan, choices: Choices, member_seeds: Sequence[Key], target: np.ndarray
 ) -> tuple[TrainState, ...]:
     """Return the state that each member starts from."""
-    if choices.states and choices.anew:
+    if choices.states and choices.reset_best:
         return tuple(continued(state, plan) for state in choices.states)
-    # of a network that is to be continued, only the shapes are asked for
+    # a continued network is initialised only for its shapes
     network = model.network.blank() if choices.states else model.network
     started = [start(plan, network, choices.optimizer, model.in_shape, key) for key in member_seeds]
     first, out_shape = started[0]
     check_output(out_shape, model.loss, model.target_encoder, target)
     if choices.states:
         return tuple(_check_state(state, first) for state in choices.states)
-    # each with weights and dropout of its own, all with one order of rows
+    # weights and dropout differ between members, the order of the rows does not
     return tuple(state._replace(order=first.order) for state, _ in started)
 
 
 def _check_state(state: Any, fresh: TrainState) -> TrainState:
-    """Return the state to go on from, if it fits the network, optimizer and options of this call."""
+    """Return the state to continue from; raise unless it fits the network, optimizer and options."""
 
-    def form(tree: Any) -> Any:
+    def structure_of(tree: Any) -> Any:
         leaves, structure = jax.tree.flatten(tree)
         return structure, [(np.shape(leaf), np.asarray(leaf).dtype) for leaf in leaves]
 
-    if not isinstance(state, TrainState) or form(state) != form(fresh):
+    if not isinstance(state, TrainState) or structure_of(state) != structure_of(fresh):
         raise ConfigurationError(
             "state does not fit this call. Give run.state of a run with the same network, inputs, optimizer,"
             " metrics, dtype and early stopping, and with validation if that run had it."
         )
-    # a run that diverged leaves its last good state, which may go on
+    # the last good state of a run that diverged may continue
     running: Any = np.zeros((), np.int32)
     return state._replace(status=running) if int(state.status) == DIVERGED else state
 
 
 def as_callbacks(callbacks: Any) -> list[Callback]:
-    """Return callbacks as a list; a single one needs no list around it."""
+    """Return callbacks as a list; a single callback may be given without a list."""
     listed = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
     for callback in listed:
         if not callable(callback):

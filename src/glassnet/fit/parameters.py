@@ -1,4 +1,4 @@
-"""Check the parameters that a person gives an estimator."""
+"""Check the parameters of an estimator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def widths_of(hidden: Any) -> tuple[int, ...]:
 
 def seed_of(random_state: Any) -> int:
     """Return the seed of the run for a number, a RandomState, or None."""
-    from sklearn.utils import check_random_state  # lazily: the command's help needs none
+    from sklearn.utils import check_random_state  # lazily: the command's help does not need it
 
     try:
         return int(check_random_state(random_state).randint(2**31 - 1))
@@ -37,18 +37,18 @@ def seed_of(random_state: Any) -> int:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Raise unless the value is True or False: any text would count as True."""
+    """Raise unless the value is True or False, because any non-empty text would count as True."""
     if not isinstance(value, bool | np.bool_):
         raise ConfigurationError(f"{name} is {value!r}, but it must be True or False.")
 
 
 def as_array(name: str, rows: Any) -> np.ndarray:
-    """Return what a list, a Series or a data frame holds."""
+    """Return the values of a list, a Series or a data frame as an array."""
     try:
         return np.asarray(rows)
     except ValueError:
         raise DataError(
-            f"The rows of {name} have different lengths: give each row as many numbers."
+            f"The rows of {name} have different lengths: give each the same number of values."
         ) from None
 
 

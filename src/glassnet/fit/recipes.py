@@ -1,4 +1,4 @@
-"""Choose what a person left open, by the size and the kind of the data."""
+"""Choose the settings that the user left open, by the size and kind of the data."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from glassnet.training.loop import EarlyStopping
 
 Choice = TypeVar("Choice")
 
-FEW_ROWS = 40  # fewer rows are all needed for training
-VALIDATION_SHARE = 0.125  # where all members watch the same rows
-MAX_ROWS_WATCHED = 3_000  # enough to choose an epoch
-FOLDS = 8  # or one a member, if there are more members
-MAX_ROWS_IN_FOLDS = 50_000  # more rows are not copied for each member
-SIDE_OF_A_SHIFT = 28  # pixels of a picture's side for one pixel of shift
-MANY_COLUMNS = 256  # get no waves, and more dropout
+FEW_ROWS = 40  # with fewer rows none is set aside for validation
+VALIDATION_SHARE = 0.125  # if all members set aside the same rows
+MAX_ROWS_WATCHED = 3_000  # of validation: enough to choose an epoch
+FOLDS = 8  # or one for each member, if there are more
+MAX_ROWS_IN_FOLDS = 50_000  # beyond this, a copy for each member takes too much memory
+PIXELS_PER_SHIFT = 28  # pixels of a picture's side for each pixel of shift
+MANY_COLUMNS = 256  # beyond this: no periodic embedding, and more dropout
 ROWS_TO_COMPARE_COLUMNS = 4_000
-MIN_EFFECTIVE_SHARE = 0.2  # below this, columns mostly repeat one another, see `say_the_same`
-MAX_LEVELS_ONE_HOT = 64  # a category of more is looked up in a table
+MIN_EFFECTIVE_SHARE = 0.2  # below this, columns are mostly redundant: see `mostly_redundant`
+MAX_LEVELS_ONE_HOT = 64  # a category of more levels gets an embedding
 
 
 class Recipe(NamedTuple):
-    """The choices of one run, all made."""
+    """The settings of one run, with none left open."""
 
     hidden: tuple[int, ...]
     dropout: float
@@ -48,26 +48,30 @@ class Recipe(NamedTuple):
     members: int
 
 
-def steady(rate: float, warm_up: int = 50, weight_decay: float = 0.01) -> Averaged:
-    """Return the optimizer: with a steady rate, because early stopping decides the length of the run."""
+def default_optimizer(rate: float, warm_up: int = 50, weight_decay: float = 0.01) -> Averaged:
+    """Return averaged AdamW at a constant rate: early stopping, not a schedule, ends the run."""
     after = WarmUp(rate, warm_up=warm_up)
     return Averaged(AdamW(after, weight_decay=weight_decay, beta2=0.95), share=0.1)
 
 
 def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Recipe:
-    """Return the choices for so many training rows and columns, each made on inner splits of many tables.
+    """Return the settings for a number of training rows and columns.
 
-    - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; of pictures 4 up to 5 000, else 2.
-    - hidden: three layers of 128 neurons; of pictures twice 384.
-    - dropout: 0.1 from 40 rows on, 0.3 beyond 256 columns, of which most may say nothing; none with fewer
-      rows: each counts, and a row of weight 2 equals two rows. Strong dropout makes members agree, so that
-      their mean gains nothing.
-    - batch_size: 64 up to 5 000 rows, 128 up to 20 000, 256 up to 100 000, else 512; of pictures 64 up to
-      5 000, else 256.
-    - optimizer: AdamW at a steady rate, averaged: 4e-3, from 5 000 to 20 000 rows 5.6e-3; of pictures 6e-4.
-    - early stopping from 40 rows on: a patience of 12 epochs, fewer the more steps they have, at least 3;
-      of pictures 10.
-    - epochs: until 3 000 000 rows or 2 700 000 pictures have been seen; at least 30, at most 400.
+    Each was chosen by validation on inner splits of many tables.
+
+    - members: 8 up to 20 000 rows, 4 up to 100 000, else 2; for pictures 4 up to 5 000, else 2.
+    - hidden: three layers of 128 neurons; for pictures two of 384.
+    - dropout: 0.1, or 0.3 beyond 256 columns, most of which may be uninformative; 0 with fewer than 40
+      rows, so that a row of weight 2 equals two rows exactly. Stronger dropout makes the members agree, so
+      that averaging them gains nothing.
+    - batch_size: 64 up to 5 000 rows, 128 up to 20 000, 256 up to 100 000, else 512; for pictures 64 up
+      to 5 000, else 256.
+    - optimizer: averaged AdamW at a constant rate: 4e-3, from 5 000 to 20 000 rows 5.6e-3; for pictures
+      6e-4.
+    - early stopping from 40 rows on: a patience of 12 epochs up to 10 000 rows, fewer beyond, at least 3;
+      for pictures 10.
+    - epochs: enough to see 3 000 000 rows or 2 700 000 pictures, between 30 and 400; 100 with fewer than
+      40 rows.
 
     >>> recipe_for(150).batch_size, recipe_for(500_000).members
     (64, 2)
@@ -77,16 +81,16 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
     45
     """
     few = n_rows < FEW_ROWS
-    by_rows = round(float(np.clip(12 * math.sqrt(10_000 / max(n_rows, 1)), 3, 12)))
-    patience = 10 if pictures else by_rows
+    table_patience = round(float(np.clip(12 * math.sqrt(10_000 / max(n_rows, 1)), 3, 12)))
+    patience = 10 if pictures else table_patience
     stopping = None if few else EarlyStopping(patience, calibrated=True)
-    seen = 2_700_000 if pictures else 3_000_000
-    epochs = 100 if few else int(np.clip(seen / max(n_rows, 1), 30, 400))
+    rows_to_see = 2_700_000 if pictures else 3_000_000
+    epochs = 100 if few else int(np.clip(rows_to_see / max(n_rows, 1), 30, 400))
     if pictures:
         return Recipe(
             hidden=(384, 384),
             dropout=0.0 if few else 0.1,
-            optimizer=steady(6e-4, warm_up=100, weight_decay=0.03),
+            optimizer=default_optimizer(6e-4, warm_up=100, weight_decay=0.03),
             batch_size=_by_rows(n_rows, ((5_000, 64),), 256),
             epochs=epochs,
             early_stopping=stopping,
@@ -97,7 +101,7 @@ def recipe_for(n_rows: int, columns: int = 1, *, pictures: bool = False) -> Reci
     return Recipe(
         hidden=(128, 128, 128),
         dropout=0.0 if few else 0.3 if columns > MANY_COLUMNS else 0.1,
-        optimizer=steady(rate),
+        optimizer=default_optimizer(rate),
         batch_size=batch_size,
         epochs=epochs,
         early_stopping=stopping,
@@ -109,10 +113,10 @@ def _by_rows(n_rows: int, steps: tuple[tuple[int, Choice], ...], beyond: Choice)
     return next((value for limit, value in steps if n_rows <= limit), beyond)
 
 
-def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, own_rows: bool) -> Recipe:
-    """Return all choices of an estimator's run: the person's, checked, where there are any, else `auto`'s.
+def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, validation_rows: bool) -> Recipe:
+    """Return the settings of an estimator's run: the user's, checked, and `auto`'s where they are "auto".
 
-    partial: one epoch, judged by nobody (`partial_fit`). own_rows: the person gave rows to watch.
+    partial: one epoch without early stopping (`partial_fit`). validation_rows: whether `fit` was given some.
 
     Raises
     ------
@@ -120,8 +124,8 @@ def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, own_rows: bool
     """
 
     def choice(name: str) -> Any:
-        given = getattr(estimator, name)
-        return getattr(auto, name) if is_auto(given) else given
+        value = getattr(estimator, name)
+        return getattr(auto, name) if is_auto(value) else value
 
     check_range("l2", estimator.l2, 0, np.inf)
     check_range("dropout", choice("dropout"), 0, 1)
@@ -131,7 +135,7 @@ def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, own_rows: bool
         check_count(name, choice(name))
     stopping = choice("early_stopping")
     if is_auto(estimator.early_stopping):
-        if stopping is None and own_rows:
+        if stopping is None and validation_rows:
             stopping = EarlyStopping(max(10, auto.epochs // 3), calibrated=True)
     elif isinstance(stopping, bool | np.bool_):
         stopping = EarlyStopping() if stopping else None
@@ -152,24 +156,24 @@ def chosen_recipe(estimator: Any, auto: Recipe, *, partial: bool, own_rows: bool
 
 
 def table_front(embedding: Any, X: Table | np.ndarray, encoder: TableEncoder) -> list[Layer]:
-    """Return the `embedding_front` for rows of a table that is encoded so."""
+    """Return the layers of `embedding_front` for the rows of a table and its encoder."""
     count = len(encoder.numeric.names)
-    alike = False
+    redundant = False
     if is_auto(embedding) and len(X) >= FEW_ROWS and count <= MANY_COLUMNS:
         sample = np.arange(0, len(X), 1 + len(X) // ROWS_TO_COMPARE_COLUMNS)
         rows = rows_at(X, sample)
-        alike = say_the_same(encoder.transform(rows)[:, :count])
-    return embedding_front(embedding, count, encoder.places, alike=alike)
+        redundant = mostly_redundant(encoder.transform(rows)[:, :count])
+    return embedding_front(embedding, count, encoder.places, redundant=redundant)
 
 
-def say_the_same(numbers: np.ndarray) -> bool:
-    """Return whether columns of numbers, shape (n, columns), mostly repeat one another, as pixels do.
+def mostly_redundant(numbers: np.ndarray) -> bool:
+    """Return whether numeric columns, shape (n, k), are mostly redundant, as pixels are.
 
-    k² / Σ r² is how many of k columns there seem to be, r the correlation of each with each (the
-    participation ratio of their principal components): whether that is less than a fifth of k.
+    The effective number of columns is k² / Σ r², where r are the correlations of all pairs (the
+    participation ratio of the principal components). Columns are redundant if it is below a fifth of k.
 
     >>> x = np.random.default_rng(0).normal(size=(100, 12))
-    >>> say_the_same(x), say_the_same(x[:, :1] + 0.1 * x)
+    >>> mostly_redundant(x), mostly_redundant(x[:, :1] + 0.1 * x)
     (False, True)
     """
     varying = numbers[:, numbers.std(axis=0) > 0]
@@ -179,14 +183,14 @@ def say_the_same(numbers: np.ndarray) -> bool:
 
 
 def embedding_front(
-    embedding: Any, n_numbers: int, codes: tuple[int, ...] = (), *, alike: bool = False
+    embedding: Any, n_numbers: int, codes: tuple[int, ...] = (), *, redundant: bool = False
 ) -> list[Layer]:
-    """Return the layers before the first layer of neurons, for a table of so many columns of numbers.
+    """Return the layers before the first layer of neurons, for a table with `n_numbers` numeric columns.
 
-    codes: the number of codes of each coded feature (`TableEncoder.places`); these are looked up first.
-    embedding: "auto" ("periodic" for up to 256 columns of numbers that are not mostly `alike`, else "scale"),
-    "periodic" (a learned scale for each input, and waves of the numbers), "scale" (the scale alone), "none",
-    or a layer of one's own.
+    codes: the number of codes of each coded feature (`TableEncoder.places`), which gets an embedding.
+    embedding: "auto" ("periodic" for up to 256 numeric columns that are not mostly `redundant`, else
+    "scale"), "periodic" (a learned scale for each input, and waves of the numbers), "scale" (only the scale),
+    "none", or a layer.
 
     >>> [type(layer).__name__ for layer in embedding_front("auto", 3)]
     ['Scale', 'Periodic']
@@ -200,19 +204,19 @@ def embedding_front(
             f"embedding is {embedding!r}, but it must be 'auto', 'periodic', 'scale', 'none', or a layer"
             " such as gn.Periodic(columns=3)."
         )
-    looked_up: list[Layer] = [Embedding(codes)] if codes else []
+    code_layers: list[Layer] = [Embedding(codes)] if codes else []
     if embedding == "none":
-        return looked_up
-    plain = embedding == "auto" and (alike or n_numbers > MANY_COLUMNS)
-    if n_numbers == 0 or embedding == "scale" or plain:
-        return [*looked_up, Scale()]
-    return [*looked_up, Scale(), Periodic(n_numbers)]
+        return code_layers
+    scale_only = embedding == "auto" and (redundant or n_numbers > MANY_COLUMNS)
+    if n_numbers == 0 or embedding == "scale" or scale_only:
+        return [*code_layers, Scale()]
+    return [*code_layers, Scale(), Periodic(n_numbers)]
 
 
 def build_network(
     hidden: tuple[int, ...], activation: Any, dropout: float, batch_norm: bool, outputs: int
 ) -> Network:
-    """Return hidden layers with an output layer behind them.
+    """Return a network of hidden layers and an output layer.
 
     >>> [type(layer).__name__ for layer in build_network((8,), "relu", 0.0, False, 3)]
     ['Dense', 'ReLU', 'Dense']
@@ -222,10 +226,10 @@ def build_network(
 
 
 def picture_front(pictures: np.ndarray, embedding: Any = "auto") -> list[Layer]:
-    """Return the layers that turn pictures into vectors of mean 0 and deviation 1 over all pixels.
+    """Return the layers that turn pictures into vectors with mean 0 and standard deviation 1 over all pixels.
 
-    embedding: "auto" (pictures are moved by up to a 28th of their smaller side while training, where that is
-        at least half a pixel and they are not few), "none", or a layer of one's own before `Flatten`.
+    embedding: "auto" (from 40 pictures on, a random shift in training by up to a 28th of the smaller side,
+        rounded to whole pixels), "none", or a layer to put before `Flatten`.
 
     >>> picture_front(np.array([[[0, 2]]], np.uint8))
     [Rescale(scale=1.0, shift=-1.0), Flatten()]
@@ -234,7 +238,7 @@ def picture_front(pictures: np.ndarray, embedding: Any = "auto") -> list[Layer]:
     """
     sample = pictures[:: max(1, len(pictures) // 10_000)].astype(np.float64)
     mean, deviation = float(sample.mean()), float(sample.std()) or 1.0
-    pixels = 0 if len(pictures) < FEW_ROWS else round(min(pictures.shape[1:3]) / SIDE_OF_A_SHIFT)
+    pixels = 0 if len(pictures) < FEW_ROWS else round(min(pictures.shape[1:3]) / PIXELS_PER_SHIFT)
     if isinstance(embedding, Layer):
         between = [embedding]
     elif not isinstance(embedding, str) or embedding not in ("auto", "none"):

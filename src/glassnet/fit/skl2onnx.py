@@ -1,4 +1,4 @@
-"""Let skl2onnx convert pipelines that hold one of our estimators."""
+"""Let skl2onnx convert pipelines that contain a glassnet estimator."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from glassnet.models.model import Model
 
 
 def register_skl2onnx() -> None:
-    """Make `skl2onnx.to_onnx` convert NeuralClassifier and NeuralRegressor, alone or in a pipeline.
+    """Make `skl2onnx.to_onnx` convert NeuralClassifier and NeuralRegressor, also in a pipeline.
 
-    Outputs are those of `gn.export`, under the names and with the options (`zipmap`) that skl2onnx gives all
-    classifiers. Declare the pipeline's inputs as float64 where they are so: float32 rounds before we begin.
+    The outputs are those of `gn.export`, with the names and options (`zipmap`) that skl2onnx gives to all
+    classifiers. Declare float64 inputs of the pipeline as float64: float32 would round them first.
 
     Raises
     ------
@@ -30,13 +30,13 @@ def register_skl2onnx() -> None:
         from skl2onnx import update_registered_converter
     except ImportError as error:
         raise ConfigurationError(
-            f"Converting pipelines needs the package skl2onnx ({error}): pip install skl2onnx. A model by"
-            " itself needs none: model.export('model.onnx')."
+            f"Converting pipelines needs the package skl2onnx ({error}): pip install skl2onnx. A model"
+            " without a pipeline does not: model.export('model.onnx')."
         ) from None
     options = {
         "zipmap": [True, False, "columns"],
         "output_class_labels": [False, True],
-        "nocl": [False],  # labels are always there
+        "nocl": [False],  # the labels are always included
     }
     update_registered_converter(
         NeuralClassifier, "GlassnetNeuralClassifier", _set_types, _convert, options=options
@@ -45,7 +45,7 @@ def register_skl2onnx() -> None:
 
 
 def _set_types(operator: Any) -> None:
-    """Tell skl2onnx the types of the outputs."""
+    """Set the types of the outputs for skl2onnx."""
     from skl2onnx.common import data_types
 
     types = {
@@ -55,7 +55,7 @@ def _set_types(operator: Any) -> None:
         "str": data_types.StringTensorType,
         "uint64": data_types.UInt64TensorType,
     }
-    _, outputs = _written(operator)
+    _, outputs = _estimator_graph(operator)
     for output, (value, _) in zip(operator.outputs, outputs, strict=True):
         output.type = types[value.dtype]([None, *value.shape])
 
@@ -67,10 +67,10 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     opset = container.target_opset_any_domain("")
     if opset < OPSET:
         raise ConfigurationError(
-            f"target_opset is {opset}, but a network of glassnet needs {OPSET} at least: leave it out, or"
+            f"target_opset is {opset}, but a glassnet network needs at least {OPSET}: leave it out, or"
             f" give target_opset={OPSET}."
         )
-    graph, outputs = _written(operator)
+    graph, outputs = _estimator_graph(operator)
     names = {variable.full_name: variable.full_name for variable in operator.inputs}
     for name in (*graph.constants, *(node.output for node in graph.nodes)):
         names[name] = scope.get_unique_variable_name(f"glassnet_{name}")
@@ -81,20 +81,20 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         else:
             proto = numpy_helper.from_array(array)
             container.add_initializer(names[name], proto.data_type, array.shape, proto)
-    ends = zip(operator.outputs, (made for _, made in outputs), strict=True)
+    pairs = zip(operator.outputs, (name for _, name in outputs), strict=True)
     nodes = [
         (n.op, [names[i] for i in n.inputs], names[n.output], n.domain, n.attributes)
         for n in graph.nodes
     ]
-    nodes += [("Identity", [names[made]], output.full_name, "", {}) for output, made in ends]
+    nodes += [("Identity", [names[name]], output.full_name, "", {}) for output, name in pairs]
     for op, inputs, output, domain, attributes in nodes:
         name = scope.get_unique_operator_name(f"glassnet_{op}")
-        as_of = ML_OPSET if domain else None
-        container.add_node(op, inputs, [output], domain, as_of, name, **attributes)
+        version = ML_OPSET if domain else None
+        container.add_node(op, inputs, [output], domain, version, name, **attributes)
 
 
-def _written(operator: Any) -> tuple[Graph, list[tuple[Value, str]]]:
-    """Return the graph of a fitted estimator on the inputs that a pipeline gives it, and its outputs."""
+def _estimator_graph(operator: Any) -> tuple[Graph, list[tuple[Value, str]]]:
+    """Return the graph of a fitted estimator within a pipeline, and its outputs."""
     model: Model = operator.raw_operator.model_
     inputs = {variable.raw_name: variable.full_name for variable in operator.inputs}
     graph = Graph(model.dtype, inputs.values())
@@ -103,21 +103,21 @@ def _written(operator: Any) -> tuple[Graph, list[tuple[Value, str]]]:
         outputs = write_model(graph, model, inputs)
     else:
         matrices = [graph.cast(name, np.float64) for name in inputs.values()]
-        whole = matrices[0] if len(matrices) == 1 else graph.add("Concat", *matrices, axis=1)
-        outputs = write_model(graph, model, {"": whole})
-    return graph, [_as_expected(graph, operator, *output) for output in outputs]
+        matrix = matrices[0] if len(matrices) == 1 else graph.add("Concat", *matrices, axis=1)
+        outputs = write_model(graph, model, {"": matrix})
+    return graph, [_as_skl2onnx_type(graph, operator, *output) for output in outputs]
 
 
-def _as_expected(graph: Graph, operator: Any, value: Value, made: str) -> tuple[Value, str]:
-    """Return an output in the type that skl2onnx's own nodes behind it take."""
+def _as_skl2onnx_type(graph: Graph, operator: Any, value: Value, name: str) -> tuple[Value, str]:
+    """Return an output in the type that the next nodes, which skl2onnx writes, take."""
     dtype = "int64" if value.dtype == "bool" else value.dtype
     if value.name == "probabilities":
         zipmap = operator.scope_inst.get_options(operator.raw_operator, {"zipmap": False})["zipmap"]
         double = type(operator.inputs[0].type).__name__ == "DoubleTensorType"
-        taken = {True: "float32", "columns": "float64" if double else "float32"}
-        dtype = taken.get(zipmap, dtype)
+        dtype_of = {True: "float32", "columns": "float64" if double else "float32"}
+        dtype = dtype_of.get(zipmap, dtype)
     return (
-        (value, made)
+        (value, name)
         if dtype == value.dtype
-        else (value._replace(dtype=dtype), graph.cast(made, dtype))
+        else (value._replace(dtype=dtype), graph.cast(name, dtype))
     )

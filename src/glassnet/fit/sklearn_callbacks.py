@@ -1,4 +1,4 @@
-"""Call scikit-learn's callbacks (from its version 1.9): `fit` is a task, each epoch a task inside it.
+"""Call scikit-learn's callbacks (from version 1.9 on): `fit` is a task, and each epoch a task inside it.
 
 With an older scikit-learn an estimator has no `set_callbacks`, and this module does nothing.
 """
@@ -18,11 +18,11 @@ try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
 except ImportError:  # before 1.9
 
-    class CallbackSupportMixin:  # type: ignore[no-redef]  # a stand-in
-        """Nothing: estimators have no callbacks of scikit-learn's."""
+    class CallbackSupportMixin:  # type: ignore[no-redef]  # replaces scikit-learn's
+        """An empty class: this scikit-learn has no callbacks."""
 
     def with_callbacks(method: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method as it is."""
+        """Return the method unchanged."""
         return method
 
 
@@ -35,7 +35,7 @@ def fit_tasks(
 ) -> Iterator[list[FitTasks]]:
     """Call an estimator's scikit-learn callbacks, if it has any, when `fit` begins and ends.
 
-    fit_arguments: X, y and the sample weights of `fit`; None: no callback is called.
+    fit_arguments: X, y and the sample weights of `fit`; with None no callback is called.
     """
     if fit_arguments is None or not getattr(estimator, "_skl_callbacks", None):
         yield []
@@ -48,9 +48,9 @@ def fit_tasks(
 class FitTasks:
     """A callback that calls scikit-learn's callbacks after every epoch, and stops if one of them asks to.
 
-    The task "fit" contains one task "epoch" after another. Each has the rows as they were given, the sample
-    weights and, on request, the estimator as it would be if `fit` ended now. The number of epochs is not
-    known in advance if the networks need several programs, or with a rollback.
+    The task "fit" contains a task "epoch" for each epoch. Each gets the rows and sample weights as given
+    and, on request, the estimator as it would be if `fit` ended now. The number of epochs is unknown if the
+    networks need several programs, or if training may roll back.
     """
 
     def __init__(self, estimator: Any, job: Job, fit_arguments: tuple[Any, Any, Any]) -> None:
@@ -58,7 +58,7 @@ class FitTasks:
         metadata = {} if weight is None else {"sample_weight": weight}
         self._context = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
         self._estimator, self._job = estimator, job
-        self._earlier: list[Outcome] = []  # networks of the programs that have ended
+        self._earlier: list[Outcome] = []  # of the networks whose programs have ended
         self._last: Event | None = None
         self._stopped = False
         open_ended = len(groups_of(job.members)) > 1 or isinstance(job.on_divergence, Rollback)
@@ -86,11 +86,11 @@ class FitTasks:
         return self._stopped
 
     def close(self) -> None:
-        """Note that the networks of one program have ended."""
-        self._earlier, self._last = self._ends(), None
+        """Keep the outcomes of the networks of a program that has ended."""
+        self._earlier, self._last = self._current_outcomes(), None
 
-    def _ends(self) -> list[Outcome]:
-        """Return the outcomes as if training ended now, with the mean history for networks in training."""
+    def _current_outcomes(self) -> list[Outcome]:
+        """Return the outcomes if training ended now; networks still in training get their mean history."""
         if self._last is None:
             return self._earlier
         history = self._last.history
@@ -101,9 +101,9 @@ class FitTasks:
         ]
 
     def _attributes(self) -> dict[str, Any]:
-        """Return the fitted attributes as if `fit` ended now."""
-        kept = copy.copy(self._estimator)._keep(self._job, self._ends())
-        return {name: value for name, value in vars(kept).items() if name.endswith("_")}
+        """Return the fitted attributes if `fit` ended now."""
+        estimator = copy.copy(self._estimator)._set_fitted(self._job, self._current_outcomes())
+        return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
 
     def end(self) -> None:
         """Report that `fit` has ended."""

@@ -1,4 +1,4 @@
-"""Train many networks side by side in one program, each with other numbers."""
+"""Train many networks with different settings in one program."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ from glassnet.training.progress import ProgressBar
 class Trial:
     """One network of a sweep.
 
-    settings: its numbers. fitted: its `Run` or estimator; None if it diverged. history: one row an epoch.
+    settings: its numbers. fitted: its `Run` or estimator; None if it diverged.
+    history: one row for each epoch.
     status: "finished", "converged", "stopped early", "interrupted" or "diverged".
-    score: its lowest validation loss, or its last training loss if no rows were watched; infinite if it
-        diverged.
+    score: its lowest validation loss, or its last training loss without validation rows; infinite if
+        it diverged.
     """
 
     settings: Settings
@@ -45,7 +46,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What `sweep` returns: one trial a network, in the order asked for.
+    """What `sweep` returns: one trial for each network, in the order of the settings.
 
     >>> print(Sweep((Trial({"seed": 0}, None, History(), "diverged", math.inf),)))
     seed  epochs  score  status
@@ -56,12 +57,12 @@ class Sweep:
 
     @property
     def runs(self) -> list[Any]:
-        """What was fitted, in order: a `Run` or an estimator each, None where it diverged."""
+        """The `Run` or estimator of each trial, in order; None where it diverged."""
         return [trial.fitted for trial in self.trials]
 
     @property
     def best(self) -> Trial:
-        """The trial of the lowest score."""
+        """The trial with the lowest score."""
         return min(self.trials, key=lambda trial: trial.score)
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -92,23 +93,24 @@ def sweep(
     progress: bool = False,
     **options: Any,
 ) -> Sweep:
-    """Train many networks at once that differ in numbers only, and return one trial each.
+    """Train many networks that differ only in numbers together, and return a trial for each.
 
-    All share one compiled program and meet the rows in one order. A network that diverges harms no other.
+    All share one compiled program and see the rows in the same order. A network that diverges does not
+    affect the others.
 
     Parameters
     ----------
-    network: a `Network` (then `options` are those of `train`), or an estimator, which stays as it is (then
-        `options` may be `sample_weight` and `validation`, as for its `fit`).
-    X, y: as `train` or the estimator takes them.
-    over: values by name, all combinations of which are tried, or a list of settings. Names: "seed" (of
+    network: a `Network` (then `options` are those of `train`), or an estimator, which is not changed
+        (then `options` are `sample_weight` and `validation`, as for its `fit`).
+    X, y: as for `train` or for the estimator's `fit`.
+    over: lists of values by name, to try all combinations, or a list of settings. Names: "seed" (of the
         weights and dropout), "dropout" (the rate of all dropout layers), "l1", "l2", and each number of the
         optimizer or its schedule: "learning_rate", "weight_decay", "momentum", "beta1", "warm_up", ...
     callbacks, progress: as for `train`; a callback gets the mean over the networks.
 
     Raises
     ------
-    ConfigurationError: a name that cannot vary, an option that there is not. DataError: as `train`.
+    ConfigurationError: a name that cannot vary, or an unknown option. DataError: as for `train`.
 
     >>> import glassnet as gn
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
@@ -130,11 +132,11 @@ def _trials(
     callbacks: Sequence[Callback] = (),
     steps: int | None = None,
 ) -> tuple[Trial, ...]:
-    """Train a network, or an estimator's, once for each of the settings; or for about this many steps."""
+    """Train one network for each of the settings, for about `steps` steps if that is given."""
     job, numbers, finish = _prepared(network, X, y, settings, options)
     if steps is not None:
-        an_epoch = batch_count(len(job.data[0].x), job.plan.batch_size)
-        job = job._replace(epochs=math.ceil(steps / an_epoch), early_stopping=None)
+        steps_per_epoch = batch_count(len(job.data[0].x), job.plan.batch_size)
+        job = job._replace(epochs=math.ceil(steps / steps_per_epoch), early_stopping=None)
     jobs = [vary(job, numbers(point)) for point in settings]
     return tuple(
         _trial(point, varied, outcomes, finish)
@@ -143,7 +145,7 @@ def _trials(
 
 
 class _Prepared(NamedTuple):
-    """The job to vary, how settings become its numbers, and how outcomes become a run or an estimator."""
+    """The job to vary, and functions from settings to its numbers and from outcomes to a run or estimator."""
 
     job: Job
     numbers: Callable[[Settings], Settings]
@@ -153,7 +155,7 @@ class _Prepared(NamedTuple):
 def _prepared(
     network: Any, X: Any, y: Any, settings: Sequence[Settings], options: dict[str, Any]
 ) -> _Prepared:
-    """Return a network's training as `train`, or an estimator's as its `fit`, would have it."""
+    """Return the job that `train` would run for a network, or `fit` for an estimator."""
     if isinstance(network, Network):
         names = inspect.signature(network_job).parameters
         _check_options(options, [name for name in names if name not in _NOT_OPTIONS])
@@ -179,8 +181,8 @@ def _prepared(
         return {k: seed_of(v) if k == "seed" else v for k, v in settings.items()}
 
     def finish(settings: Settings, job: Job, outcomes: Sequence[Outcome]) -> Any:
-        known = {"seed": "random_state", "dropout": "dropout", "l2": "l2"}
-        changed = {known[name]: value for name, value in settings.items() if name in known}
+        parameters = {"seed": "random_state", "dropout": "dropout", "l2": "l2"}
+        changed = {parameters[k]: value for k, value in settings.items() if k in parameters}
         return fitted(estimator, job, outcomes, optimizer=job.optimizers[0], **changed)
 
     return _Prepared(estimator_job(estimator, X, y, **options), numbers, finish)
@@ -193,8 +195,8 @@ def _check_options(options: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in options:
         if name not in known:
             raise ConfigurationError(
-                f"There is no option '{name}'.{did_you_mean(name, known)} There are:"
-                f" {', '.join(known)}."
+                f"There is no option '{name}'.{did_you_mean(name, known)} The options"
+                f" are: {', '.join(known)}."
             )
 
 
@@ -216,9 +218,9 @@ def _trial(settings: Settings, job: Job, outcomes: Sequence[Outcome], finish: An
 class LearningRates:
     """What `find_learning_rate` returns.
 
-    rates: shape (rates,). losses: at the end, shape (rates, repeats); infinite where a network diverged.
-    untrained: the loss in the first epoch at the lowest rate: about that of a network that knows nothing.
-    sweep: all the networks.
+    rates: shape (rates,). losses: the final losses, shape (rates, repeats); infinite where a network
+    diverged. untrained: the loss in the first epoch at the lowest rate, about that of an untrained network.
+    sweep: all networks.
     """
 
     rates: np.ndarray
@@ -228,7 +230,7 @@ class LearningRates:
 
     @property
     def best(self) -> float:
-        """The rate of the lowest median loss."""
+        """The rate with the lowest median loss."""
         return float(self.rates[np.argmin(np.median(self.losses, axis=1))])
 
     def __str__(self) -> str:
@@ -245,20 +247,26 @@ class LearningRates:
 
             ax = plt.subplots()[1]
         median = np.median(self.losses, axis=1)
-        fine = np.isfinite(median)
-        ax.plot(self.rates[fine], median[fine], "o-", label="median loss")
+        finite = np.isfinite(median)
+        ax.plot(self.rates[finite], median[finite], "o-", label="median loss")
         low, high = self.losses.min(axis=1), self.losses.max(axis=1)
-        ax.fill_between(self.rates[fine], low[fine], np.where(np.isfinite(high), high, median)[fine],
+        top = np.where(np.isfinite(high), high, median)
+        ax.fill_between(self.rates[finite], low[finite], top[finite],
                         alpha=0.2, label="lowest to highest")  # fmt: skip
         ax.axhline(self.untrained, color="0.5", linestyle=":", label="before training")
         ax.axvline(self.best, color="0.5", linestyle="--", label=f"best: {self.best:.2g}")
-        lost = self.rates[~np.isfinite(self.losses).all(axis=1)]
-        if len(lost):
+        diverged = self.rates[~np.isfinite(self.losses).all(axis=1)]
+        if len(diverged):
             ax.plot(
-                lost, np.full(len(lost), self.untrained), "x", color="tab:red", label="diverged"
+                diverged,
+                np.full(len(diverged), self.untrained),
+                "x",
+                color="tab:red",
+                label="diverged",
             )
-        top = max(self.untrained, float(np.median(median[fine]))) if fine.any() else self.untrained
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, 1.5 * top))
+        typical = float(np.median(median[finite])) if finite.any() else self.untrained
+        limit = 1.5 * max(self.untrained, typical)
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, limit))
         ax.legend()
         return ax
 
@@ -275,27 +283,27 @@ def find_learning_rate(
     steps: int = 200,
     **options: Any,
 ) -> LearningRates:
-    """Try learning rates on a person's own data: a learning-rate range test, all rates side by side.
+    """Try learning rates on your data: a learning-rate range test, with all rates trained together.
 
-    Each rate gets `repeats` networks of its own, trained for a short time from the same starts; so a rate's
-    loss owes nothing to the rates before it, as it would in one run with a growing rate. What is best over a
-    short run is often a little high for a long one at a constant rate: halve it, or let a schedule lower it.
+    Each rate gets its own `repeats` networks, trained briefly from the same initial weights. So the loss of a
+    rate does not depend on the rates before it, as it does in one run with a growing rate. The best rate of a
+    short run is often a little too high for a long run at a constant rate: halve it, or use a schedule.
 
-    Smith, "Cyclical Learning Rates for Training Neural Networks", 2017 (section 3.3), in one run.
+    Smith, "Cyclical Learning Rates for Training Neural Networks", 2017 (section 3.3), uses one run.
 
     Parameters
     ----------
     network, X, y, options: as for `sweep`.
     low, high: the lowest and the highest rate. Defaults 1e-5 and 1.
-    points: how many rates, at equal ratios. Default 21: four a decade.
-    repeats: how many networks a rate. Default 3.
-    steps: how long each is trained, rounded up to whole epochs. Default 200.
+    points: the number of rates, evenly spaced on a log scale. Default 21: four in each factor of 10.
+    repeats: the number of networks for each rate. Default 3.
+    steps: the number of training steps, rounded up to whole epochs. Default 200.
 
     >>> import glassnet as gn
     >>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
     >>> net = gn.Network([gn.Dense(4), gn.Tanh(), gn.Dense(2)])
-    >>> found = gn.find_learning_rate(net, X, y, low=1e-4, high=1.0, points=5)
-    >>> found.losses.shape, 1e-3 < found.best <= 1.0
+    >>> test = gn.find_learning_rate(net, X, y, low=1e-4, high=1.0, points=5)
+    >>> test.losses.shape, 1e-3 < test.best <= 1.0
     ((5, 3), True)
     """
     check_range("low", low, 0, math.inf, open_low=True)

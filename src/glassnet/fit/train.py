@@ -1,4 +1,4 @@
-"""Train a network of your own on arrays, in one call."""
+"""Train a network on arrays in one call."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from glassnet.training.state import TrainState
 class Run:
     """What `train` returns.
 
-    model: predicts, with the best epoch's parameters where those were kept.
-    history: one row an epoch.
-    state: everything the run is made of; `train(..., state=run.state)` goes on from there.
+    model: the trained model, with the best epoch's parameters if early stopping kept them.
+    history: one row for each epoch.
+    state: parameters, optimizer state and counters; `train(..., state=run.state)` continues from it.
     status: "finished" (all epochs), "converged", "stopped early", "interrupted" or, with
         on_divergence="stop", "diverged": the model is then the last good one.
-    optimizer: as it was used, schedules with the run's length. penalty: L1 and L2.
-    settings: what it was trained with.
-    outcome: the record that history, state, status and settings are read from.
-    diagnosis: what `train(..., diagnose=True)` found, else None.
+    optimizer: the optimizer as used, its schedules set to the length of the run. penalty: L1 and L2.
+    settings: the settings of the training.
+    outcome: the record that holds history, state, status and settings.
+    diagnosis: the findings of `train(..., diagnose=True)`, else None.
     """
 
     model: Model
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def history(self) -> History:
-        """One row an epoch."""
+        """One row for each epoch."""
         return self.outcome.history
 
     @property
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def settings(self) -> Settings:
-        """What the network was trained with."""
+        """The settings that the network was trained with."""
         return self.outcome.settings
 
     @property
@@ -113,40 +113,41 @@ def train(
     every: int | None = None,
     resume: bool = False,
 ) -> Run:
-    """Train a network on arrays and return the run: model, history, state.
+    """Train a network on arrays, and return the run: model, history and state.
 
     Each step moves the parameters against the gradient of
     L = sum(w · l) / sum(w) + l1 · sum |W| + l2 / 2 · sum W² over one batch.
 
     Main arguments
     --------------
-    network: its last layer puts out one number a class (CrossEntropy), a label, or a target column.
-    X: numbers, shape (n, features), or pictures (n, h, w[, c]); bytes stay bytes until the batch.
+    network: its last layer has one output for each class (CrossEntropy), label, or target column.
+    X: numbers, shape (n, features), or pictures (n, h, w[, c]); uint8 is converted only batch by batch.
     y: classes (text or whole numbers), values, 0/1 labels (n, labels), or probabilities (n, classes).
-    loss: a loss, its name, a function (logits, target) -> one loss a row, or "auto": cross-entropy for
-        text, whole numbers and booleans, squared error for other numbers.
-    optimizer: an optimizer or its name, or any optax transformation. Default Adam with rate 1e-3.
-    batch_size: rows a step; None: all rows at once, which is plain gradient descent. Default 32.
-    epochs: walks through all rows, counted from the start of the run. Default 100.
-    validation: (X, y) or (X, y, weight) of your own, or a share of the rows to set aside, stratified.
-    early_stopping: True, or EarlyStopping(patience=...): stop, and keep the best epoch's parameters.
+    loss: a loss, its name, a function (logits, target) -> one loss for each row, or "auto": cross-entropy
+        for text, whole numbers and booleans, squared error for other numbers.
+    optimizer: an optimizer, its name, or any optax transformation. Default Adam with rate 1e-3.
+    batch_size: rows in each step; None: all rows, which is full-batch gradient descent. Default 32.
+    epochs: passes over all rows, counted from the start of the run. Default 100.
+    validation: your own rows, (X, y) or (X, y, weight), or a share of the rows to set aside, stratified.
+    early_stopping: True, or EarlyStopping(patience=...): stop early and keep the best epoch's parameters.
 
     Other arguments
     ---------------
     l1, l2: penalties on weights; biases, gamma and beta are not penalised. Default 0.
-    sample_weight: one number a row, at least 0.
-    metrics: names measured each epoch beside the loss: "accuracy", "absolute_error", "squared_error".
-    seed: of initialisation, order of rows, dropout. The same seed gives the same bits.
+    sample_weight: one number for each row, at least 0.
+    metrics: names of metrics for each epoch: "accuracy", "absolute_error", "squared_error".
+    seed: for initialisation, order of rows and dropout. The same seed gives the same bits.
     dtype: "float32" (default) or "float64".
-    state, history: of an earlier run to continue; with the same data it ends as one run would have.
-    callbacks: each is called with an `Event` between calls of the program; one that returns true stops.
-    chunk: epochs a call of the program. Default: 1 with callbacks, else about a fifth of a second.
+    state, history: those of an earlier run to continue; with the same data the result is that of one run.
+    callbacks: each is called with an `Event` between calls of the program; returning true stops training.
+    chunk: epochs in each call of the program. Default: 1 with callbacks, else about a fifth of a second.
     progress: show a bar with loss, validation loss and time left, if the output is a terminal.
-    diagnose: look for what kept it from learning: `run.diagnosis`, or `error.diagnosis` if it diverged.
+    diagnose: look for training problems: `run.diagnosis`, or `error.diagnosis` if training diverged.
     on_divergence: "raise"; "stop": warn and return the last finite model; "rollback" or gn.Rollback(times=5):
-        go back to the last good state and on with half the learning rate.
-    checkpoint: a folder for checkpoints, from which a run that was cut off goes on to the same bits; see
-        `Checkpoint`. every: epochs between two; None: about half a minute. resume: go on from the last.
+        return to the last good state and continue with half the learning rate.
+    checkpoint: a folder for checkpoints, from which an interrupted run continues with the same bits; see
+        `Checkpoint`. every: epochs between two checkpoints; None: about half a minute. resume: continue
+        from the last checkpoint.
 
     Raises
     ------
@@ -202,7 +203,7 @@ def network_job(
     history: History | None = None,
     on_divergence: Any = "raise",
 ) -> Job:
-    """Return the job that `train` trains, with everything checked and decided."""
+    """Return the job that `train` runs, with all arguments checked."""
     check_range("l1", l1, 0, np.inf)
     check_range("l2", l2, 0, np.inf)
     _check_settings(dtype, early_stopping, y)
@@ -244,7 +245,7 @@ def network_job(
 
 
 def finished_run(job: Job, outcome: Outcome) -> Run:
-    """Return the run of a network that has trained.
+    """Return the run of a trained network.
 
     Raises
     ------
@@ -254,7 +255,7 @@ def finished_run(job: Job, outcome: Outcome) -> Run:
 
 
 def _check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
-    """Raise for settings that would fail only deep inside."""
+    """Raise for settings that would otherwise fail with an unclear message."""
     if dtype not in ("float32", "float64"):
         raise ConfigurationError(f"dtype is {dtype!r}, but it must be 'float32' or 'float64'.")
     if not isinstance(early_stopping, (bool, EarlyStopping, type(None))):
@@ -265,7 +266,9 @@ def _check_settings(dtype: Any, early_stopping: Any, y: Any) -> None:
     try:
         np.shape(y)
     except ValueError:
-        raise DataError("y is ragged: its rows differ in length. Give one target a row.") from None
+        raise DataError(
+            "y is ragged: its rows differ in length. Give each row one target."
+        ) from None
 
 
 def _validation_rows(
@@ -275,15 +278,15 @@ def _validation_rows(
     target_encoder: TargetEncoder,
     dtype: str,
 ) -> Rows:
-    """Return a person's validation rows, checked against the training rows."""
+    """Return the user's validation rows, checked against the training rows."""
     X, y, sample_weight = validation
-    watched = check_array(X, x.shape[1:], dtype)
-    watched_target = encoded(y, target_encoder)
-    if target_encoder is None and watched_target.shape[1] != target.shape[1]:
+    held_out = check_array(X, x.shape[1:], dtype)
+    held_out_target = encoded(y, target_encoder)
+    if target_encoder is None and held_out_target.shape[1] != target.shape[1]:
         raise DataError(
-            f"validation's y has {watched_target.shape[1]} columns, but the training rows' has"
-            f" {target.shape[1]}."
+            f"y of validation has {held_out_target.shape[1]} columns, but y has {target.shape[1]}: give both"
+            " the same columns."
         )
-    weight = row_weights(sample_weight, len(watched))
-    check_lengths(watched, watched_target)
-    return Rows(watched, watched_target, weight, weight)
+    weight = row_weights(sample_weight, len(held_out))
+    check_lengths(held_out, held_out_target)
+    return Rows(held_out, held_out_target, weight, weight)

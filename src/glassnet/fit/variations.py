@@ -1,7 +1,7 @@
 """Vary the numbers of a training job, for a sweep.
 
-Only what is traced may vary (the seed, dropout rates, penalties, numbers of the optimizer and of its
-schedule): such networks share one program.
+Only traced values may vary (the seed, dropout rates, penalties, and the numbers of the optimizer and its
+schedule), so that all networks share one program.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ Settings = dict[str, Any]
 
 
 def grid(over: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> list[Settings]:
-    """Return settings one by one: all combinations of a mapping's values, or those listed.
+    """Return a list of settings: all combinations of a mapping's values, or the settings listed.
 
     Raises
     ------
-    ConfigurationError: neither form, or nothing in it.
+    ConfigurationError: `over` has neither form, or is empty.
 
     >>> grid({"learning_rate": [0.1, 0.01], "seed": [0]})
     [{'learning_rate': 0.1, 'seed': 0}, {'learning_rate': 0.01, 'seed': 0}]
     """
     if isinstance(over, Mapping):
-        values = {name: _values(name, given) for name, given in over.items()}
+        values = {name: _values(name, items) for name, items in over.items()}
         points = [
             dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())
         ]
@@ -53,30 +53,32 @@ def grid(over: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> lis
             ' {"learning_rate": [1e-3, 1e-2], "seed": range(3)}, or list such settings one by one.'
         )
     if not listed or not all(listed):
-        raise ConfigurationError('over holds nothing to vary: {"learning_rate": [1e-3, 1e-2]}.')
+        raise ConfigurationError(
+            'over is empty: name what varies, as in {"learning_rate": [1e-3, 1e-2]}.'
+        )
     return listed
 
 
-def _values(name: str, given: Any) -> list[Any]:
-    if isinstance(given, str) or not isinstance(given, Iterable):
+def _values(name: str, items: Any) -> list[Any]:
+    if isinstance(items, str) or not isinstance(items, Iterable):
         raise ConfigurationError(
-            f"over[{name!r}] is {given!r}, but it must list values: [{given!r}, ...]."
+            f"over[{name!r}] is {items!r}, but it must list values: [{items!r}, ...]."
         )
-    return [value.item() if isinstance(value, np.generic) else value for value in given]
+    return [value.item() if isinstance(value, np.generic) else value for value in items]
 
 
 def vary(job: Job, settings: Settings) -> Job:
-    """Return the job with other numbers; its networks still meet the rows in the same order.
+    """Return the job with other numbers; the order of the rows stays the same.
 
     Raises
     ------
-    ConfigurationError: a name that is no traced number of this training, or a number out of range.
+    ConfigurationError: a name that is not a traced number of this training, or a number out of range.
     """
     network, optimizer = job.blueprint.network, as_optimizer(job.optimizers[0])
-    penalty, drawn = job.penalties[0], job.keys
+    penalty, member_seeds = job.penalties[0], job.keys
     for name, value in settings.items():
         if name == "seed":
-            drawn = member_keys(keys.key(value), len(job.keys))
+            member_seeds = member_keys(keys.key(value), len(job.keys))
         elif name == "dropout":
             network = with_dropout(network, value)
         elif name in Penalty._fields:
@@ -84,13 +86,15 @@ def vary(job: Job, settings: Settings) -> Job:
             penalty = penalty._replace(**{name: value})
         else:
             optimizer = with_number(optimizer, name, value)
-    plan, n_networks = replace(job.plan, penalised=job.plan.penalised or any(penalty)), len(drawn)
+    plan = replace(job.plan, penalised=job.plan.penalised or any(penalty))
+    n_networks = len(member_seeds)
     with precision(job.blueprint.dtype):
-        fresh = [start(plan, network, optimizer, job.blueprint.in_shape, key)[0] for key in drawn]
+        in_shape = job.blueprint.in_shape
+        fresh = [start(plan, network, optimizer, in_shape, key)[0] for key in member_seeds]
     return job._replace(
         blueprint=replace(job.blueprint, network=network),
         plan=plan,
-        keys=drawn,
+        keys=member_seeds,
         states=tuple(state._replace(order=job.states[0].order) for state in fresh),
         optimizers=(optimizer,) * n_networks,
         penalties=(penalty,) * n_networks,
@@ -98,11 +102,11 @@ def vary(job: Job, settings: Settings) -> Job:
 
 
 def with_dropout(network: Network, rate: float) -> Network:
-    """Return the network with another rate in all its dropout layers.
+    """Return the network with this rate in all its dropout layers.
 
     Raises
     ------
-    ConfigurationError: it has none.
+    ConfigurationError: the network has no dropout layer.
 
     >>> from glassnet.nn.layers import Dense
     >>> with_dropout(Network([Dense(4), Dropout(0.1)]), 0.5).layers[1]
@@ -116,7 +120,7 @@ def with_dropout(network: Network, rate: float) -> Network:
 
     if not any(isinstance(layer, Dropout) for layer in _all_layers(network)):
         raise ConfigurationError(
-            "dropout is to vary, but the network has no dropout layer: put gn.Dropout(0.1) into it."
+            "dropout cannot vary, because the network has no dropout layer: add gn.Dropout(0.1) to it."
         )
     return Network([changed(layer) for layer in network])
 
@@ -130,11 +134,11 @@ def _all_layers(layer: Layer) -> Iterator[Layer]:
 
 
 def with_number(optimizer: Any, name: str, value: Any) -> Any:
-    """Return an optimizer with another learning rate, or another number of its own or of its schedule.
+    """Return the optimizer with a new value of one of its numbers, or of a number of its schedule.
 
     Raises
     ------
-    ConfigurationError: it has no number of this name.
+    ConfigurationError: there is no number of this name.
 
     >>> from glassnet.nn.optimizers import AdamW
     >>> from glassnet.nn.optimizer_wrappers import ClipByNorm
@@ -145,13 +149,13 @@ def with_number(optimizer: Any, name: str, value: Any) -> Any:
     if varied is None:
         known = sorted({"seed", "dropout", *Penalty._fields, *_numbers(optimizer)})
         raise ConfigurationError(
-            f"'{name}' cannot vary here.{did_you_mean(name, known)} What can: {', '.join(known)}."
+            f"'{name}' cannot vary here.{did_you_mean(name, known)} These can: {', '.join(known)}."
         )
     return varied
 
 
 def _replaced(part: Any, name: str, value: Any) -> Any:
-    """Return an optimizer or schedule with a number replaced, at the innermost place of its name; or None."""
+    """Return an optimizer or schedule with its innermost number of this name replaced, or None."""
     if (
         name == "learning_rate"
         and isinstance(part, WarmUp)
@@ -160,8 +164,9 @@ def _replaced(part: Any, name: str, value: Any) -> Any:
         return part._replace(after=value)
     for field in getattr(part, "_fields", ()):
         inner = getattr(part, field)
-        whole = isinstance(value, Schedule) and isinstance(inner, Schedule)  # one for the other
-        if hasattr(inner, "_fields") and not whole:
+        # a schedule replaces a whole schedule, not a number in it
+        replaces_schedule = isinstance(value, Schedule) and isinstance(inner, Schedule)
+        if hasattr(inner, "_fields") and not replaces_schedule:
             new = _replaced(inner, name, value)
             if new is not None:
                 return part._replace(**{field: new})
