@@ -35,7 +35,7 @@ def use_cache(folder: str | os.PathLike[str] | None = None) -> Path | None:
 
     folder: the default is the variable GLASSNET_CACHE, or "glassnet" in the user's cache folder.
 
-    If the folder cannot be created, or others may write to it, there is no cache, but a `DataWarning`.
+    If the folder cannot be created, or others may write to it, a `DataWarning` is given instead.
     """
     choice = os.environ.get(VARIABLE, "") if folder is None else os.fspath(folder)
     if choice.lower() in OFF or (folder is None and os.environ.get("JAX_COMPILATION_CACHE_DIR")):

@@ -1,4 +1,4 @@
-"""Choose float32 or float64 for computations, and check that this process can compute at all.
+"""Choose float32 or float64 for computations, and check that this process can compute.
 
 JAX uses threads. A fork copies a process without its threads but with the locks that they held, so the first
 computation in the copy would wait forever.

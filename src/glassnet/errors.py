@@ -50,7 +50,7 @@ class ConfigurationError(GlassnetError, ValueError):
 
 
 class ModelFormatError(GlassnetError, ValueError):
-    """A model file is damaged, of another version, or not a model file at all."""
+    """A model file is damaged, from another version, or not a model file."""
 
 
 class DivergenceError(GlassnetError, ValueError):

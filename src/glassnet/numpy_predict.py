@@ -319,7 +319,7 @@ class Predictor:
         """Return the mean of the members' probabilities, or of their values in the network's unit."""
         x = self._array(X) if self.record["encoder"] is None else self._features(X)
         if len(x) == 0:
-            raise ValueError("There is no row to predict: X is empty.")
+            raise ValueError("X is empty, so there is no row to predict.")
         output, t, means = OUTPUTS[self.task], self.dtype.type(self.record["temperature"]), []
         with np.errstate(over="ignore", under="ignore"):
             for first in range(0, len(x), BATCH):

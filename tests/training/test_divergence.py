@@ -403,17 +403,17 @@ def test_a_network_that_diverges_affects_no_other_and_can_roll_back():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainingWarning)
             outcomes[str(policy)] = [outcome for (outcome,) in run_jobs(varied)]
-    raised_alone, rolled_back = outcomes.values()
-    assert [outcome.status for outcome in raised_alone] == ["finished", "diverged", "finished"]
+    without_rollback, rolled_back = outcomes.values()
+    assert [outcome.status for outcome in without_rollback] == ["finished", "diverged", "finished"]
     assert [outcome.status for outcome in rolled_back] == ["finished"] * 3
     for k in (0, 2):
-        assert_same_bits(raised_alone[k][:2], rolled_back[k][:2])
-    alone = train_with_rollback(optimizer=gn.SGD(10.0), epochs=8, on_divergence=gn.Rollback(60))
-    np.testing.assert_allclose(rolled_back[1].history["loss"], alone.history["loss"], rtol=1e-3)
+        assert_same_bits(without_rollback[k][:2], rolled_back[k][:2])
+    separate = train_with_rollback(optimizer=gn.SGD(10.0), epochs=8, on_divergence=gn.Rollback(60))
+    np.testing.assert_allclose(rolled_back[1].history["loss"], separate.history["loss"], rtol=1e-3)
     np.testing.assert_array_equal(rolled_back[1].history["epoch"], np.arange(8) + 1)
     with pytest.warns(DataWarning, match="1 of 3 members diverged and are left out"):
-        model = finished_model(job.blueprint, raised_alone)
-    assert model.members == 2 and raised_alone[1].trouble is not None
+        model = finished_model(job.blueprint, without_rollback)
+    assert model.members == 2 and without_rollback[1].trouble is not None
 
 
 def test_estimators_can_stop_or_roll_back_and_do_not_end_a_search():

@@ -104,9 +104,11 @@ def test_a_network_of_a_sweep_continues_alone_as_in_the_longer_sweep() -> None:
         for epochs in (2, 4)
     )
     for begun, whole in zip(shorter, longer, strict=True):
-        alone = train(SMALL, X, Y, state=begun.state, history=begun.history, epochs=4, **settings)
-        np.testing.assert_allclose(alone.history["loss"], whole.history["loss"], rtol=1e-5)
-        assert_close(alone.state.params, whole.state.params, 1e-5)
+        separate = train(
+            SMALL, X, Y, state=begun.state, history=begun.history, epochs=4, **settings
+        )
+        np.testing.assert_allclose(separate.history["loss"], whole.history["loss"], rtol=1e-5)
+        assert_close(separate.state.params, whole.state.params, 1e-5)
 
 
 def test_more_epochs_than_one_call_holds() -> None:

@@ -218,9 +218,7 @@ class Model:
         program = self._program(answer, loss)
         n, parts = x.shape[0], []
         if n == 0:
-            raise DataError(
-                "There is no row to predict, because X is empty: give at least one row."
-            )
+            raise DataError("X is empty, so there is no row to predict: give at least one row.")
         with precision(self.dtype):
             for first in range(0, n, BUCKETS[-1]):
                 rows = x[first : first + BUCKETS[-1]]
@@ -331,7 +329,7 @@ def model_of(given: Any) -> Model:
     kinds = "give a gn.Model, a gn.Run, or a fitted gn.NeuralClassifier or gn.NeuralRegressor."
     if isinstance(given, Network):
         raise ConfigurationError(
-            "A network alone has no weights: give what gn.train(network, X, y) returns."
+            "A gn.Network has no weights: give what gn.train(network, X, y) returns."
         )
     if hasattr(given, "fit"):
         raise ConfigurationError(

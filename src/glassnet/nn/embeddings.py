@@ -27,7 +27,7 @@ from glassnet.nn.shapes import Shapes
 class Scale(Layer):
     """Multiply each input by a learned factor: y = s x, with s = 1 at the start.
 
-    The network can thereby turn down uninformative inputs. s learns `factor` times as fast as the weights.
+    So the network can turn down uninformative inputs. s learns `factor` times as fast as the weights.
     Holzmüller et al., "Better by Default: Strong Pre-Tuned MLPs and Boosted Trees on Tabular Data", 2024.
 
     Parameters

@@ -74,9 +74,9 @@ class Averaged(NamedTuple):
     """Average the parameters over the steps of another optimizer, and predict with the average.
 
     w̄ ← w̄ + (w - w̄) / (1 + share · t) after step t: the mean over about the last `share` of the steps so
-    far. The optimizer continues from w, not from w̄. At a constant learning rate, w moves around a minimum and
-    w̄ stays close to it, so no schedule is needed that knows the length of the run. Validation, the best epoch
-    and prediction use w̄. The state of layers, such as the moving mean of batch norm, is averaged too.
+    far. The optimizer continues from w, not from w̄. At a constant learning rate, w wanders around a minimum
+    and w̄ stays close to it, so no schedule for the length of the run is needed. Validation, the best epoch and
+    prediction use w̄. The state of layers, such as the moving mean of batch norm, is averaged too.
 
     It may be inside or around `ClipByNorm`, with the same result, but not inside another `Averaged`.
 
