@@ -331,7 +331,7 @@ def table(names: Any = ("size", "width", "kind"), delimiter: str = ",", end: str
 WIDE = ",".join(f"c{i}" for i in range(100_000)) + "\n" + ",".join(["1"] * 100_000) + "\n"
 TEXTS: dict[str, tuple[bytes, str]] = {  # the file, and the message; "" if it is trained on
     "random bytes": (np.random.default_rng(0).bytes(5000), "neither text"),
-    "a truncated gzip": (gzip.compress(table().encode())[:-20], "shortened gzip"),
+    "a truncated gzip": (gzip.compress(table().encode())[:-20], "truncated gzip"),
     "a gzip with a flipped bit": (gzip.compress(table().encode())[:100] + b"\xff" * 400, "gzip"),
     "NUL bytes": (table().replace("yes", "y\0s").encode(), "neither text"),
     "a line of 10 MB": ((table() + "x" * 10**7 + ",1,yes\n").encode(), ""),

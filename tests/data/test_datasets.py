@@ -1,4 +1,4 @@
-"""Files as people have them become the right columns, or one clear error message."""
+"""Files of all kinds are read as the right columns, or refused with one clear message."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def table_of(source: str, **options: Any) -> Table:
 
 # ---------------------------------------------------------------------------- delimited text
 
-# the text of a file, and the columns that a person would see in it
+# the text of a file, and the columns expected from it
 TEXTS: dict[str, tuple[str, dict[str, list[Any]]]] = {
     "comma": ("a,b\n1,x\n2,y\n", {"a": [1, 2], "b": ["x", "y"]}),
     "semicolon": ("a;b\n1;x\n2;y\n", {"a": [1, 2], "b": ["x", "y"]}),
@@ -131,7 +131,7 @@ TEXTS: dict[str, tuple[str, dict[str, list[Any]]]] = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_text_becomes_the_columns_that_a_person_would_see(tmp_path, name):
+def test_text_is_read_as_the_expected_columns(tmp_path, name):
     text, columns = TEXTS[name]
     assert table_of(write(tmp_path / "x.csv", text)) == as_table(columns)
 
@@ -176,7 +176,7 @@ def test_almost_numeric_columns_are_noted(tmp_path):
     ("text", "note"),
     [
         ("1,2\n3,4\n", "No header line"),
-        ("a,a\n1,2\n", "renamed 'a_2'"),
+        ("a,a\n1,2\n", "renamed to 'a_2'"),
         ('a,b\n"1,234",2\n', "thousands marks in: a"),
         ("a;b\n1,5;2\n", "decimal marks in: a"),
         ("a,b\n01/02/2024,1\n", "month first"),
@@ -198,7 +198,7 @@ CELL = st.text(st.characters(codec="utf-8", exclude_characters="\0\r", exclude_c
     st.sampled_from(",;\t|"),
     st.booleans(),
 )
-def test_what_pythons_csv_module_writes_is_read_back(tmp_path_factory, rows, delimiter, all_quoted):
+def test_text_written_by_pythons_csv_module_is_read(tmp_path_factory, rows, delimiter, all_quoted):
     """The oracle is Python's csv module; brackets make every cell text."""
     rows = [(f"<{a}>", f"<{b}>", n) for a, b, n in rows]
     text = io.StringIO()
@@ -229,7 +229,7 @@ BAD_TEXTS: dict[str, tuple[str | bytes, str]] = {
     "an ARFF file": ("% about\n@relation x\n@data\n1,2\n", "ARFF"),
     "an Excel workbook": (b"PK\x03\x04" + b"\0" * 26 + b"[Content_Types].xml", "Excel"),
     "another zip": (b"PK\x03\x04" + b"\0" * 26 + b"readme.txt", "zip archive"),
-    "short gzip": (gzip.compress(b"a,b\n" + b"1,2\n" * 99)[:-12], "shortened gzip"),
+    "short gzip": (gzip.compress(b"a,b\n" + b"1,2\n" * 99)[:-12], "truncated gzip"),
     "false gzip": (b"\x1f\x8bjunk, not gzip at all", "gzip"),
     "half utf-16": ("a,b\n1,2\n".encode("utf-16")[:-1], "neither text"),
     "damaged parquet": (b"PAR1\x15junk", "Parquet cannot be read"),
@@ -253,13 +253,13 @@ def test_a_file_that_cannot_be_read_gives_one_message_that_names_it(tmp_path, na
 # -------------------------------------------------------------------------------------- paths
 
 
-def test_a_wrong_path_names_the_nearest_file(tmp_path):
+def test_a_wrong_path_suggests_the_nearest_file(tmp_path):
     write(tmp_path / "titanic.csv", "a\n1\n")
     with pytest.raises(DataError, match=r"Did you mean 'titanic.csv'\?"):
         read(str(tmp_path / "titanik.csv"))
     with pytest.raises(DataError, match=r"folder .* does not exist"):
         read(str(tmp_path / "nowhere" / "x.csv"))
-    with pytest.raises(DataError, match="No file fits"):
+    with pytest.raises(DataError, match="No file matches"):
         read(str(tmp_path / "*.parquet"))
     with pytest.raises(DataError, match="web address"):
         read("https://example.org/x.csv")
@@ -357,7 +357,7 @@ def test_a_target_that_cannot_be_used(tmp_path, target, reason):
         read(path, target=target)
 
 
-def test_the_targets_name_shows_that_a_line_of_numbers_is_a_header(tmp_path):
+def test_a_line_of_numbers_that_contains_the_target_is_a_header(tmp_path):
     path = write(tmp_path / "x.csv", "2019,2020\n1,2\n3,4\n")
     assert read(path, target="2020").y.tolist() == [2, 4]
 
@@ -472,7 +472,7 @@ def test_a_query(tmp_path, kind):
 
 
 @BOTH
-def test_a_query_changes_nothing_and_reaches_no_other_file(tmp_path, kind):
+def test_a_query_can_neither_write_nor_read_other_files(tmp_path, kind):
     path = make_database(tmp_path / "x.db", kind, *ONE)
     write(tmp_path / "secret.csv", "a\n1\n")
     before = Path(path).read_bytes()
@@ -549,7 +549,7 @@ def test_a_folder_of_gray_pictures(tmp_path):
     assert any("empty" in note for note in data.notes)
 
 
-def test_one_colour_picture_makes_all_colour_and_all_get_the_commonest_size(tmp_path):
+def test_all_pictures_get_colour_if_one_has_and_the_commonest_size(tmp_path):
     picture(tmp_path / "a" / "1.png", 7)
     picture(tmp_path / "a" / "2.png", 7)
     picture(tmp_path / "b" / "3.png", (255, 0, 0), (8, 8), "RGB")
@@ -760,7 +760,7 @@ def test_npz_that_cannot_be_used(tmp_path, arrays, reason):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_samples_are_scikit_learns(name):
+def test_samples_equal_scikit_learns(name):
     bunch = getattr(sklearn_datasets, f"load_{name}")()
     data = read(f"sample:{name}")
     if name == "digits":
@@ -774,6 +774,6 @@ def test_samples_are_scikit_learns(name):
     assert data.y.tolist() == column_of(expected).tolist()
 
 
-def test_an_unknown_sample_names_the_nearest():
+def test_an_unknown_sample_suggests_the_nearest():
     with pytest.raises(DataError, match="Did you mean 'iris'"):
         read("sample:irish")

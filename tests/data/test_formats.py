@@ -1,4 +1,4 @@
-"""Every format is recognised, read and listed by its row alone, and a new format is one more row."""
+"""The row of a format is enough to recognise, read and list it, also for a new format."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ ROW = pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.name)
 
 
 @ROW
-def test_each_format_is_recognised_by_its_row_alone_and_read(tmp_path: Path, row: Format) -> None:
-    path = tmp_path / "example.xyz"  # the name says nothing
+def test_each_format_is_recognised_only_by_its_row_and_read(tmp_path: Path, row: Format) -> None:
+    path = tmp_path / "example.xyz"  # the name does not reveal the format
     EXAMPLES[row.name](path)
     assert format_of(path) is row
     head = b"" if path.is_dir() else path.read_bytes()[:4096]
@@ -121,10 +121,12 @@ def test_a_pattern_is_united_or_refused(tmp_path: Path, row: Format) -> None:
     if row.unites:
         assert len(read(source).X) == 4
     elif (tmp_path / "1.part").is_dir():
-        with pytest.raises(DataError, match="No file fits"):
+        with pytest.raises(DataError, match="No file matches"):
             read(source)
     else:
-        with pytest.raises(DataError, match=r"names 2 files, but of .* only one can be read"):
+        with pytest.raises(
+            DataError, match=r"names 2 files, but only one file of the format .* can be read"
+        ):
             read(source)
 
 
@@ -147,7 +149,7 @@ def test_only_databases_have_tables_to_choose_from(tmp_path: Path, row: Format) 
 
 
 @ROW
-def test_each_format_is_listed_where_a_person_looks(tmp_path: Path, row: Format) -> None:
+def test_each_format_is_listed_in_the_help_and_the_messages(tmp_path: Path, row: Format) -> None:
     (option,) = Data.__metadata__  # type: ignore[attr-defined]
     (tmp_path / "binary").write_bytes(bytes(range(256)))
     (tmp_path / "folder").mkdir()
@@ -171,7 +173,7 @@ HEADS = (
 
 
 @pytest.mark.parametrize("row", range(len(REFUSED)))
-def test_what_cannot_be_read_is_refused_with_what_to_do(tmp_path: Path, row: int) -> None:
+def test_an_unreadable_format_is_refused_with_advice(tmp_path: Path, row: int) -> None:
     path = tmp_path / "x.json"  # the content counts, not the name
     advice = REFUSED[row][1]
     first_match = {
@@ -192,7 +194,7 @@ def test_text_that_starts_like_another_format_is_text(tmp_path: Path, text: str)
     assert len(read(str(path)).X) == 1
 
 
-def test_messages_on_an_unpacked_database_name_the_file_that_was_given(tmp_path: Path) -> None:
+def test_messages_about_a_gzipped_database_name_the_original_file(tmp_path: Path) -> None:
     for row in FORMATS:
         if row.has_tables:
             EXAMPLES[row.name](tmp_path / "plain")

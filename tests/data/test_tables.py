@@ -1,4 +1,4 @@
-"""Columns of every origin get one of three normal forms, and no value is lost."""
+"""Values of every origin become columns in one of three normal forms, without loss."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check(column: np.ndarray, kind: str, expected: list[Any]) -> None:
 
 
 @pytest.mark.parametrize(("values", "kind", "expected"), PLAIN)
-def test_a_list_of_values_gets_the_kind_that_they_share(values, kind, expected):
+def test_a_list_becomes_a_column_of_the_kind_its_values_share(values, kind, expected):
     check(column_of(values), kind, expected)
     check(column_of(tuple(values)), kind, expected)
     as_objects = np.empty(len(values), dtype=object)
@@ -182,7 +182,7 @@ def test_a_lazy_frame_is_collected():
     assert as_table(lazy) == as_table(nw.from_native(lazy)) == as_table({"x": [1, 2]})
 
 
-def test_a_column_does_not_share_memory_with_the_data_it_came_from():
+def test_a_column_does_not_share_memory_with_its_source():
     for source in (np.array([1.0, 2.0]), pd.Series([1.0, 2.0]), np.array(["a", "b"], dtype=object)):
         column = column_of(source)
         column[0] = column[1]
@@ -207,7 +207,7 @@ def test_a_column_does_not_share_memory_with_the_data_it_came_from():
         (np.array([1], dtype="timedelta64[M]"), "timedelta64[M]"),
     ],
 )
-def test_values_that_make_no_column_are_refused_by_name(values, reason):
+def test_unusable_values_are_refused_with_the_column_name(values, reason):
     with pytest.raises(DataError) as error:
         column_of(values, name="price")
     assert "'price'" in str(error.value)
@@ -240,7 +240,7 @@ def test_is_table(X, expected):
             as_table(X)
 
 
-def test_arrays_of_objects_get_numbers_for_names():
+def test_columns_of_object_arrays_are_named_by_number():
     table = as_table(np.array([["a", 1], [None, 2]], dtype=object))
     assert table == as_table({"0": ["a", None], "1": [1, 2]})
 
@@ -279,7 +279,7 @@ def test_columns_of_unequal_length_are_refused():
         as_table({"a": [1], "b": [1, 2]})
 
 
-def test_a_table_holds_normal_forms_only():
+def test_a_table_accepts_only_normal_forms():
     with pytest.raises(DataError, match="'a' is an array of int"):
         Table({"a": np.array([1, 2])})
 
@@ -311,7 +311,7 @@ def test_missing_values_of_every_kind():
         assert TABLE.missing(name).tolist() == [i == where for i in range(3)]
 
 
-def test_an_unknown_column_names_the_nearest_and_at_most_twenty():
+def test_an_unknown_column_suggests_the_nearest_and_lists_at_most_twenty():
     table = as_table({f"column_{i}": [0] for i in range(30)})
     with pytest.raises(DataError) as error:
         table["colum_7"]

@@ -49,7 +49,7 @@ from helpers import blobs
 pytestmark = pytest.mark.lowest
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
-EXACT = {"float32": 1e-7, "float64": 1e-14}  # for features alone, without a network
+EXACT = {"float32": 1e-7, "float64": 1e-14}  # for features without a network
 RNG = np.random.default_rng(0)
 
 
@@ -60,7 +60,7 @@ FAST: dict[str, Any] = {
 
 
 def model_of(network: Network, in_shape: tuple[int, ...], seed: int = 0, **given: Any) -> Model:
-    """Return a model with random arrays of the usual size after training."""
+    """Return a model with random arrays, of typical size after training."""
     dtype, members = given.setdefault("dtype", "float32"), given.setdefault("members", 1)
     rng = np.random.default_rng(seed)
 
@@ -105,7 +105,7 @@ class Exported:
             return [self.runtime.run(None, fed), self.reference.run(None, fed)]
 
     def agrees(self, X: Any, tolerance: float | None = None) -> None:
-        """Fail unless all predict the same, for all rows and for the first row alone."""
+        """Fail unless all predict the same, for all rows and for only the first row."""
         model, limit = self.model, tolerance or TOLERANCE[self.model.dtype]
         classes = model.loss.task != "regression"
         label = model.predict(X)
@@ -130,7 +130,7 @@ class Exported:
 
 
 def certain(label: np.ndarray, p: np.ndarray, limit: float, task: str) -> Any:
-    """Return in which rows rounding cannot change the label."""
+    """Return which rows have a label that rounding cannot change."""
     if task == "labels":
         sure = np.abs(p - 0.5) > 2 * limit
         return sure[:, -1] if label.ndim == 1 else sure
@@ -152,7 +152,7 @@ def close(actual: np.ndarray, expected: np.ndarray, limit: float, scale: Any = 1
 
 @st.composite
 def fronts(draw: Any, features: int) -> list[Layer]:
-    """Draw layers that stand in front of the first Dense layer."""
+    """Draw layers that precede the first Dense layer."""
     layers: list[Layer] = []
     if draw(st.booleans()):
         layers.append(Embedding((3, 2), size=draw(st.integers(1, 3))))
@@ -249,7 +249,7 @@ def test_every_layer_and_loss_is_written() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_activation_on_large_and_tiny_inputs(dtype: str, tmp_path: Path) -> None:
-    """A network of all activations in a row, then every activation alone."""
+    """A network of all activations in sequence, then each activation separately."""
     z = np.concatenate(
         [[0.0, 1e4, -1e4, 88.0, -88.0, 700.0], np.linspace(-30, 30, 601), [1e-9, -1e-9]]
     )
@@ -420,7 +420,7 @@ def test_a_trained_classifier_of_a_table(trained: Any, tmp_path: Path) -> None:
         in text["columns"]
     )
     assert "steady" not in text["columns"]
-    # rows made by hand, from the file's own description
+    # rows built from the metadata in the file
     fed = {name: frame[[name]].to_numpy(np.float64) for name in ("label", "count", "Add_3")}
     words = frame[["city", "sex", "zip"]].fillna("").astype(object)
     fed |= {name: words[[name]].to_numpy() for name in words}
@@ -480,7 +480,7 @@ def test_pictures_enter_as_bytes(tmp_path: Path) -> None:
         forms.numpy.predict(pictures[:, 0])
 
 
-def test_values_come_in_the_unit_of_the_target(tmp_path: Path) -> None:
+def test_values_are_in_the_unit_of_the_target(tmp_path: Path) -> None:
     X, _ = blobs(60)
     y = X @ [3e6, 1e6, -2e6, 0] + 5e7
     regressor = gn.NeuralRegressor(**FAST).fit(X, y)
@@ -511,14 +511,14 @@ def test_the_file_conforms_to_the_standard(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Sine(Layer):
-    """A layer of one's own."""
+    """A layer that the user defines."""
 
     def forward(self, params: Any, state: Any, x: Any, **context: Any) -> Any:
         return jnp.sin(x), state, None
 
 
 class CubedError(MeanSquaredError):
-    """A loss of one's own, whose outputs are not the logits."""
+    """A user-defined loss, whose outputs are not the logits."""
 
     def output(self, logits: Any) -> Any:
         return logits**3
@@ -549,7 +549,7 @@ def test_what_cannot_be_exported_is_refused(case: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_columns_that_onnx_has_no_name_for_are_refused(tmp_path: Path) -> None:
+def test_models_without_named_columns_are_not_exported_to_onnx(tmp_path: Path) -> None:
     for table, message in [
         ({"": [1, 2, 3]}, "without a name"),
         ({"a": [1, 1, 1]}, "none of its columns"),
@@ -606,7 +606,7 @@ def test_a_file_that_disagrees_is_not_written(
 
 
 def test_differences_that_rounding_explains_are_accepted(tmp_path: Path, monkeypatch: Any) -> None:
-    """Where the model's own rounding error exceeds the tolerance, so may the file's."""
+    """If the model's rounding error exceeds the tolerance, the file's may too."""
     monkeypatch.setitem(exporting.TOLERANCE, "float32", 1e-9)
     deep = model_of(Network([Dense(64), "tanh", Dense(64), "tanh", Dense(3)]), (5,))
     export(deep, tmp_path / "m.onnx")
@@ -663,7 +663,7 @@ print([name for name in sys.modules if name.split(".")[0] == "glassnet"])
     assert actual == [str(expected), "[]", "['glassnet', 'glassnet.numpy_predict']"]
 
 
-def test_the_command_writes_one_file_of_numpy(trained: Any, tmp_path: Path) -> None:
+def test_the_command_writes_a_numpy_file(trained: Any, tmp_path: Path) -> None:
     classifier, _ = trained
     classifier.save(tmp_path / "m.glassnet")
     for name in ("m.onnx", "churn.py"):
@@ -700,7 +700,7 @@ print(predict(row)[0], predict_proba(row)[0, 0], [name for name in sys.modules i
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:skl2onnx", "ignore::FutureWarning:skl2onnx")
 @pytest.mark.parametrize("zipmap", [True, False, "columns"])
-def test_a_pipeline_converts_whole(zipmap: Any) -> None:
+def test_a_whole_pipeline_is_converted(zipmap: Any) -> None:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 
@@ -728,7 +728,7 @@ def test_a_pipeline_converts_whole(zipmap: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:skl2onnx", "ignore::FutureWarning:skl2onnx")
-def test_a_pipeline_of_values_converts() -> None:
+def test_a_regression_pipeline_is_converted() -> None:
     from skl2onnx import to_onnx
 
     gn.register_skl2onnx()
@@ -739,7 +739,7 @@ def test_a_pipeline_of_values_converts() -> None:
     np.testing.assert_allclose(session.run(None, {"X": X})[0], pipeline.predict(X), rtol=1e-5)
 
 
-def test_a_file_read_again_exports_the_same(trained: Any, tmp_path: Path) -> None:
+def test_a_saved_and_loaded_model_exports_the_same_bytes(trained: Any, tmp_path: Path) -> None:
     classifier, _ = trained
     classifier.save(tmp_path / "m.glassnet")
     classifier.export(tmp_path / "one.onnx")

@@ -524,7 +524,7 @@ BAD = {  # name: (changes to a good call, error, part of its message)
     "callback": ({"callbacks": [3]}, ConfigurationError, "cannot be called"),
     "weights' length": ({"sample_weight": [1, 2]}, DataError, "one weight per row"),
     "weights' form": ({"sample_weight": np.ones((50, 3))}, DataError, "one weight per row"),
-    "negative weights": ({"sample_weight": -np.ones(50)}, DataError, "start at 0"),
+    "negative weights": ({"sample_weight": -np.ones(50)}, DataError, "at least 0"),
     "no weight at all": ({"sample_weight": np.zeros(50)}, DataError, "at least one row"),
     "weights of text": ({"sample_weight": ["a"] * 50}, DataError, "not a number"),
     "weight 1e39": ({"sample_weight": np.full(50, 1e39)}, DataError, "float32 cannot add up"),

@@ -1,4 +1,4 @@
-"""Read NumPy's .npz files: arrays of inputs and targets under their usual names."""
+"""Read NumPy's .npz files, which hold inputs and targets as arrays with the usual names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_npz(path: Path, target: str | None) -> Dataset:
     """Return the data set in a .npz file.
 
     The inputs are the array x_train, X, data, ..., the target y_train, y, labels, ... (in any
-    case), or the array called `target`. One-dimensional arrays alone are the columns of a table.
+    case), or the array called `target`. If all arrays are one-dimensional, they are the columns of a table.
     Raises `DataError` for a damaged file, for arrays of objects, and if no array holds inputs.
     """
     with unpacked_path(path) as plain:
@@ -43,7 +43,7 @@ def read_npz(path: Path, target: str | None) -> Dataset:
         if arrays and all(array.ndim == 1 for array in arrays.values()):
             return split_target(as_table(arrays), target, name=str(path))
         raise DataError(
-            f"'{path}' has no array called X or x_train, so that nothing says which are the "
+            f"'{path}' has no array called X or x_train, so it is unclear which are the "
             f"inputs: save them as numpy.savez(file, X=X, y=y). Its arrays are: {listed}."
         )
     if target is not None:
@@ -80,7 +80,7 @@ def _load(plain: Path, path: Path) -> dict[str, NDArray[Any]]:
         OSError,
         KeyError,
         MemoryError,
-        RuntimeError,  # an encrypted entry; NotImplementedError: a compression Python does not know
+        RuntimeError,  # an encrypted entry, or a compression that Python does not know
     ):
         raise DataError(f"'{path}' is a damaged .npz file: copy or save it again.") from None
 
@@ -88,7 +88,7 @@ def _load(plain: Path, path: Path) -> dict[str, NDArray[Any]]:
 def _same_rows(
     path: Path, arrays: Mapping[str, NDArray[Any]], x: str, y: str | None
 ) -> tuple[Inputs, Targets, list[str]]:
-    """Return inputs and targets, without the rows that have no target, and notes."""
+    """Return inputs and targets without the rows whose target is missing, and notes."""
     inputs = _inputs(path, x, arrays[x])
     if y is None:
         return inputs, None, []

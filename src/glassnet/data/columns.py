@@ -1,4 +1,4 @@
-"""Bring one-dimensional values of any origin into one of the three normal forms of `tables`."""
+"""Convert one-dimensional values of any origin to one of the three normal forms of `tables`."""
 
 from __future__ import annotations
 
@@ -91,9 +91,8 @@ def _from_series(values: Any, name: str | None) -> Column:
     if dtype == nw.Date:
         return np.array(series.cast(nw.Datetime("us")).to_numpy(), dtype="datetime64[us]")
     items = series.to_list()
-    untyped = (
-        str(getattr(series.to_native(), "dtype", "")) == "object"
-    )  # pandas: values of any type
+    # pandas: values of any type
+    untyped = str(getattr(series.to_native(), "dtype", "")) == "object"
     if dtype in (nw.Categorical, nw.Enum, nw.String, nw.Boolean) and not untyped:
         return _text(items, [_is_missing(item) for item in items])
     return _from_objects(_array_of(items, name), name)
@@ -103,7 +102,7 @@ def _from_series(values: Any, name: str | None) -> Column:
 
 
 def _array_of(values: Any, name: str | None) -> Column:
-    """Return values as an array with their own dtype, or of objects if they have none."""
+    """Return values as an array of their own dtype, or of objects if they have none."""
     if hasattr(values, "__array__"):
         return np.asarray(values)
     try:
@@ -115,12 +114,12 @@ def _array_of(values: Any, name: str | None) -> Column:
 def _from_durations(values: Column, name: str | None) -> Column:
     try:
         return np.asarray(values / np.timedelta64(1, "s"), dtype=np.float64)
-    except TypeError:  # months, years and no unit have no fixed length in seconds
+    except TypeError:  # months, years and durations without a unit have no length in seconds
         raise _unsupported(f"of type {values.dtype}", name) from None
 
 
 def _from_objects(values: Column, name: str | None) -> Column:
-    """Return an array of objects in the kind that all its values share, or else as text."""
+    """Return an array of objects as the kind that all its values share, or else as text."""
     types = set(map(type, values))
     if types & _NESTED:
         nested = min(kind.__name__ for kind in types & _NESTED)
@@ -174,7 +173,7 @@ def _is_missing(value: object) -> bool:
         return True
     if isinstance(value, str):
         return False
-    if type(value).__name__ in ("NAType", "NaTType"):  # those of pandas, without importing it
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas.NA and NaT, without importing pandas
         return True
     if isinstance(value, float | np.floating | np.datetime64 | np.timedelta64):
         return bool(value != value)

@@ -16,7 +16,7 @@ from glassnet.errors import DataError
 def converted(column: Column, wanted: Kind, name: str, levels: tuple[str, ...] = ()) -> Column:
     """Return a column of any kind as a column of the wanted kind.
 
-    Text is parsed as numbers or dates. A number becomes the level of `levels` that spells it, or else
+    Text is parsed as numbers or dates. A number becomes the level in `levels` that spells it, or else
     its own text. A column whose values are all missing becomes an empty one. Raises `DataError` with
     the column, row and value that cannot be converted.
 
@@ -29,13 +29,13 @@ def converted(column: Column, wanted: Kind, name: str, levels: tuple[str, ...] =
     if seen == wanted:
         return column
     missing = missing_in(column)
-    if missing.all():  # such a column has no kind
+    if missing.all():  # an empty column may have any kind
         return np.full(len(column), *_EMPTY[wanted])
     convert = _CONVERSIONS.get((seen, wanted))
     if convert is None:
         raise DataError(
             f"Column {name!r} holds {seen} values, but held {wanted} values in training: give it "
-            "in the form that it had there."
+            "in the same form as in training."
         )
     return convert(column, missing, name, levels)
 

@@ -1,8 +1,8 @@
 """Read DuckDB, SQLite, Parquet and JSON as Tables; columns keep their types.
 
 SQL is never built from names or paths: paths are bound, columns are selected by position and renamed
-c0, c1, ..., and table names are quoted. No extension is installed or loaded. A database is opened
-read-only, and a query that a person gives can reach neither files nor settings.
+c0, c1, ..., and table names are quoted. No extension is installed or loaded. Databases are opened
+read-only, and a user's query cannot reach files or settings.
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ def normal_form(values: Column) -> Column:
     if values.dtype.kind != "O":
         return column_of(values)
     missing = np.ma.getmaskarray(values)
-    known: dict[
-        Any, Any
-    ] = {}  # equal texts share one object, so memory grows with categories, not rows
+    # equal texts share one object, so memory grows with categories, not rows
+    known: dict[Any, Any] = {}
     column = np.empty(len(values), dtype=object)
     column[:] = [known.setdefault(value, value) for value in np.ma.getdata(values)]
     column[missing] = None
@@ -144,7 +143,7 @@ def _read_sqlite(
     plain: Path, path: Path, table: str | None, query: str | None
 ) -> tuple[Table, list[str]]:
     """Read the unpacked file `plain`; messages name `path`."""
-    # with the standard library, because DuckDB would need an extension
+    # read with the standard library, because DuckDB would need an extension
     connection = sqlite3.connect(f"file:{quote(str(plain))}?mode=ro", uri=True)
     try:
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
@@ -183,7 +182,9 @@ def _from_relation(relation: DuckDBPyRelation) -> tuple[Table, list[str]]:
                 f"Column '{name}' was left out, because its type {kind} is not a plain value."
             )
         else:
-            forms[name] = f"{form.format(c=f'#{j + 1}')} AS c{j}"  # by position, whatever its name
+            forms[name] = (
+                f"{form.format(c=f'#{j + 1}')} AS c{j}"  # by position, because names are not safe in SQL
+            )
     if not forms:
         raise DataError("No column holds numbers, text or dates: there is nothing to learn from.")
     chosen = relation.project(", ".join(forms.values()))
@@ -194,7 +195,7 @@ def _from_relation(relation: DuckDBPyRelation) -> tuple[Table, list[str]]:
 
 
 def unique_names(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return names stripped, filled in where empty, and made unique, and notes on the changes.
+    """Return the names stripped, completed where empty and made unique, and notes on the changes.
 
     >>> unique_names(["a", "", "a"])[0]
     ('a', 'column2', 'a_2')
@@ -210,7 +211,7 @@ def unique_names(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
             counts[text] = counts.get(text, 1) + 1
             new = f"{text}_{counts[text]}"
         if new != text:
-            notes.append(f"A second column called '{text}' was renamed '{new}'.")
+            notes.append(f"A second column called '{text}' was renamed to '{new}'.")
         unique[new] = None
     if len(notes) > MAX_NOTES:
         notes[MAX_NOTES:] = [f"{len(notes) - MAX_NOTES} more columns were renamed."]
@@ -218,7 +219,7 @@ def unique_names(names: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
 
 
 def first_line(message: str) -> str:
-    """Return the first line of a database's message, without its class name and full stop."""
+    """Return the first line of a database error, without the class name and the full stop."""
     text = re.sub(r"^[A-Z]\w*( \w+)? Error: ", "", message.strip()).splitlines() or ["unknown"]
     return text[0].rstrip(" .!")[:300]
 

@@ -37,9 +37,9 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Request:
-    """What a reader is asked for: files of one format, and the columns or rows wanted of them.
+    """A request to a reader: files of one format, and which columns or rows to read.
 
-    source: as the person typed it. target, table, query, expected: as for `read`.
+    source: as the user typed it. target, table, query, expected: as for `read`.
     """
 
     source: str
@@ -57,7 +57,7 @@ class Request:
 
     @property
     def header_names(self) -> list[str]:
-        """Names that a header line would contain: the target, or several with commas between."""
+        """Names that a header line would contain: the expected columns and the targets."""
         targets = (
             [] if self.target is None else [self.target, *map(str.strip, self.target.split(","))]
         )
@@ -75,8 +75,8 @@ def split_target(
 ) -> Dataset:
     """Return a data set in which the named columns are the target and the others are X.
 
-    target: a column's name, or several with commas between; a column whose name contains a comma
-    is taken whole. Rows in which any target is missing are dropped with a note. Raises `DataError`
+    target: a column's name, or several separated by commas; a column whose own name contains commas
+    is recognised. Rows in which any target is missing are dropped with a note. Raises `DataError`
     if a column does not exist, or if no target or no other column is left.
 
     >>> from glassnet.data.tables import as_table
@@ -92,10 +92,10 @@ def split_target(
         if part not in columns:
             raise DataError(no_such_column(part, columns.names))
     if len(set(names)) < len(names):
-        raise DataError(f"The target '{target}' names a column twice: name each once.")
+        raise DataError(f"The target '{target}' names a column twice: name each column once.")
     if len(names) == len(columns.names):
         raise DataError(
-            f"'{name}' has no column besides the target '{target}', so that there is nothing to "
+            f"'{name}' has no column besides the target '{target}', so there is nothing to "
             "predict it from."
         )
     targets = columns.only(names)

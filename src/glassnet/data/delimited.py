@@ -1,12 +1,12 @@
 r"""Read delimited text (CSV, TSV, ...) as a Table.
 
 1. The bytes become UTF-8, and the first lines show the delimiter and whether there is a header line.
-2. DuckDB parses the file in this dialect with every cell as text. Thus no type is guessed from a
+2. DuckDB parses the file in this dialect, with every cell as text. So no type is guessed from a
    sample, and a line of the wrong length is an error.
 3. A column gets the first type that ALL its cells have: number, true/false, time, date; else text.
 
 The whole file decides whether commas are decimal or thousands marks: "7,1" can only be decimal and
-"1,234,567" only thousands, and what could be both is read like the rest of the file.
+"1,234,567" only thousands, and ambiguous numbers are read like the rest of the file.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ _COUNTS: dict[str, str] = {
 
 
 class NotTextError(Exception):
-    """The bytes of a file, whose path it carries, are text in no encoding."""
+    """The bytes of a file are not text in any known encoding; the argument is the file's path."""
 
 
 def read_delimited(paths: Sequence[Path], wanted: Sequence[str]) -> tuple[Table, list[str]]:
     """Return the table in these files, united by column name, and notes on how they were read.
 
     `wanted` are names that a header line would contain, such as the targets. Raises `DataError` with
-    the number of the line for text that is not a table, and `NotTextError` for other bytes.
+    the line number for text that is not a table, and `NotTextError` for bytes that are not text.
     """
     notes: list[str] = []
     with TemporaryDirectory(prefix="glassnet-") as name, connect(Path(name)) as connection:
@@ -79,9 +79,9 @@ def read_delimited(paths: Sequence[Path], wanted: Sequence[str]) -> tuple[Table,
         names = list(dict.fromkeys(name for part in parts for name in part.names))
         if len({part.names for part in parts}) > 1:
             notes.append(
-                "The files do not have the same columns; a column that a file lacks is missing there."
+                "The files do not have the same columns; values of columns that a file lacks are missing."
             )
-        # this optimizer turns each list of missing marks into a join, which takes longer to plan than to run
+        # this optimizer turns each list of missing marks into a join, which is slow to plan
         connection.execute("SET disabled_optimizers = 'in_clause'")
         cells = [
             {name: f"b{j // _WIDTH}[{j % _WIDTH + 1}]" for j, name in enumerate(part.names)}
@@ -106,7 +106,7 @@ def _cut(
     names: Sequence[str],
     first: int,
 ) -> list[dict[str, int]]:
-    """Make the table `cells<first>` of these columns of all files; return the counts of each column."""
+    """Create the table `cells<first>` with these columns of all files; return the counts of each column."""
     selects = (_select(part, cells, names, first) for part, cells in enumerate(parts))
     connection.execute(f"CREATE TEMP TABLE cells{first} AS {' UNION ALL '.join(selects)}")
     return _count(connection, len(names), first)
@@ -162,7 +162,7 @@ def _select(part: int, cells: Mapping[str, str], names: Sequence[str], first: in
 
 
 def _as_utf8(path: Path, folder: Path) -> tuple[Path, str]:
-    """Return a path that DuckDB can read, if necessary of a copy in `folder`, and the encoding."""
+    """Return a path that DuckDB can read (a copy in `folder` if necessary), and the encoding."""
     with open_unpacked(path) as file:
         start = file.read(4096)
     encoding = next((name for bom, name in _BOMS if start.startswith(bom)), None)
@@ -222,7 +222,7 @@ def _copy(path: Path, folder: Path, encoding: str) -> Path:
 
 def _count(connection: DuckDBPyConnection, width: int, first: int) -> list[dict[str, int]]:
     """Return the counts of `_COUNTS` for every column of `cells<first>`."""
-    # all columns stacked into one, because planning a query with a column each takes longer than running it
+    # all columns are stacked into one, because a query over separate columns takes too long to plan
     cells = ", ".join(f"c{j}" for j in range(first, first + width))
     counted = ", ".join(count.format(c="cell") for count in _COUNTS.values())
     rows = connection.execute(
@@ -280,13 +280,13 @@ def _notes_on(
 
 
 def _decimal_comma(counts: Iterable[dict[str, int]], delimiter: str) -> bool:
-    """Return whether the comma is the decimal mark, judged by the columns that leave no doubt."""
+    """Return whether the comma is the decimal mark, judged by the unambiguous columns."""
     full = [count for count in counts if count["cells"]]
     only_comma = any(n["comma"] == n["cells"] > n["point"] for n in full)
     only_point = any(n["point"] == n["cells"] > n["comma"] for n in full)
     if only_comma != only_point:
         return only_comma
-    # a file is delimited by ";" when its commas are decimal
+    # files with decimal commas are usually delimited by ";"
     return delimiter == ";" and not any(n["points"] for n in full if n["point"] == n["cells"])
 
 
@@ -328,7 +328,7 @@ def _date(
     delimiter: str,
     notes: list[str],
 ) -> str:
-    """Return the SQL for dates that end with the year, in the order that parses all cells."""
+    """Return the SQL for dates that end with the year, day or month first, whichever fits all cells."""
     fitting = []
     for order, formats in {"day": _DAY_FIRST, "month": _MONTH_FIRST}.items():
         texts = ", ".join(f"'{day}{clock}'" for day in formats for clock in _CLOCKS)
@@ -357,7 +357,7 @@ def _parse_error(path: Path, message: str) -> str:
     if line and widths:
         return (
             f"Line {line[1]} of '{path}' has {widths[2]} cells where the first line has "
-            f"{widths[1]}, so that it is unclear which cell belongs to which column: correct or "
+            f"{widths[1]}, so it is unclear which cell belongs to which column: correct or "
             "delete the line."
         )
     if "unterminated quote" in message:

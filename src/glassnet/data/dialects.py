@@ -1,4 +1,4 @@
-"""Find the dialect of delimited text, which is its delimiter and header line, from its first lines."""
+"""Detect the dialect of delimited text (its delimiter and header line) from its first lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SPACES = " \t\u00a0"
 _SAMPLE = 1 << 18
 _SAMPLE_ROWS = 200
 MAX_LINE = 100_000_000  # bytes
-MAX_COLUMNS = 20_000  # of text: finding the types of so many takes about ten seconds
+MAX_COLUMNS = 20_000  # of text: detecting the types of more takes over ten seconds
 # "1,234.5" and "1.234,5"; RE2 in DuckDB and Python's re agree on these patterns
 _EXPONENT = r"([eE][+-]?\d+)?"
 POINT = rf"[+-]?((\d+|[1-9]\d?\d?(,\d\d\d)+)(\.\d*)?|\.\d+){_EXPONENT}|(?i:[+-]?inf(inity)?)"
@@ -31,7 +31,7 @@ COMMA = rf"[+-]?((\d+|[1-9]\d?\d?(\.\d\d\d)+)(,\d*)?|,\d+){_EXPONENT}|(?i:[+-]?i
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a delimited file is written; for a single column the delimiter is one that does not occur."""
+    """How a delimited file is written; with a single column the delimiter is one that does not occur."""
 
     delimiter: str
     header: bool
@@ -59,15 +59,15 @@ def sniff(text: str, name: str, wanted: Sequence[str] = ()) -> tuple[Dialect, li
     """
     parsed = {delimiter: _parse(text, delimiter) for delimiter in (",", ";", "\t", "|")}
     fits = {delimiter: _fit(rows) for delimiter, rows in parsed.items()}
-    delimiter = max(fits, key=lambda d: fits[d])  # the first of equals
+    delimiter = max(fits, key=lambda d: fits[d])  # the first on a tie
     if fits[delimiter] == (0.0, 0):
-        delimiter = "\x1f"  # one column: nothing in its cells is a delimiter
+        delimiter = "\x1f"  # a single column: no character in its cells is a delimiter
         parsed[delimiter] = _parse(text, delimiter)
     rows = parsed[delimiter]
     if not rows and text.strip():
         raise DataError(
             f"The first line of '{name}' has a cell of more than {csv.field_size_limit()} characters."
-            " Probably a quote is never closed: close it or delete it."
+            " A quote is probably never closed: close it or delete it."
         )
     if not any(cell.strip() for row in rows for cell in row):
         raise DataError(f"'{name}' holds nothing but spaces: there is nothing to learn from.")

@@ -1,4 +1,4 @@
-"""Find the files that a person names, and open them, unpacked."""
+"""Find the files that a path or pattern names, and open them, unpacked if gzipped."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
 def find(source: str) -> list[Path]:
     """Return the folder, the file or the files (a pattern such as `data/*.csv`) that source names.
 
-    A path that exists is taken as it is, even if it looks like a pattern. Raises `DataError` if
-    nothing has this name, or something that is neither a folder nor a regular file.
+    A path that exists is not treated as a pattern. Raises `DataError` if nothing has this name, or if it
+    is neither a folder nor a regular file.
     """
     if "://" in source:
         raise DataError(f"'{source}' is a web address: download the file and give its path.")
@@ -55,7 +55,7 @@ def list_folder(folder: Path) -> list[Path]:
 def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for reading; gzip is recognised by content and unpacked.
 
-    Raises `DataError` if the file cannot be read, also later, while it is being read.
+    Raises `DataError` if the file cannot be opened or, later, while it is being read.
     """
     try:
         with path.open("rb") as raw:
@@ -68,7 +68,7 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
                 yield cast(IO[bytes], unpacked)
     except _BROKEN_GZIP:
         raise DataError(
-            f"'{path}' is a damaged or shortened gzip file, so that part of its data is lost: "
+            f"'{path}' is a damaged or truncated gzip file, so part of its data is lost: "
             "copy or download it again."
         ) from None
     except OSError as error:
@@ -77,13 +77,13 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def unpacked_path(path: Path) -> Iterator[Path]:
-    """Yield a path for readers that cannot unpack a file: this one, or that of a temporary copy."""
+    """Yield a path for readers that cannot unpack a file: this path, or that of a temporary copy."""
     with TemporaryDirectory(prefix="glassnet-") as folder:
         yield plain_copy(path, Path(folder)) if needs_copy(path) else path
 
 
 def plain_copy(path: Path, folder: Path) -> Path:
-    """Return an unpacked copy in `folder`, under a name that no reader takes for a pattern."""
+    """Return an unpacked copy in `folder`, with a name that no reader mistakes for a pattern."""
     copy = folder / f"plain{len(list(folder.iterdir()))}"
     with open_unpacked(path) as packed, copy.open("wb") as file:
         shutil.copyfileobj(packed, file, 1 << 20)
@@ -109,7 +109,7 @@ def _regular(path: Path) -> Path:
 def _not_found(source: str, path: Path) -> str:
     parent = path.parent
     if glob.has_magic(source):
-        return f"No file fits the pattern '{source}': check it with ls."
+        return f"No file matches the pattern '{source}': check it with ls."
     if not parent.is_dir():
         return f"There is no file '{source}': the folder '{parent}' does not exist."
     try:

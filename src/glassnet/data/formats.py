@@ -1,4 +1,4 @@
-"""List in one table how each input format is recognised and which function reads it.
+"""Keep one table of how each input format is recognised and which function reads it.
 
 To add a format, write a function from a `Request` to a `Dataset` and add a row to `FORMATS`. The
 error messages and the help of the command list the formats from this table.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Candidate(NamedTuple):
-    """A file or folder whose format is wanted.
+    """A file or folder whose format is to be found.
 
     head: the first bytes of a file, unpacked if it is gzipped; empty for a folder.
     """
@@ -39,11 +39,11 @@ Test: TypeAlias = Callable[[Candidate], bool]
 class Format:
     """A format that can be read.
 
-    name: what people call it.
-    recognises: whether a file or folder has this format.
-    read: from what was asked for to the data set.
+    name: its usual name.
+    recognises: returns whether a file or folder has this format.
+    read: returns the data set for a request.
     unites: whether several files (of a pattern) are read as one table.
-    has_tables: whether the file holds tables, so that `table=` or `query=` may choose.
+    has_tables: whether the file holds tables, so that `table=` or `query=` may be given.
     """
 
     name: str
@@ -72,12 +72,12 @@ def format_of(path: Path) -> Format:
             return row
     raise DataError(
         f"'{path}' has no format that can be read. The formats are: {format_names()}. "
-        f"To read all files of a folder give a pattern, such as '{path}/*.csv'."
+        f"To read all files of a folder, give a pattern, such as '{path}/*.csv'."
     )
 
 
 def format_names() -> str:
-    """Return the names of the formats as a list for messages, those of most people first."""
+    """Return the names of the formats as a list for messages, the most common first."""
     return ", ".join(row.name for row in reversed(FORMATS))
 
 
@@ -114,7 +114,7 @@ def _is_json(candidate: Candidate) -> bool:
 
 
 def _is_duckdb(candidate: Candidate) -> bool:
-    # the zeros of the version number tell it from text with "DUCK" in its first cells
+    # the zeros of the version number distinguish it from text with "DUCK" in its first cells
     return candidate.head[8:12] == b"DUCK" and b"\0" in candidate.head[:20]
 
 
@@ -190,7 +190,7 @@ def _read_pictures(request: Request) -> Dataset:
 
 # ----------------------------------------------------------------------------------------- tables
 
-# The first row that fits is taken. Text comes last, because every file that is left may be text.
+# The first row that fits is used. Text comes last, because any remaining file may be text.
 FORMATS: tuple[Format, ...] = (
     Format("IDX (as MNIST)", _is_idx, _read_idx),
     Format("folder of pictures (one subfolder per class)", _is_picture_folder, _read_pictures),
@@ -205,7 +205,7 @@ FORMATS: tuple[Format, ...] = (
 _ONE_PICTURE = "one picture: give the folder that has one subfolder of pictures per class"
 _PICKLE = "a Python pickle, which can run code when it is read: save it as Parquet"
 
-# What people try, and what to do instead. These rows are asked before those of FORMATS.
+# Formats that cannot be read, and what to do instead. They are tested before FORMATS.
 REFUSED: tuple[tuple[Test, str], ...] = (
     (starts_with(b"\x89PNG"), _ONE_PICTURE),
     (starts_with(b"\xff\xd8\xff"), _ONE_PICTURE),

@@ -1,4 +1,4 @@
-"""Read IDX files, the format of MNIST: arrays of pictures, and their labels in a file beside them."""
+"""Read IDX files, the format of MNIST: arrays of pictures, and their labels in a second file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E
 
 
 def is_idx(head: bytes) -> bool:
-    """Return whether a file starts like IDX: two zeros, a type, and 1 to 4 dimensions."""
+    """Return whether a file starts like IDX: two zeros, a type, and the number of dimensions, 1 to 4."""
     return len(head) >= 4 and head[:2] == b"\0\0" and head[2] in range(8, 15) and 1 <= head[3] <= 4
 
 
@@ -101,7 +101,7 @@ def read_idx(path: Path) -> NDArray[Any]:
         shape = [int(n) for n in np.frombuffer(sizes[: len(sizes) // 4 * 4], dtype=">u4")]
         dtype = np.dtype(_DTYPES[head[2]])
         expected = math.prod(shape) * dtype.itemsize
-        # read block by block, because damaged sizes may claim more memory than the file can fill
+        # read in blocks, because damaged sizes may claim far more memory than the file needs
         body = bytearray()
         while len(body) <= expected and (block := file.read(1 << 24)):
             body += block

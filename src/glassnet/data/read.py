@@ -1,4 +1,4 @@
-"""Read a data set from a file, a folder, a database or a sample, whatever its format.
+"""Read a data set of any supported format from a file, a folder, a database or a sample.
 
 | source                          | what it becomes                                            |
 |---------------------------------|------------------------------------------------------------|
@@ -39,7 +39,7 @@ def read(
 
     target: the column to predict, "a,b" for several; None keeps all columns in X. Pictures, IDX
     and samples bring their own. Rows whose target is missing are dropped, and a note counts them.
-    expected: names of columns that the file should have, by which a header line is recognised.
+    expected: names of columns that the file should have, used to recognise a header line.
     table, query: for a database, the table to read or the SELECT to run.
     Raises `DataError` if there is no such file or column, or the data cannot be read.
 
@@ -57,8 +57,8 @@ def read(
     if len(formats) > 1:
         seen = ", ".join(f"{row.name} ('{path.name}')" for row, path in formats.items())
         raise DataError(
-            f"The files of '{source}' have several formats: {seen}. Give a pattern that fits the "
-            "files of one format."
+            f"The files of '{source}' have several formats: {seen}. Give a pattern that matches "
+            "files of one format only."
         )
     (file_format,) = formats
     _check_request(file_format, source, len(paths), table, query)
@@ -75,8 +75,8 @@ def _check_request(
         raise DataError("A table and a query were both given: give one of them.")
     if files > 1 and not file_format.unites:
         raise DataError(
-            f"'{source}' names {files} files, but of {file_format.name} only one can be read at a "
-            "time: name one of them."
+            f"'{source}' names {files} files, but only one file of the format {file_format.name} can be read "
+            "at a time: name one of them."
         )
 
 
@@ -84,6 +84,5 @@ def _refuse_sql(source: str, table: str | None, query: str | None) -> None:
     if table is not None or query is not None:
         option = "table" if query is None else "query"
         raise DataError(
-            f"'{source}' is not a {names_of_databases()} file, so that it has no {option}: leave "
-            "it out."
+            f"'{source}' is not a {names_of_databases()} file, so it has no {option}: leave it out."
         )

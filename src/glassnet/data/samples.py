@@ -1,4 +1,4 @@
-"""The data sets that come with scikit-learn, as `sample:iris`."""
+"""Read the data sets that come with scikit-learn, such as `sample:iris`."""
 
 from __future__ import annotations
 

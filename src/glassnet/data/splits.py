@@ -1,4 +1,4 @@
-"""Split rows into those that a network learns from and those that are set aside."""
+"""Split rows into training rows and rows that are set aside."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from glassnet.errors import ConfigurationError, DataError
 def folds(
     y: ArrayLike, count: int, seed: int, *, stratify: bool, groups: ArrayLike | None = None
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return for each of `count` folds the rows for training and the rows set aside, drawn at random.
+    """Return the training rows and the rows set aside for each of `count` random folds.
 
-    All folds set aside the same number of rows, so that their networks fit into one program. Each row is
-    set aside once, except the few rows left over by the division, which never are. With `stratify` each
+    All folds set aside the same number of rows, so that their networks share one program. Each row is
+    set aside once, except for the remainder of the division, which never is. With `stratify` each
     class of y (rows,) has about the same share in every fold. Rows of the same group, `groups` (rows,),
-    fall into one fold, unless the fold is full or their class has fewer rows than there are folds. Raises
+    fall into one fold, unless the fold is full or their class has fewer rows than folds. Raises
     `DataError` for fewer rows than folds.
 
     >>> [held.tolist() for _, held in folds([0, 1, 0, 1, 0], 2, seed=0, stratify=True)]
@@ -43,27 +43,27 @@ def folds(
         held = list(order[: size * count].reshape(size, count).T)  # each fold takes every k-th row
     else:
         group = np.unique(np.asarray(groups), return_inverse=True)[1]
-        # one class after the other, the groups of each in random order, cut into `count` runs of rows
+        # rows sorted by class, groups in random order within a class, then cut into `count` parts
         order = np.lexsort((rng.permutation(len(group))[group], code))
         sizes = np.bincount(code)
         size_of_class = np.repeat(sizes, sizes)
         position = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         fold = position * count // size_of_class
-        # rows of classes with fewer than `count` rows would all fall into the first folds: spread them
+        # spread the rows of small classes, which would all fall into the first folds
         rare = size_of_class < count
         fold[rare] = np.arange(rare.sum()) % count
         held = [order[fold == number] for number in range(count)]
         size = min(map(len, held))
         held = [rows[:size] for rows in held]
-    every = np.arange(len(target))
-    return [(np.setdiff1d(every, rows), np.sort(rows)) for rows in held]
+    all_rows = np.arange(len(target))
+    return [(np.setdiff1d(all_rows, rows), np.sort(rows)) for rows in held]
 
 
 def duplicate_groups(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
     """Return a group number for each row, the same for equal rows; None if groups would not help.
 
-    They would not if all rows differ, or if fewer than a tenth of the rows are distinct: then an equal
-    row is another observation rather than a copy.
+    Groups do not help if all rows differ, or if fewer than a tenth of the rows are distinct: equal rows
+    are then separate observations rather than copies.
 
     >>> duplicate_groups(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]])).tolist()
     [0, 1, 0]
@@ -83,15 +83,15 @@ def duplicate_groups(x: NDArray[np.generic]) -> NDArray[np.intp] | None:
 def merge_duplicates(
     x: NDArray[Any], t: NDArray[Any], weight: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.float64] | None]:
-    """Return the distinct rows (x, t) in sorted order, and the total weight of each, None if all are 1.
+    """Return the indices of the distinct rows (x, t), sorted, and their total weights, None if all are 1.
 
-    Thus three equal rows, wherever they are, train exactly like one row of weight 3.
+    So three equal rows, at any positions, train exactly like one row of weight 3.
 
     >>> x, t = np.array([[5], [7], [5]]), np.array([0, 1, 0])
     >>> merge_duplicates(x, t, None)
     (array([0, 1]), array([2., 1.]))
     """
-    # missing numbers count as equal; infinite ones were refused before
+    # missing numbers count as equal; infinite numbers were refused earlier
     parts = [np.where(np.isnan(part), np.inf, part) for part in map(_as_numbers, (x, t))]
     _, first, index = np.unique(
         np.concatenate(parts, axis=1), axis=0, return_index=True, return_inverse=True
@@ -141,7 +141,7 @@ def split(
     free, size = rows[several], min(size, int(several.sum()))
     if not size:
         raise DataError(
-            "Every class has a single row, so that no row can be set aside for validation: give more "
+            "Every class has a single row, so no row can be set aside for validation: give more "
             "rows of each class, or a validation set of your own."
         )
     # scikit-learn stratifies only if both sides have room for one row of each class

@@ -1,4 +1,4 @@
-"""Hold what a person brings (array, data frame, dictionary) as named NumPy columns.
+"""Hold data (an array, a data frame, a dictionary) as named NumPy columns.
 
 A column has one of three kinds, each with one normal form and one mark for missing values:
 
@@ -67,13 +67,13 @@ class Table:
             if column.ndim != 1 or column.dtype.kind not in KIND_OF_DTYPE:
                 raise DataError(
                     f"Column '{name}' is an array of {column.dtype} with shape {column.shape}, which "
-                    "is not a normal form of tables: build the table with as_table({...})."
+                    "is not in the normal form of tables: build the table with as_table({...})."
                 )
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) > 1:
             seen = _first(f"{name}: {count}" for name, count in lengths.items())
             raise DataError(
-                f"The columns have different lengths ({seen}), so that they do not make rows: give "
+                f"The columns have different lengths ({seen}), so they do not form rows: give "
                 "every column the same number of values."
             )
 
@@ -146,7 +146,7 @@ def is_sparse(X: object) -> bool:
 
 
 def dense(X: Any) -> Any:
-    """Return a sparse matrix as an array, and anything else as it is."""
+    """Return a sparse matrix as a dense array, and anything else unchanged."""
     return X.toarray() if is_sparse(X) else X
 
 
@@ -194,7 +194,7 @@ def is_table(X: object) -> bool:
     >>> is_table({"a": [1, 2]}), is_table([[1, 2]])
     (True, False)
     """
-    if is_sparse(X):  # before the test for mappings, because scipy's dok_array is one too
+    if is_sparse(X):  # tested before mappings, because scipy's dok_array is also a mapping
         return False
     if isinstance(X, Table | Mapping):
         return True
@@ -262,7 +262,7 @@ def _unique_names(names: Iterable[object]) -> list[str]:
     repeated = [f"'{name}'" for name, count in Counter(texts).items() if count > 1]
     if repeated:
         raise DataError(
-            f"More than one column is called {_first(repeated)}, so that the name does not say which "
+            f"More than one column is called {_first(repeated)}, so the name does not say which "
             "column is meant: rename all but one of them."
         )
     return texts
@@ -278,15 +278,12 @@ def _same(a: Column, b: Column) -> bool:
     return np.array_equal(a, b, equal_nan=a.dtype.kind != "O")
 
 
-FRAMES = (
-    "pandas",
-    "polars",
-    "pyarrow",
-)  # libraries for data frames; the first installed one is used
+# libraries for data frames; the first that is installed is used
+FRAMES = ("pandas", "polars", "pyarrow")
 
 
 def frame_of(columns: Mapping[str, Any], backend: str | None = None) -> Any:
-    """Return columns of equal length as a data frame of one library, by default the first installed one.
+    """Return columns of equal length as a data frame, by default of the first library installed.
 
     Raises
     ------

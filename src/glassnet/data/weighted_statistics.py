@@ -1,8 +1,8 @@
-"""Compute statistics of one column in which each row has a weight.
+"""Compute statistics of a column with row weights.
 
-A row of weight 3 counts as three equal rows and a row of weight 0 as none. With whole weights every
-result equals the result of repeated rows to the last bit, because everything is computed from the
-distribution (the distinct values and the weight of each), which is the same in both cases.
+A row of weight 3 counts as three equal rows, and a row of weight 0 as none. With whole weights the
+results equal those of repeated rows to the last bit, because both are computed from the distribution
+(the distinct values and the total weight of each), which is the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 def check_weights(weight: ArrayLike | None, n_rows: int) -> Floats | None:
-    """Return sample weights as float64 (rows,), or None if there are none; a single number is for all rows.
+    """Return sample weights as float64 (rows,), or None; a single number applies to all rows.
 
     Raises `DataError` unless each row has one finite weight of at least 0, and some weight is above 0.
 
@@ -46,7 +46,7 @@ def check_weights(weight: ArrayLike | None, n_rows: int) -> Floats | None:
     if len(wrong):
         raise DataError(
             f"sample_weight is {values[wrong[0]]} in row {wrong[0]} (the first row is 0): weights cannot be"
-            " negative, missing or infinite; they start at 0."
+            " negative, missing or infinite: give numbers of at least 0."
         )
     if n_rows and not values.any():
         raise DataError("All sample weights are zero: at least one row must count.")
@@ -77,7 +77,7 @@ def distribution(
     total: NDArray[Any]
     scaled = weight
     if weight is not None and weight.max(initial=0.0) > HUGE:
-        scaled = weight / HUGE  # a power of two changes no digit, and sums stay finite
+        scaled = weight / HUGE  # a power of two is exact, and sums stay finite
     if values.dtype == np.uint8:  # pictures: counting is ten times quicker than sorting
         distinct, total = np.arange(256), np.bincount(values, weights=scaled, minlength=256)
     elif scaled is None:
@@ -116,7 +116,7 @@ def difference(high: float, low: float) -> float:
 def mean_and_deviation(values: Floats, weight: Floats) -> tuple[float, float]:
     """Return the mean Σwx / Σw and the population standard deviation √(Σw(x - mean)² / Σw).
 
-    `values` and `weight` come from `distribution`. No sum overflows, whatever the values.
+    `values` and `weight` come from `distribution`. No sum overflows for any values.
 
     >>> mean_and_deviation(np.array([1.0, 3.0]), np.array([1.0, 1.0]))
     (2.0, 1.0)

@@ -1,7 +1,7 @@
-"""Write a model, preprocessing included, as a file that runs without glassnet.
+"""Write a model with its preprocessing as a file that runs without glassnet.
 
-    churn.onnx    an ONNX model: unprepared rows in, label and probabilities (or values) out
-    churn.py      one Python file that holds the model and needs NumPy alone: `from churn import predict`
+    churn.onnx    an ONNX model: raw rows in, label and probabilities (or values) out
+    churn.py      one Python file that holds the model and needs only NumPy: `from churn import predict`
 
 Before a file is written, its predictions for generated rows are compared with those of the model.
 """
@@ -36,11 +36,9 @@ from glassnet.nn.losses import BinaryCrossEntropy, CrossEntropy, CustomLoss, Los
 from glassnet.nn.network import Network, each_layer
 from glassnet.storage.atomic import write_atomically
 
-ROWS = 64  # generated rows on which an exported file is checked
+ROWS = 64  # generated rows for the check of an exported file
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
-NOISE = (
-    10  # times the model's own rounding error, which may exceed the tolerance in a steep network
-)
+NOISE = 10  # times the model's rounding error, which exceeds the tolerance in a steep network
 LARGEST = 2_000_000_000  # bytes of arrays in one ONNX file, a limit of its format
 INPUT_TYPES = ("float32", "float64", "uint8")
 
@@ -50,20 +48,20 @@ def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None =
 
     An ONNX model has one input "X" (rows, ...), or for a table one input (rows, 1) for each column, with the
     column's name; see `onnx_columns`. Its outputs are "label" (rows,) and "probabilities" (rows, classes), or
-    "variable" (rows, targets), in the unit of the target. An output named like a column gets an underscore
-    at its end.
+    "variable" (rows, targets), in the unit of the target. An underscore is
+    appended to an output that has the name of a column.
 
     Parameters
     ----------
     model: a `Model`, a `Run`, or a fitted NeuralClassifier or NeuralRegressor.
-    path: a file's name that ends with .onnx or .py.
-    input_type: of arrays and pictures without preprocessing: "uint8", "float32" or "float64". None: "uint8"
-        for pictures whose mean in training was above 1, else the model's own type.
+    path: a file name that ends with .onnx or .py.
+    input_type: the dtype of inputs without preprocessing: "uint8", "float32" or "float64". None: "uint8" for
+        pictures whose mean in training was above 1, else the dtype of the model.
 
     Raises
     ------
-    ConfigurationError: another ending; a layer or loss of your own; a package is not installed; or the file
-        would predict something else than the model.
+    ConfigurationError: another ending; a layer or loss of your own; a package is not installed; or the
+        predictions of the file differ from the model's.
     DataError: the folder does not exist or cannot be written.
 
     >>> import glassnet as gn, tempfile
@@ -77,16 +75,16 @@ def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None =
     if path.suffix not in endings:
         raise ConfigurationError(
             f"The file is named {path.name}, but its name must end with .onnx, or with .py for one file that"
-            f" needs NumPy alone.{did_you_mean(path.suffix, endings)}"
+            f" needs only NumPy.{did_you_mean(path.suffix, endings)}"
         )
     write_atomically(path, endings[path.suffix](model, input_type))
 
 
-# --- the file of NumPy ---------------------------------------------------------------------------------
+# --- the NumPy file ------------------------------------------------------------------------------------
 
 
 def _python_bytes(model: Model, input_type: str | None) -> bytes:
-    """Return the source of `numpy_predict` with the model at its end."""
+    """Return the source of `numpy_predict` with the model appended."""
     data = packed(model)
     source = inspect.getsource(numpy_predict) + "".join(_added_rows(model.network))
     predictor = numpy_predict.loads(data)
@@ -105,7 +103,7 @@ predict, predict_proba = MODEL.predict, MODEL.predict_proba
 
 
 def _added_rows(network: Network) -> Iterator[str]:
-    """Yield the source of those rows of `numpy_predict.LAYERS` that are defined in other files.
+    """Yield the source of the functions in `numpy_predict.LAYERS` that other files define.
 
     Raises
     ------
@@ -115,7 +113,8 @@ def _added_rows(network: Network) -> Iterator[str]:
     for name in names:
         if name not in numpy_predict.LAYERS:
             raise ConfigurationError(
-                f"The layer {name} cannot go into a NumPy file: it has no row in numpy_predict.LAYERS."
+                f"The layer {name} cannot be exported to a NumPy file, because numpy_predict.LAYERS has no"
+                " function for it."
             )
         function = numpy_predict.LAYERS[name]
         if function.__module__ == numpy_predict.__name__:
@@ -125,18 +124,18 @@ def _added_rows(network: Network) -> Iterator[str]:
         if missing or function.__name__ == "<lambda>":
             problem = f"uses {', '.join(sorted(missing))}" if missing else "is a lambda"
             raise ConfigurationError(
-                f"The layer {name} cannot go into a NumPy file: its function in numpy_predict.LAYERS"
+                f"The layer {name} cannot be exported to a NumPy file: its function in numpy_predict.LAYERS"
                 f" {problem}. Write it with def, and use only its arguments, np and math."
             )
         source = textwrap.dedent(inspect.getsource(function))
         yield f"\n\n{source}\n\nLAYERS[{name!r}] = {function.__name__}\n"
 
 
-# --- the file of ONNX ----------------------------------------------------------------------------------
+# --- the ONNX file -------------------------------------------------------------------------------------
 
 
 def _onnx_bytes(model: Model, input_type: str | None) -> bytes:
-    """Return an ONNX model that ONNX's checker accepts and that predicts what the model predicts."""
+    """Return an ONNX model that passes ONNX's checker and gives the same predictions as the model."""
     onnx, runtime = _packages()
     graph, inputs, outputs = graph_of(model, input_type)
     size = sum(array.nbytes for array in graph.constants.values())
@@ -164,7 +163,7 @@ def _packages() -> tuple[Any, Any]:
     except ImportError as error:
         raise ConfigurationError(
             f"Exporting to ONNX needs the packages onnx and onnxruntime ({error}): pip install"
-            " 'glassnet[onnx]'. A name that ends with .py needs neither."
+            " 'glassnet[onnx]'. Exporting to a .py file needs neither."
         ) from None
     return onnx, onnxruntime
 
@@ -180,8 +179,8 @@ def graph_of(model: Model, input_type: str | None = None) -> tuple[Graph, list[V
                 f"input_type is {input_type!r}: choose one of {', '.join(INPUT_TYPES)}."
             )
     graph = Graph(model.dtype, [value.name for value in inputs])
-    whole = model.encoder is None or model.encoder.kind == "array"
-    sources = {"": "X"} if whole else {value.name: value.name for value in inputs}
+    is_array = model.encoder is None or model.encoder.kind == "array"
+    sources = {"": "X"} if is_array else {value.name: value.name for value in inputs}
     outputs = []
     for value, source in write_model(graph, model, sources):
         name = graph.free(value.name)
@@ -193,7 +192,7 @@ def graph_of(model: Model, input_type: str | None = None) -> tuple[Graph, list[V
 def write_model(g: Graph, model: Model, sources: dict[str, str]) -> list[tuple[Value, str]]:
     """Write the graph from the rows to the predictions; return each output with the name of its value.
 
-    sources: the graph's values by the names of the columns; of a whole array by "".
+    sources: the graph's value for each column, by its name; for an array by "".
     """
     x = sources[""] if model.encoder is None else write_features(g, model.encoder, sources)
     shape = model.in_shape
@@ -223,7 +222,7 @@ OUTPUTS: dict[type[Loss], Callable[[Graph, str], str]] = {
 
 
 def _with_members(model: Model) -> dict[str, Any]:
-    """Return the arrays of a single network with a first axis of one member."""
+    """Return the arrays of a single network with a leading axis of one member."""
     trees = {"params": model.params, "layer_state": model.layer_state}
     return {name: jax.tree.map(lambda a: np.asarray(a)[None], tree) for name, tree in trees.items()}
 
@@ -238,7 +237,7 @@ def _values(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
 
 
 def _labels(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
-    """Write the label and the probabilities, of classes or of several labels."""
+    """Write the label and the probabilities, for classes or for several labels."""
     count = _outputs(model)
     if model.loss.task == "classification":
         codes = g.add("ArgMax", answer, axis=1, keepdims=0)
@@ -250,16 +249,16 @@ def _labels(g: Graph, model: Model, answer: str) -> list[tuple[Value, str]]:
     probabilities = (Value("probabilities", model.dtype, (count,)), answer)
     classes = model.classes
     if classes is None:
-        many = model.loss.task == "labels" and (model.target_encoder is not None or count > 2)
-        shape = (count,) if many else ()
+        several = model.loss.task == "labels" and (model.target_encoder is not None or count > 2)
+        shape = (count,) if several else ()
         return [(Value("label", "int64", shape), codes), probabilities]
-    classes = _exported(classes)
+    classes = _onnx_classes(classes)
     dtype = "str" if classes.dtype.kind == "O" else classes.dtype.name
     label = g.add("Gather", classes, codes, axis=0)
     return [(Value("label", dtype, ()), label), probabilities]
 
 
-def _exported(classes: np.ndarray) -> np.ndarray:
+def _onnx_classes(classes: np.ndarray) -> np.ndarray:
     """Return classes in one of the few types that ONNX runtimes support."""
     kind = classes.dtype.kind
     if kind in "iu" and classes.dtype != np.uint64:
@@ -275,14 +274,14 @@ def _outputs(model: Model) -> int:
 
 
 def _input_type(model: Model) -> str:
-    """Return the type of the arrays that a model without preprocessing takes: of most pictures, bytes."""
+    """Return the input dtype of a model without preprocessing: for most pictures uint8."""
     first = model.network.layers[0]
     pictures = len(model.in_shape) > 1 and isinstance(first, Rescale) and first.scale != 0
     return "uint8" if pictures and -first.shift / first.scale > 1 else model.dtype  # type: ignore[attr-defined]
 
 
 def _proto(onnx: Any, model: Model, graph: Graph, inputs: list[Value], outputs: list[Value]) -> Any:
-    """Return the graph as an ONNX message, with facts about the model as its metadata."""
+    """Return the graph as an ONNX message, with metadata about the model."""
     helper = onnx.helper
 
     def value_info(value: Value) -> Any:
@@ -307,7 +306,7 @@ def _proto(onnx: Any, model: Model, graph: Graph, inputs: list[Value], outputs: 
 
 
 def _facts(model: Model, inputs: list[Value]) -> dict[str, Any]:
-    """Return facts about the model as plain values."""
+    """Return metadata about the model as plain values."""
     encoder, classes = model.encoder, model.classes
     kinds = {} if encoder is None else dict(zip(encoder.names, encoder.kinds, strict=True))
     missing = {"number": "NaN", "category": '""', "date": "the smallest int64"}
@@ -337,7 +336,7 @@ def onnx_inputs(model: Model, X: Any, inputs: list[Value]) -> dict[str, np.ndarr
 
 
 def _generated_rows(model: Model, input_type: str) -> Any:
-    """Return random rows of the form that the model takes."""
+    """Return random rows in the form that the model takes."""
     if model.encoder is not None:
         return sample(model.encoder, ROWS)
     rng, shape = np.random.default_rng(0), (ROWS, *model.in_shape)
@@ -356,7 +355,7 @@ def _as_outputs(model: Model, answer: np.ndarray) -> np.ndarray:
 
 
 def _compare(model: Model, rows: Any, outputs: np.ndarray, file: str) -> None:
-    """Raise unless the outputs are the model's own, up to rounding."""
+    """Raise unless the outputs equal the model's, up to rounding."""
     expected = model.outputs(rows)
     size = 1 + np.abs(expected)
     limit = TOLERANCE[model.dtype]

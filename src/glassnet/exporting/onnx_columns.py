@@ -5,8 +5,8 @@ A table has one input (rows, 1) for each column, named like the column:
     number     float64, NaN for missing          category   text, "" for missing
     date       int64, microseconds since 1970-01-01, the smallest int64 for missing (NumPy's NaT)
 
-An array of numbers has one input "X", (rows, columns), float64. ONNX has no missing texts: where "" was a
-level in training it remains that level, and no text of that column can be missing.
+An array of numbers has one input "X", (rows, columns), float64. ONNX has no missing texts: if "" was a
+level in training, it stays that level, and no text of that column can be missing.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def column_inputs(encoder: TableEncoder) -> list[Value]:
     if not used or "" in used:
         problem = "its column without a name" if used else "none of its columns"
         raise ConfigurationError(
-            f"This model cannot be exported to ONNX: it uses {problem}, but every input of ONNX needs a name."
-            " Train it on named columns of more than one value."
+            f"This model cannot be exported to ONNX: it uses {problem}, but every ONNX input needs a name."
+            " Train it on named columns that hold more than one value."
         )
     kinds = zip(encoder.names, encoder.kinds, strict=True)
     return [Value(name, TYPES[kind], (1,)) for name, kind in kinds if name in used]
@@ -68,7 +68,7 @@ def feeds(encoder: TableEncoder, X: Any) -> dict[str, np.ndarray]:
 
 
 def write_features(g: Graph, encoder: TableEncoder, sources: Mapping[str, str]) -> str:
-    """Write the encoding of columns, by name, or of a matrix, by ""; return (rows, features)."""
+    """Write the encoding of columns, given by name, or of a matrix, given by ""; return the features."""
     parts = []
     if encoder.numeric.names:
         parts += _numbers(g, encoder.numeric, _matrix(g, encoder, sources))
@@ -76,7 +76,7 @@ def write_features(g: Graph, encoder: TableEncoder, sources: Mapping[str, str]) 
         source = sources.get(part.name)
         if source is None:
             raise ConfigurationError(
-                f"The column {part.name!r} does not hold numbers, so it needs an input of its own: give every"
+                f"The column {part.name!r} does not hold numbers, so it needs its own input: give every"
                 " column of the table an input with its name."
             )
         if isinstance(part, DateEncoder):
@@ -87,7 +87,7 @@ def write_features(g: Graph, encoder: TableEncoder, sources: Mapping[str, str]) 
 
 
 def _matrix(g: Graph, encoder: TableEncoder, sources: Mapping[str, str]) -> str:
-    """Return the columns of numbers side by side, float64."""
+    """Return the numeric columns as one matrix, float64."""
     names = encoder.numeric.names
     if "" in sources:
         X = g.cast(sources[""], np.float64)
@@ -100,7 +100,7 @@ def _matrix(g: Graph, encoder: TableEncoder, sources: Mapping[str, str]) -> str:
 def _numbers(g: Graph, encoder: NumericEncoder, X: str) -> list[str]:
     """Write z = (x - center) / scale, clipped, and the indicators of missing values, computed in float64.
 
-    x, center and scale are halved, so that their differences do not overflow.
+    x, center and scale are halved, so that differences do not overflow.
     """
     center, scale = np.array(encoder.center), np.array(encoder.scale)
     missing = g.add("IsNaN", X)
@@ -122,7 +122,7 @@ def _category(g: Graph, encoder: CategoryEncoder, text: str) -> str:
     """Write the index of a text's level, and a lookup of the features of that level."""
     gap = [] if "" in encoder.levels else [("", None)]
     texts, column = zip(*[*((level, level) for level in encoder.levels), *gap], strict=True)
-    # the encoder's own features of each level, of a missing text, and of an unseen text
+    # the encoder's features for each level, for a missing text, and for an unseen text
     rows = encoder.transform(np.array([*column, "\0unseen"], object), g.dtype)
     index = g.add(
         "LabelEncoder", text, domain="ai.onnx.ml", keys_strings=list(texts),
@@ -152,7 +152,7 @@ def _floor(g: Graph, x: str, by: int) -> str:
 
 
 def _month(g: Graph, time: str) -> str:
-    """Return the share of the year's months that has passed; years begin in March, and 400 are an era.
+    """Return the month as a share of the year, from days in eras of 400 years that begin in March.
 
     Hinnant, "chrono-Compatible Low-Level Date Algorithms", 2013.
     """
@@ -177,7 +177,7 @@ def _hour(g: Graph, time: str) -> str:
 
 
 SHARES = {"month": _month, "weekday": _weekday, "hour": _hour}
-"""The parts of a date, as in `dates.PARTS`; a new part is a new row."""
+"""Part of a date, as in `dates.PARTS` -> function that writes its share."""
 assert set(SHARES) == set(PARTS)
 
 

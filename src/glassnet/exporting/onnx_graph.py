@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 ELEMENTS = {"float32": 1, "uint8": 2, "int64": 7, "str": 8, "bool": 9, "float64": 11, "uint64": 13}
-"""ONNX's numbers of the element types (TensorProto.DataType), as Cast takes them."""
+"""ONNX's codes for the element types (TensorProto.DataType), which Cast takes."""
 OPSET, ML_OPSET, IR_VERSION = 18, 3, 8
-"""The versions of ONNX 1.13 (2022): every newer runtime reads them, most with float64 kernels."""
+"""The versions of ONNX 1.13 (2022): every newer runtime reads them, and most have float64 kernels."""
 
 
 class Node(NamedTuple):
@@ -25,7 +25,7 @@ class Node(NamedTuple):
 
 
 class Value(NamedTuple):
-    """An input or output of the graph; shape: of one row."""
+    """An input or output of the graph; `shape` is that of one row."""
 
     name: str
     dtype: str
@@ -35,8 +35,8 @@ class Value(NamedTuple):
 class Graph:
     """Nodes and constants, each with a unique name.
 
-    dtype: "float32" or "float64", in which the network computes. A Python float becomes a constant of this
-    type, a Python int one of int64.
+    dtype: "float32" or "float64", the type that the network computes in. A Python float becomes a constant of
+    this type, and a Python int one of type int64.
     taken: names that are already in use.
 
     >>> graph = Graph("float32")
@@ -53,7 +53,7 @@ class Graph:
         self.taken = set(taken)
 
     def free(self, name: str) -> str:
-        """Return the name, followed by underscores if it was taken, and reserve it."""
+        """Return the name, with underscores appended if it is taken, and reserve it."""
         while name in self.taken:
             name += "_"
         self.taken.add(name)
@@ -63,7 +63,7 @@ class Graph:
         return self.free(f"{name}_{len(self.nodes) + len(self.constants) + 1}")
 
     def constant(self, value: Any) -> str:
-        """Return the name of a constant: a number, or an array as it is."""
+        """Add a constant, a number or an array, and return its name."""
         if type(value) is float:  # not np.float64, which stays float64
             value = np.asarray(value, self.dtype)
         name = self._numbered("constant")

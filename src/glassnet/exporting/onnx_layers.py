@@ -1,9 +1,9 @@
-"""Write layers as ONNX operators. A layer is one function and one row of `WRITERS`.
+"""Write layers as ONNX operators: for each class of layer, a function and a row of `WRITERS`.
 
     write(graph, layer, arrays, x, shape) -> name of the layer's output
 
-x has shape (members, rows, ...): every operator serves all members at once. `arrays` are the layer's
-parameters and state by name, their first axis the members. `shape` is the shape of the output for one row.
+x has shape (members, rows, ...): every operator computes all members at once. `arrays` are the layer's
+parameters and state by name, with the members as first axis. `shape` is the output's shape for one row.
 
 The operators are chosen so that float64 works and nothing overflows: ONNX Runtime has no Erf in float64, and
 the formula by which ONNX defines Softplus is infinite from 90 on in float32.
@@ -44,7 +44,7 @@ Arrays = Mapping[str, np.ndarray]
 def write_network(
     g: Graph, network: Network, params: Params, state: State, x: str, shape: Shape
 ) -> str:
-    """Write a network layer by layer; shape: of one row as it enters.
+    """Write a network layer by layer; `shape` is the input's shape for one row.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def write_network(
 
 
 def by_member(array: np.ndarray) -> np.ndarray:
-    """Return an array whose first axis is the members with an axis of one row behind it."""
+    """Return an array of shape (members, ...) as (members, 1, ...), to broadcast over rows."""
     return array[:, None]
 
 
@@ -78,7 +78,7 @@ def _dense(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
 
 
 def _batch_norm(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str:
-    """The mean is subtracted first: as a part of the shift, a large mean would cost digits."""
+    """Subtract the mean first: merged into the shift, a large mean would cost digits."""
     scale = arrays["gamma"].astype(np.float64) / np.sqrt(
         arrays["variance"].astype(np.float64) + layer.eps
     )
@@ -111,7 +111,7 @@ def _periodic(g: Graph, layer: Any, arrays: Arrays, x: str, shape: Shape) -> str
     columns = g.add("Unsqueeze", columns, np.array([3]))  # members, columns, rows, 1
     turns = g.add("Mul", columns, arrays["f"][:, :, None])
     turns = g.add("Add", turns, arrays["phase"][:, :, None])
-    # cos(2π t) = sin(2π (1/4 - |t - round(t)|)) loses no digits to whole turns
+    # cos(2π t) = sin(2π (1/4 - |t - round(t)|)), which stays exact for many turns
     away = g.add("Abs", g.add("Sub", turns, g.add("Round", turns)))
     waves = g.add("Sin", g.add("Mul", g.add("Sub", 0.25, away), 2 * math.pi))
     mixed = g.add("MatMul", waves, arrays["W"].transpose(0, 1, 3, 2))
@@ -205,15 +205,15 @@ def _erfc_series() -> tuple[float, ...]:
     """Return P's coefficients, from scipy's erfcx(a) = exp(a²) erfc(a), which does not underflow."""
     from scipy.special import erfcx  # lazily: only this activation in float64 needs it
 
-    def wanted(u: Any) -> Any:
+    def exponent(u: Any) -> Any:
         t = (u + 1) / 2
         return np.log(erfcx(2 / t - 2) / t)
 
-    return tuple(np.polynomial.chebyshev.chebinterpolate(wanted, 28).tolist())
+    return tuple(np.polynomial.chebyshev.chebinterpolate(exponent, 28).tolist())
 
 
 def _activation(write: Callable[[Graph, str], str]) -> Callable[..., str]:
-    """Return the writer of an activation without settings."""
+    """Return a writer for an activation without settings."""
     return lambda g, layer, arrays, z, shape: write(g, z)
 
 

@@ -184,7 +184,7 @@ def row_weights(sample_weight: Any, n_rows: int) -> np.ndarray | None:
     if low < MIN_WEIGHT or high > 1 / MIN_WEIGHT:
         raise DataError(
             f"sample_weight ranges from {low:.3g} to {high:.3g}, which float32 cannot add up. Only the"
-            " ratios matter: divide the weights by their mean."
+            " ratios of the weights matter: divide them by their mean."
         )
     return weight
 
