@@ -1,7 +1,7 @@
-"""Write equations with numbers in them so that the printed numbers add up.
+"""Write equations with numbers so that the printed numbers add up.
 
-An expression is a tree of numbers that can be written, and evaluated as written, with a given number of
-digits. An equation's numbers have as few digits as make it true: evaluated, they give the printed value to
+An expression is a tree of numbers. It can be printed with a given number of digits, and the printed numbers
+can be evaluated. An equation uses the fewest digits for which its printed numbers give the printed value to
 its last digit.
 """
 
@@ -11,13 +11,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-DIGITS = 4  # significant digits that an equation shows at least
+DIGITS = 4  # the fewest significant digits in an equation
 MAX_DIGITS = 17  # exact for every float64
 TERMS = 8  # terms of a sum that are written out
 
 
 def written(value: float, digits: int = DIGITS) -> str:
-    """Return a number with a point and at most `digits` significant digits, without trailing zeros.
+    """Return a number with a decimal point and at most `digits` significant digits, without trailing zeros.
 
     >>> written(0.123456), written(-2.0), written(1234567.0), written(1.25e-7), written(math.inf)
     ('0.1235', '-2.0', '1234567.0', '1.25e-07', 'inf')
@@ -56,7 +56,7 @@ class Number(Expression):
         return written(self.number, digits) + (f" [{self.note}]" if self.note else "")
 
     def value(self, digits: int) -> float:
-        """The number as it is printed."""
+        """The printed number."""
         return float(written(self.number, digits))
 
 
@@ -172,7 +172,7 @@ def _under(part: Expression, digits: int) -> str:
 
 
 def summed(products: Sequence[tuple[float, ...]], *further: Expression, limit: int = TERMS) -> Sum:
-    """Return a sum of products: the `limit` largest, the sum of the others as one number, further terms.
+    """Return a sum: the `limit` largest products, the sum of the other products as one number, further terms.
 
     >>> summed([(0.5, 1.0), (0.5, 4.0), (0.5, 2.0)], Number(0.1), limit=1).text(3)
     '0.5·4.0 + 1.5 [the other 2] + 0.1'
@@ -181,14 +181,14 @@ def summed(products: Sequence[tuple[float, ...]], *further: Expression, limit: i
     shown = largest(sizes, limit)
     parts: list[Expression] = [Product(tuple(map(Number, products[k]))) for k in shown]
     if len(shown) < len(sizes):
-        left = set(range(len(sizes))) - set(shown)
-        rest = math.fsum(sizes[k] for k in left)
-        parts.append(Number(rest, f"the other {len(left)}"))
+        others = set(range(len(sizes))) - set(shown)
+        rest = math.fsum(sizes[k] for k in others)
+        parts.append(Number(rest, f"the other {len(others)}"))
     return Sum((*parts, *further) or (Number(0.0),))
 
 
 def largest(values: Sequence[float], limit: int) -> list[int]:
-    """Return the indices of the values largest in size, in order: `limit` of them, or all if one more is all.
+    """Return the sorted indices of the `limit` values largest in size, or of all `limit` + 1 values.
 
     >>> largest([0.1, -3.0, 2.0], 2), largest([0.1, -3.0, 2.0, 5.0], 1)
     ([0, 1, 2], [3])
@@ -201,13 +201,13 @@ def largest(values: Sequence[float], limit: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Equation:
-    """One equation with numbers in it: symbol = formula = numbers = result  (note).
+    """One equation with numbers: symbol = formula = numbers = result  (note).
 
     symbol: what is computed ("z₂"). formula: in symbols, or "". numbers: the formula with numbers, or "".
-    result: the value as it is printed. value: the number that the network computed. note: a remark, or "".
+    result: the printed value. value: the number that the network computed. note: a remark, or "".
 
-    `numbers` evaluates to `result`, to its last digit. Where the network's arithmetic (float32) is less
-    exact than that, `result` has fewer digits.
+    `numbers` evaluates to `result`, to its last digit. If the network's arithmetic (float32) is less
+    exact, `result` has fewer digits.
     """
 
     symbol: str
@@ -237,7 +237,7 @@ def equation(
     note: str = "",
     digits: int = DIGITS,
 ) -> Equation:
-    """Return an equation whose numbers have as few digits as make it true.
+    """Return an equation with the fewest digits for which it is true.
 
     >>> print(equation("z", 0.36, summed([(0.31, 1.0)], Number(0.05))))
     z = 0.31·1.0 + 0.05 = 0.36
@@ -245,14 +245,14 @@ def equation(
     value = float(value)
     if right is None or not math.isfinite(value):
         return Equation(symbol, formula, "", written(value, digits), value, note)
-    shown, numbers = _settled(right, value, digits)
+    shown, numbers = _rounded(right, value, digits)
     if numbers == shown:  # nothing was computed
         numbers = ""
     return Equation(symbol, formula, numbers, shown, value, note)
 
 
-def _settled(right: Expression, value: float, digits: int) -> tuple[str, str]:
-    """Return the value and the numbers as they are printed."""
+def _rounded(right: Expression, value: float, digits: int) -> tuple[str, str]:
+    """Return the value and the numbers as printed."""
     for half_unit, shown in _roundings(value, digits):
         for more in range(digits, MAX_DIGITS + 1):
             if abs(right.value(more) - float(shown)) <= half_unit:
@@ -261,7 +261,7 @@ def _settled(right: Expression, value: float, digits: int) -> tuple[str, str]:
 
 
 def _roundings(value: float, digits: int) -> Iterator[tuple[float, str]]:
-    """Yield half a unit of the last digit, and the value, with ever fewer digits, down to "0.0"."""
+    """Yield the value with fewer and fewer digits, down to "0.0", each with half a unit of its last digit."""
     size = math.floor(math.log10(abs(value))) if value else -12  # 0 is a sum that cancels
     for fewer in range(digits, 0, -1):
         yield _half_unit(size - fewer + 1), written(value, fewer)

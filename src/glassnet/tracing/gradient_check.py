@@ -16,11 +16,11 @@ TOLERANCES = {"float32": 1e-4, "float64": 1e-9}  # of the largest gradient of a 
 
 
 class Check(NamedTuple):
-    """A trace compared with `jax.grad`: the largest difference, and where it is.
+    """A trace compared with `jax.grad`: the largest relative difference, and where it is.
 
-    largest: |our gradient - jax.grad's|. relative: the same over the layer's largest gradient.
-    where: the array. compared: how many numbers. tolerance: how much rounding explains. suspect: the layer
-    whose own backward is wrong, or "".
+    largest: |our gradient - jax.grad's|. relative: the same, divided by the layer's largest gradient.
+    where: the array. compared: the number of numbers. tolerance: the relative difference that rounding can
+    explain. suspect: the layer whose backward is wrong, or "".
     """
 
     largest: float
@@ -52,7 +52,7 @@ class Check(NamedTuple):
 
 
 def compared(trace: Trace, network: Network, params: Any, outputs: Any, d_input: Any) -> Check:
-    """Return the largest of all differences, and the layer at fault if it is more than rounding.
+    """Return the largest relative difference, and the layer at fault if it is more than rounding.
 
     params, outputs, d_input: the gradients by `jax.grad`, as `recording.automatic` returns them.
     """
@@ -99,7 +99,7 @@ def _differences(layer: LayerTrace, gradients: Any, after: Any, before: Any) -> 
         assert parameter.gradient is not None and parameter.penalty is not None
         ours = parameter.gradient + parameter.penalty
         pairs.append((f"d{parameter.name} {of_layer}", ours, gradients[parameter.name]))
-    # one scale for the layer: sums that cancel, as db before batch norm, are as inexact as their terms
+    # one scale for the layer: a sum that cancels, like db before batch norm, has the error of its terms
     scale = max(
         (float(np.abs(theirs).max()) for _, _, theirs in pairs if np.size(theirs)), default=1.0
     )
@@ -111,7 +111,7 @@ def _differences(layer: LayerTrace, gradients: Any, after: Any, before: Any) -> 
 
 
 def _largest_difference(ours: Any, theirs: Any) -> float:
-    """Return the largest difference of two arrays; infinite where only one is undefined."""
+    """Return the largest difference between two arrays; infinite if a number is NaN in only one of them."""
     a, b = (np.asarray(array, np.float64) for array in (ours, theirs))
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     with np.errstate(invalid="ignore"):

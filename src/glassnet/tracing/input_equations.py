@@ -1,4 +1,4 @@
-"""Write the equations of the layers in front of a network: scales, pictures, waves and embeddings."""
+"""Write the equations of input layers: scales, pictures, waves and embeddings."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def flatten_backward(
 
 
 def random_shift(pen: Pen, layer: LayerTrace, j: int, x: str, y: str) -> Iterator[Equation]:
-    """Yield which pixel moved to pixel j."""
+    """Yield which pixel was shifted to pixel j."""
     symbol, value = y + sub(j), pen.value(layer.output, j)
     if not layer.cache:
         yield pen.write(symbol, value, formula=x + sub(j), note="nothing is moved in prediction")
@@ -127,7 +127,7 @@ def periodic_cache(cache: Cache) -> dict[str, Any]:
 
 
 def embedding(pen: Pen, layer: LayerTrace, j: int, x: str, y: str) -> Iterator[Equation]:
-    """Yield which row of the table output j comes from, or the input that is passed on."""
+    """Yield which embedding output j comes from, or the input that is passed on."""
     table: Any = layer.layer
     symbol, value = y + sub(j), pen.value(layer.output, j)
     plain = _plain_inputs(layer)
@@ -141,7 +141,7 @@ def embedding(pen: Pen, layer: LayerTrace, j: int, x: str, y: str) -> Iterator[E
 
 
 def embedding_inputs(pen: Pen, layer: LayerTrace, j: int) -> tuple[int, ...]:
-    """Return the input whose code output j is looked up by."""
+    """Return the input whose code selects output j."""
     table: Any = layer.layer
     plain = _plain_inputs(layer)
     return (j if j < plain else plain + (j - plain) // table.size,)
@@ -156,6 +156,6 @@ def embedding_names(layer: Any, names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _plain_inputs(layer: LayerTrace) -> int:
-    """Return how many inputs, from the first, are passed on as they are."""
+    """Return the number of leading inputs that are passed on unchanged."""
     table: Any = layer.layer
     return int(layer.input.shape[1]) - len(table.places)

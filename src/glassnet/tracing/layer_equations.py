@@ -1,7 +1,7 @@
 """Write what each kind of layer computes for one neuron, forward and backward.
 
-A kind of layer is one row of `EQUATIONS`. The number behind the last "=" of an equation is the one that the
-layer itself computed.
+Each kind of layer is a row of `EQUATIONS`. The number after the last "=" of an equation is the one that the
+layer computed.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def _arrays_by_name(cache: Cache) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class LayerEquations:
-    """How one kind of layer is written: a row of `EQUATIONS`, every field of which has a default.
+    """The equations of one kind of layer: a row of `EQUATIONS`; every field has a default.
 
-    symbol: the letter of the outputs. input_symbol: that of the inputs, where it is always the same.
-    elementwise: whether output j depends on input j alone.
+    symbol: the letter of the outputs. input_symbol: that of the inputs, if it is always the same.
+    elementwise: whether output j depends only on input j.
     forward(pen, layer, j, x, y): how output j is computed; x and y are the letters of input and output.
     backward(pen, layer, j, symbol, x, y): how dL/d(input j), named `symbol`, follows from dL/d(output).
     gradients(pen, layer, j, x, slope): dL/d(parameter) for the parameters of neuron j; `slope` names
@@ -91,8 +91,8 @@ class LayerEquations:
 def equations_of(layer: Layer) -> LayerEquations:
     """Return the row of a layer's class.
 
-    A class without a row has that of the class from which it inherits both `forward` and `backward`. All
-    others are written by the defaults: "computed by Sine.forward".
+    A class without a row uses the row of the class from which it inherits both `forward` and `backward`.
+    All others get the defaults: "computed by Sine.forward".
     """
     cls = type(layer)
     for base in cls.__mro__:
@@ -103,7 +103,7 @@ def equations_of(layer: Layer) -> LayerEquations:
 
 
 def input_names(layers: Iterable[LayerTrace], features: Sequence[str]) -> list[Names | None]:
-    """Return what the inputs of each layer are called; None where they come from neurons."""
+    """Return the names of the inputs of each layer; None if they come from neurons."""
     by_layer: list[Names | None] = []
     names: Names | None = tuple(features)
     for layer in layers:
@@ -172,4 +172,4 @@ EQUATIONS: dict[type[Any], LayerEquations] = {
         output_names=front.embedding_names,
     ),
 }
-"""How each kind of layer is written; a row serves the classes that inherit from its class, too."""
+"""Class of layer -> its equations; subclasses that compute the same use them too."""

@@ -1,4 +1,4 @@
-"""Write how a loss turns logits into outputs, and its gradient. A loss is one row of `LOSS_EQUATIONS`."""
+"""Write how a loss turns logits into outputs, and its gradient; each loss is a row of `LOSS_EQUATIONS`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _slope(pen: Pen, j: int, z: str) -> Slope:
 
 @dataclass(frozen=True)
 class LossEquations:
-    """How one loss is written: a row of `LOSS_EQUATIONS`.
+    """The equations of one loss: a row of `LOSS_EQUATIONS`.
 
     output(pen, j, z): how output j, such as a probability, is computed from the logits, whose letter is z.
     slope(pen, j, z): the derivative of one row's loss l by logit j, as factors, and its formula.
@@ -62,7 +62,7 @@ class LossEquations:
 
 
 def output(pen: Pen, j: int, z: str) -> list[Equation]:
-    """Return how the loss turns logit j into an output; nothing where the output is the logit itself."""
+    """Return how the loss turns logit j into an output; empty if the output is the logit itself."""
     return list(_row(pen).output(pen, j, z))
 
 
@@ -96,7 +96,7 @@ def _arrays(pen: Pen) -> tuple[Any, Any]:
 
 
 def _averaged_outputs(pen: Pen) -> int:
-    """Return over how many outputs the loss averages in each row."""
+    """Return the number of outputs that the loss averages over in each row."""
     logits, target = _arrays(pen)
     with precision(pen.trace.dtype):
         terms = pen.trace.loss_function.terms(logits, target)
@@ -178,4 +178,4 @@ LOSS_EQUATIONS: dict[type[Loss], LossEquations] = {
     MeanAbsoluteError: LossEquations(slope=_absolute_slope),
     Huber: LossEquations(slope=_huber_slope),
 }
-"""How each loss is written; a loss without a row is written as ∂l/∂z."""
+"""Class of loss -> its equations; the slope of a loss without a row is written as ∂l/∂z."""

@@ -1,4 +1,4 @@
-"""Open one neuron of a trace into its equations, from its inputs to its new weights."""
+"""Write all equations of one neuron of a trace, from its inputs to its new weights."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Neuron:
-    """One neuron, or one weight, in equations with numbers in them; print it, or read its `equations`.
+    """One neuron, or one weight, in equations with numbers; print it, or read its `equations`.
 
-    title: which neuron it is. equations: in the order of computation. legend: what the symbols stand for.
+    title: names the neuron. equations: in the order of computation. legend: the meaning of the symbols.
     """
 
     title: str
@@ -59,10 +59,10 @@ class Neuron:
 
 @dataclass(frozen=True)
 class _Chain:
-    """Neuron j from a layer through the elementwise layers behind it, such as its activation function.
+    """Neuron j of a layer and of the elementwise layers that follow, such as its activation function.
 
-    first: the number of the layer. layers: from there on. symbols: of the input of the first layer, then of
-    each layer's output. at_end: whether the last of them is the network's last layer.
+    first: the index of the layer. layers: this layer and those that follow. symbols: of the first layer's
+    input, then of each layer's output. at_end: whether the chain ends with the network's last layer.
     """
 
     j: int
@@ -92,7 +92,7 @@ class _Chain:
         return ("δ" if is_logit else f"∂L/∂{self.symbols[k + 1]}") + sub(self.j)
 
     def forward(self, pen: Pen) -> Iterator[Equation]:
-        """Yield the forward pass, to the output where the chain ends the network."""
+        """Yield the forward pass, up to the output if the chain ends the network."""
         for k, layer in enumerate(self.layers):
             yield from _row(layer).forward(pen, layer, self.j, *self.symbols[k : k + 2])
         if self.at_end:
@@ -149,7 +149,7 @@ def neuron(
 
 
 def pen_of(trace: Trace, row: int, digits: int, terms: int) -> Pen:
-    """Return a pen for a row of a trace, its settings checked."""
+    """Return a pen for a row of a trace, with checked settings."""
     check_count("digits", digits)
     check_count("terms", terms)
     if not 0 <= row < trace.rows:
@@ -200,7 +200,7 @@ def _new_value(pen: Pen, layer: LayerTrace, gradient: Gradient) -> Equation:
 
 
 def _legend(pen: Pen, chain: _Chain, names: Names | None) -> tuple[str, ...]:
-    """Return which features the inputs are, and what ⁻ and ⁺ mean where they occur."""
+    """Return the names of the inputs, and the meaning of ⁻ and ⁺ if they occur."""
     layer, x = chain.layers[0], chain.symbols[0]
     lines = []
     inputs = _row(layer).inputs(pen, layer, chain.j)

@@ -1,4 +1,4 @@
-"""Show a trace in a notebook, as plain HTML that loads nothing."""
+"""Show a trace in a notebook, as self-contained HTML."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ STYLE = """<style>
 def trace_html(
     trace: Trace, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
 ) -> str:
-    """Return a trace as HTML: what a terminal shows, and every layer's arrays in sections to open."""
+    """Return a trace as HTML: the content of the terminal, and each layer's arrays in sections to open."""
     parts = [f'<div class="glassnet-trace">\n{STYLE}<p><b>{escape(headline(trace))}</b></p>\n']
     parts += [paragraph(escape(note, 1000)) for note in notes]
     if given and given[0].kind == "pixel":

@@ -36,9 +36,9 @@ class Gradient:
 
 @dataclass(frozen=True)
 class Pen:
-    """Which row of which trace is written, and with how many digits and terms.
+    """The trace and the row to write, and the number of digits and terms.
 
-    digits: significant ones, at least. terms: of a long sum; the others are written as one number.
+    digits: the fewest significant digits. terms: those written out in a long sum; the others are summed.
     """
 
     trace: Trace
@@ -85,7 +85,7 @@ class Pen:
     ) -> Gradient:
         """Return how the gradient of one number of a parameter is summed over the rows of the batch.
 
-        factors: arrays of one number a row, whose product is a row's share. formula: of that product.
+        factors: one number per row in each array; their product is the row's share. formula: of that product.
         """
         gradient = layer.parameters[name].gradient
         assert gradient is not None

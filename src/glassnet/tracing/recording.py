@@ -1,6 +1,6 @@
 """Record every number of one training step.
 
-The step is taken by `train_step` itself, with each layer wrapped in a `Recorder`: there is no second
+`train_step` computes the step, with each layer wrapped in a `Recorder`, so there is no second
 implementation.
 """
 
@@ -33,7 +33,7 @@ from glassnet.training.state import Plan, TrainState, first_state
 
 @dataclass(frozen=True)
 class Probe(Layer):
-    """A layer with an offset added to its output: `jax.grad` by the offset gives dL/d(output)."""
+    """A layer with an offset added to its output; the gradient by the offset is dL/d(output)."""
 
     layer: Layer
     offset: Any
@@ -57,7 +57,7 @@ class Probe(Layer):
 
 @dataclass(frozen=True)
 class Form:
-    """What the recorded step is compiled for, besides the shapes of its arguments."""
+    """The static settings that the recorded step is compiled for."""
 
     network: Network  # a skeleton
     loss: Loss
@@ -66,7 +66,7 @@ class Form:
 
 
 class RecordedStep(NamedTuple):
-    """One step of training; of a forward pass alone, all but `layers` and `logits` are None."""
+    """One step of training; for only a forward pass, all but `layers` and `logits` are None."""
 
     layers: dict[LayerPath, LayerPass]
     logits: Any
@@ -81,7 +81,7 @@ class RecordedStep(NamedTuple):
 def record(
     state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, form: Form
 ) -> RecordedStep:
-    """Take one step by `train_step`; where `batch.y` is None, the forward pass alone."""
+    """Record one step of `train_step`, or only the forward pass if `batch.y` is None."""
     recorded: RecordedStep = quickly_compiled(_record, "form")(
         state, optimizer, batch, penalty, form=form
     )
@@ -99,7 +99,7 @@ def _record(
     plan = Plan(network, form.loss, batch.x.shape[0], penalised=form.penalised)
     layout = Layout.of(state.params, allowed=False)
     after, loss, norm, _ = train_step(state, optimizer, batch, penalty, plan, layout)
-    # The update once more, since `train_step` returns only its result; XLA computes it once.
+    # The update again, since `train_step` returns only its result; XLA merges the two computations.
     traits = spread_traits(network, state.params)
     penalty_gradients = penalty.gradient(state.params, traits)
     gradients = joined(form.network, {path: layer.gradients for path, layer in log.items()})
@@ -140,7 +140,7 @@ def _walk(state: TrainState, batch: Data, form: Form) -> tuple[LayerPass, ...]:
 def automatic(
     state: TrainState, batch: Data, penalty: Penalty, *, form: Form
 ) -> tuple[Params, dict[LayerPath, Any], Any]:
-    """Return the gradients that `jax.grad` gives: by the parameters, by each layer's output, by the input."""
+    """Return `jax.grad`'s gradients by the parameters, by each layer's output, and by the input."""
     gradients: tuple[Params, dict[LayerPath, Any], Any] = quickly_compiled(_automatic, "form")(
         state, batch, penalty, form=form
     )
@@ -167,7 +167,7 @@ def _automatic(state: TrainState, batch: Data, penalty: Penalty, *, form: Form) 
 
 
 def joined(network: Network, parts: dict[LayerPath, Any], path: LayerPath = ()) -> Params:
-    """Return one part for every layer as a tree in the form of the network."""
+    """Return the parts of all layers as a tree with the structure of the network."""
     return tuple(
         joined(layer, parts, (*path, i))  # type: ignore[arg-type]  # a plain layer is a network
         if is_plain(layer)
@@ -179,21 +179,21 @@ def joined(network: Network, parts: dict[LayerPath, Any], path: LayerPath = ()) 
 def layer_traces(
     network: Network, before: TrainState, recorded: RecordedStep, factors: Any
 ) -> tuple[LayerTrace, ...]:
-    """Return what was recorded layer by layer, as NumPy arrays.
+    """Return the recorded step layer by layer, as NumPy arrays.
 
-    factors: on the learning rate, one for each parameter.
+    factors: the factor on the learning rate of each parameter.
     """
     host: Any = jax.tree.map(np.asarray, (before, recorded))
     state, step = host
-    moved = step.after is not None
+    has_step = step.after is not None
     trees = {
         "value": state.params,
         "factor": factors,
         "penalty": step.penalty_gradients,
         "update": step.updates,
-        "new": step.after.params if moved else None,
+        "new": step.after.params if has_step else None,
     }
-    now, past = (_moments(step.after), _moments(state)) if moved else ({}, {})
+    now, past = (_moments(step.after), _moments(state)) if has_step else ({}, {})
     layers = []
     for path, layer, (layer_state, *parts) in each_layer(
         network, state.layer_state, *trees.values(), *now.values(), *past.values()
@@ -248,7 +248,7 @@ def state_of(params: Params, layer_state: State, optimizer: Any, key: Key) -> Tr
 
 
 def moments(optimizer_state: Any, params: Params) -> dict[str, Any]:
-    """Return the parts of an optimizer's state that have the form of the parameters, by name.
+    """Return the parts of an optimizer's state that have the structure of the parameters, by name.
 
     >>> from glassnet.nn.optimizers import Adam
     >>> params = {"W": np.zeros((1, 2))}
@@ -273,7 +273,7 @@ def moments(optimizer_state: Any, params: Params) -> dict[str, Any]:
 
 
 def same_form(one: Any, other: Any) -> bool:
-    """Return whether two trees have the same branches, and arrays of the same shapes."""
+    """Return whether two trees have the same structure, and arrays of the same shapes."""
 
     def form(tree: Any) -> Any:
         leaves, structure = jax.tree.flatten(tree)

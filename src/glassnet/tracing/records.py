@@ -19,7 +19,7 @@ class Parameter:
     """One array of parameters before, during and after the step.
 
     value: before the step. gradient: of the loss alone. penalty: what L1 and L2 add to the gradient.
-    update: what the optimizer adds to the value. new: after the step. moments, past: the optimizer's running
+    update: the optimizer's change to the value. new: after the step. moments, past: the optimizer's running
     averages after and before the step, by name. factor: on this parameter's learning rate (`gn.Trait`).
     Without a target all arrays but `value` are None.
     """
@@ -45,7 +45,7 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """One layer of a trace: what it received and returned in both passes. The first axis is the batch.
+    """One layer of a trace: its inputs and outputs in both passes. The first axis is the batch.
 
     path: the layer's number, "2"; inside a nested network "2.0". input, output: of the forward pass.
     d_output, d_input: dL/d(output) and dL/d(input), L the loss; None without a target.
@@ -73,12 +73,12 @@ class LayerTrace:
 
     @property
     def a(self) -> Values:
-        """The activations: what enters a layer of neurons, and what leaves an activation function."""
+        """The activations: the input of a layer of neurons, or the output of an activation function."""
         return self.output if isinstance(self.layer, Activation) else self.input
 
     @property
     def z(self) -> Values:
-        """The logits: what leaves a layer of neurons, and what enters an activation function."""
+        """The logits: the output of a layer of neurons, or the input of an activation function."""
         return self.input if isinstance(self.layer, Activation) else self.output
 
     @property
@@ -109,9 +109,9 @@ class LayerTrace:
 class OptimizerStep(NamedTuple):
     """The optimizer's step as a whole.
 
-    optimizer: with its hyperparameters. rate: its learning rate; NaN if it has none. number: of the step,
-    from 1. norm: of the whole gradient, penalty included. finite: whether loss and gradient are; if not, no
-    parameter changes.
+    optimizer: with its hyperparameters. rate: its learning rate; NaN if it has none. number: the number of
+    the step, from 1. norm: that of the whole gradient, penalty included. finite: whether loss and gradient
+    are finite; if not, no parameter changes.
     """
 
     optimizer: Any

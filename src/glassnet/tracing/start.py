@@ -1,4 +1,4 @@
-"""Turn a model, an estimator or a run into the state and the batch from which a step is traced."""
+"""Turn a model, an estimator or a run into the state and the batch that a step is traced from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from glassnet.training.state import TrainState
 
 
 class Source(NamedTuple):
-    """What is traced: a model, and the state, optimizer and penalty of its training if they are known."""
+    """A model to trace, with the state, optimizer and penalty of its training if known."""
 
     model: Model
     state: TrainState | None = None
@@ -55,7 +55,7 @@ def source_of(given: Any) -> Source:
 
 
 def batch_of(model: Model, rows: Any, y: Any, sample_weight: Any) -> Data:
-    """Return rows, targets and weights as the training program takes them."""
+    """Return rows, targets and weights encoded for the training program."""
     x = model.inputs(rows)
     if len(x) == 0:
         raise DataError("x has no rows: give at least one row to trace.")
@@ -119,7 +119,7 @@ def notes_on(
     member: int,
     train: bool,
 ) -> Iterator[str]:
-    """Yield sentences about what is special in this trace."""
+    """Yield notes on what is special in this trace."""
     model = source.model
     if model.members > 1:
         yield f"This is member {member} of {model.members} (from 0); prediction is the mean of all."

@@ -1,4 +1,4 @@
-"""Write how an optimizer turns a gradient into a new value. An optimizer is one row of `STEP_EQUATIONS`."""
+"""Write how an optimizer turns a gradient into a new value; each optimizer is a row of `STEP_EQUATIONS`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def weight_step(
 
 @dataclass(frozen=True)
 class NumberStep:
-    """One number of a parameter in the optimizer's step; gradient: as the optimizer receives it."""
+    """One number of a parameter in the optimizer's step; `gradient` is what the optimizer receives."""
 
     pen: Pen
     step: OptimizerStep
@@ -69,7 +69,7 @@ class NumberStep:
     decays: bool
 
     def equations(self) -> Iterator[Equation]:
-        """Yield the optimizer's moments and the update Δ by its own rule."""
+        """Yield the optimizer's moments and the update Δ by its rule."""
         return STEP_EQUATIONS.get(type(self.optimizer), _unknown)(self)
 
     def at(self, array: Any) -> float:
@@ -215,4 +215,4 @@ STEP_EQUATIONS: dict[type[Any], Callable[[NumberStep], Iterator[Equation]]] = {
     ClipByNorm: _clip_by_norm,
     Averaged: _averaged,
 }
-"""How each optimizer's step is written; one without a row shows Δ as its update computed it."""
+"""Class of optimizer -> its equations; an optimizer without a row shows only the computed Δ."""

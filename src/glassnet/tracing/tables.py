@@ -53,7 +53,7 @@ def _neurons(trace: Trace) -> Columns:
 
 
 def _weights(trace: Trace) -> Columns:
-    """Return one row for each number that the optimizer moves."""
+    """Return one row for each number that the optimizer updates."""
     parts = [_weight(layer, p) for layer in trace.layers for p in layer.parameters.values()]
     if not parts:
         raise ConfigurationError("No layer of this network has parameters: there are no weights.")

@@ -17,7 +17,7 @@ from glassnet.tracing.units import Answer, GivenColumn, value_text
 if TYPE_CHECKING:
     from glassnet.tracing.trace import Trace
 
-MAX_NUMBERS = 4  # of one row that are listed; of more, their count and range
+MAX_NUMBERS = 4  # of one row that are listed; for more, their count and range
 MAX_COLUMNS = 20
 MAX_PIXELS = 32  # height and width of a picture that is drawn
 SHADES = " .:-=+*#%@"
@@ -52,7 +52,7 @@ def trace_text(
 
 
 def headline(trace: Trace) -> str:
-    """Return what was traced: how many rows, forward or a whole step, in which dtype."""
+    """Return a headline: a step or a forward pass, the number of rows, and the dtype."""
     kind = "One step of training" if trace.loss is not None else "One forward pass"
     return f"{kind} on {counted(trace.rows, 'row')}, in {trace.dtype}"
 
@@ -112,7 +112,7 @@ def gradients_text(layer: LayerTrace) -> str:
 
 
 def values_text(values: Any) -> str:
-    """Return a few numbers as they are; of many, their count and range.
+    """Return a few numbers in full; for many, their count and range.
 
     >>> values_text([0.5, -1.0]), values_text(np.arange(9.0))
     ('0.5 -1.0', '9 numbers, 0.0 to 8.0')
@@ -155,7 +155,7 @@ def step_text(trace: Trace) -> str:
 
 
 def optimizer_name(optimizer: Any) -> str:
-    """Return an optimizer's name, with that of the optimizer inside it.
+    """Return an optimizer's name, with the names of the optimizers that it wraps.
 
     >>> from glassnet.nn.optimizer_wrappers import ClipByNorm
     >>> from glassnet.nn.optimizers import Adam

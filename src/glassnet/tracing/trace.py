@@ -43,7 +43,7 @@ from glassnet.training.state import TrainState
 
 
 class _Start(NamedTuple):
-    """What the step was taken from."""
+    """The state and the batch before the step."""
 
     state: TrainState
     batch: Data
@@ -52,21 +52,21 @@ class _Start(NamedTuple):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """One step of training with every number of it, as `trace` returns it. Print it, or open a neuron.
+    """One step of training with all its numbers, as `trace` returns it. Print it, or open a neuron.
 
     Parameters
     ----------
     layers: from first to last, each a `LayerTrace`: a, z, output, delta, parameters with their gradients.
-    logits: what leaves the network. output: what the loss makes of it: probabilities, or values before they
-        are brought to the unit of the target.
+    logits: the output of the network. output: probabilities, or values before they are converted to the
+        unit of the target.
     target, sample_weight: as the loss takes them.
     loss, penalty: numbers; their sum is `total`. penalties: their strengths, l1 and l2.
     step: the optimizer, its rate, the number of the step, the norm of the gradient.
     train: whether dropout and batch norm work as in training. dtype: of the computation.
-    model: what was traced. given: its rows as they were given. member: which of its networks.
+    model: the traced model. given: the rows as given. member: the index of the traced network.
     notes: sentences about what is special in this trace.
 
-    Without a target there is the forward pass alone: gradients, loss and step are None.
+    Without a target there is only the forward pass: gradients, loss and step are None.
     """
 
     layers: tuple[LayerTrace, ...]
@@ -124,12 +124,12 @@ class Trace:
         digits: int = DIGITS,
         terms: int = TERMS,
     ) -> Neuron:
-        """Open one neuron into its equations: from its inputs to δ, its gradients and its new weights.
+        """Return all equations of one neuron: from its inputs to δ, its gradients and its new weights.
 
         layer: its number, from 0; inside a nested network its path, "2.0". index: of the neuron in the layer,
         from 0. Equations count neurons from 1, as the unit does: index 1 is z₂.
-        row: of this trace. digits: significant digits, more where a sum needs them to add up. terms: of a
-        long sum that are written out; the others are written as one number.
+        row: the row of this trace. digits: significant digits; more if a sum needs them to add up. terms: the
+        terms of a long sum that are written out; the others are written as one number.
 
         >>> import glassnet as gn
         >>> net = gn.Network([gn.Dense(2), "tanh", gn.Dense(2)])
@@ -149,7 +149,7 @@ class Trace:
         digits: int = DIGITS,
         terms: int = TERMS,
     ) -> Neuron:
-        """Open one weight's step: its gradient, the penalty, the optimizer's moments, its new value.
+        """Return the equations of one weight: its gradient, penalty, optimizer moments and new value.
 
         index: of the number in the array `name`, from 0: (1, 0) is w₂₁.
         """
@@ -171,7 +171,7 @@ class Trace:
             return np.asarray(self.loss_function.output(logits))
 
     def check(self) -> Check:
-        """Compare all gradients with `jax.grad`: by the parameters, by every layer's output, by the input.
+        """Compare all gradients with `jax.grad`: by the parameters, by each layer's output and by the input.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Trace:
         - "layers": one row for each layer, with the norms of its arrays.
         - "neurons": one row for each layer, row and neuron: output and d_output = dL/d(output). The network's
           inputs come first.
-        - "weights": one row for each number that the optimizer moves: value, gradient, penalty, update,
+        - "weights": one row for each number that the optimizer updates: value, gradient, penalty, update,
           effective rate, new value and moments. neuron: its first index; input: its other indices as one
           number, -1 if there are none.
 
@@ -246,26 +246,26 @@ def trace(
     seed: int | None = None,
     dtype: str | None = None,
 ) -> Trace:
-    """Take one step of training on rows x with targets y, and return every number of it.
+    """Take one step of training on rows x with targets y, and return all its numbers.
 
-    The model itself does not change.
+    The model does not change.
 
     L = sum(w · l) / sum(w) + l1 · sum |W| + l2 / 2 · sum W². The forward pass, the backward pass and the
     optimizer's step are computed by the layers' own `forward` and `backward` and by training's own code.
 
     Main arguments
     --------------
-    model: a `gn.Model`, a fitted estimator, or a `gn.Run`. Of a run it is the step that training would take
-        next on these rows: from its last parameters, with its optimizer, moments, penalties and dropout.
+    model: a `gn.Model`, a fitted estimator, or a `gn.Run`. For a run this is the step that training would
+        take next on these rows: from its last parameters, with its optimizer, moments, penalties and dropout.
     x: rows as the model takes them: numbers, pictures, a table; or a single row, such as {"age": 44, ...}.
-    y: their targets, as in training. None: the forward pass alone.
+    y: their targets, as in training. None: only the forward pass.
     optimizer: an optimizer or its name. Default: that of the run or estimator, else gn.SGD(0.01).
 
     Other arguments
     ---------------
     l1, l2: strengths of the penalties. Default: those of the run or estimator, else 0.
     sample_weight: one number for each row.
-    member: which of the networks that predict together, from 0.
+    member: the index of the network in the ensemble, from 0.
     train: dropout and batch norm work as in training (True, default) or as in prediction.
     seed: of dropout's masks. Default: the masks that the run would draw next, else 0.
     dtype: "float32" or "float64", for the computation. Default: the model's.
@@ -328,7 +328,7 @@ def _check(model: Model, member: int, dtype: str) -> None:
 
 
 def _penalty(source: Source, l1: float | None, l2: float | None) -> Penalty:
-    """Return the penalties given, or those of the training where there are none."""
+    """Return the penalties given, and those of the training where none is given."""
     penalty = Penalty(
         source.penalty.l1 if l1 is None else l1, source.penalty.l2 if l2 is None else l2
     )

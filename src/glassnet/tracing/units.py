@@ -1,4 +1,4 @@
-"""Show rows and answers in the units of the data, beside the network's own numbers."""
+"""Show rows and answers in the units of the data, next to the network's numbers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class GivenColumn(NamedTuple):
-    """One column of a row, and what the network takes in its place.
+    """One column of a row, and the inputs of the network that it becomes.
 
     value: as given; None if it is missing. kind: "number", "category", "date" or "pixel". inputs: the
-    network's, by name. note: why there are none, or "".
+    network's inputs, by name. note: why there are none, or "".
     """
 
     name: str
@@ -57,7 +57,7 @@ def as_rows(model: Model, x: Any) -> Any:
 
 
 def as_targets(y: Any, rows: int) -> Any:
-    """Return targets whose first axis is the rows; that of a single row gets that axis."""
+    """Return targets whose first axis is the rows; the target of a single row gets that axis."""
     if is_table(y):
         return y
     array = np.asarray(y)
@@ -93,7 +93,7 @@ def columns_of(model: Model, given: Any, x: np.ndarray, row: int) -> tuple[Given
 
 
 def _value(encoder: TableEncoder, given: Any, row: int, k: int) -> float | str | None:
-    """Return the value of column k in a row; None where it is missing, or was left out as not used."""
+    """Return the value of column k in a row; None if it is missing, or was not given because it is unused."""
     if not isinstance(given, Table):
         return _plain(np.asarray(given)[row : row + 1, k].astype(np.float64))
     name = encoder.names[k]
@@ -115,7 +115,7 @@ def _features(encoder: TableEncoder) -> dict[str, tuple[str, ...]]:
 
 
 def _plain(column: np.ndarray) -> float | str | None:
-    """Return the value of a column of one row as a plain one."""
+    """Return the value of a column of one row as a plain Python value."""
     if missing_in(column)[0]:
         return None
     if column.dtype.kind == "M":
