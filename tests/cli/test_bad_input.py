@@ -1,4 +1,4 @@
-"""Bad input, fuzzed: a clear error or a right result; no hang, no traceback, nothing overwritten.
+"""Fuzz estimators, readers and the command: a clear error or a right result, and nothing overwritten.
 
 Few epochs, tiny networks and shapes from a small set, since each new shape is compiled.
 """
@@ -41,7 +41,7 @@ FUZZED = settings(
 
 
 class Odd:
-    """An object of no kind."""
+    """An object that is not data."""
 
 
 VALUES: list[Any] = [
@@ -134,7 +134,7 @@ def inputs(draw: Any, n: int) -> Any:
         if kind == "twice":
             return pd.concat([frame, frame], axis=1)
         return {"dict": table, "pandas": frame, "category": frame.astype("category")}[kind]
-    except Exception:  # what the library of the frame refuses is no case of ours
+    except Exception:  # input that pandas or polars refuses never reaches glassnet
         return table
 
 
@@ -142,7 +142,7 @@ def inputs(draw: Any, n: int) -> Any:
 def answers(draw: Any, n: int) -> Any:
     """Return targets of almost any kind."""
     rng = np.random.default_rng(draw(st.integers(0, 9)))
-    some: list[Any] = [
+    targets: list[Any] = [
         rng.integers(0, 2, n), rng.normal(size=n), rng.normal(size=n) * 1e300, np.array(["a", "b",
         "c"])[np.arange(n) % 3],
         np.zeros(n), rng.integers(0, 2, (n, 2)), rng.integers(0, 2, (n, 1)), pd.Series(rng.integers(0,
@@ -151,7 +151,7 @@ def answers(draw: Any, n: int) -> Any:
         rng.normal(size=(n, 2, 2)),
         [draw(st.sampled_from(VALUES)) for _ in range(n)],
     ]  # fmt: skip
-    return draw(st.sampled_from(some))
+    return draw(st.sampled_from(targets))
 
 
 POOLS: list[list[Any]] = [
@@ -170,7 +170,7 @@ TARGETS: list[Any] = [
 
 @st.composite
 def usable(draw: Any) -> tuple[Any, Any]:
-    """Return rows and targets of usable form, of odd values."""
+    """Return rows and targets in a usable form, with unusual values."""
     names = draw(
         st.lists(
             st.sampled_from([n for n in NAMES if isinstance(n, str)]),
@@ -278,24 +278,26 @@ def seeds(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def some_files(tmp_path_factory: Any) -> dict[str, bytes]:
+def seed_files(tmp_path_factory: Any) -> dict[str, bytes]:
     return seeds(tmp_path_factory.mktemp("seeds"))
 
 
 @settings(FUZZED, max_examples=250)
 @given(st.data())
-def test_any_bytes_give_a_table_or_one_sentence(tmp_path: Path, some_files: Any, data: Any) -> None:
-    whole = bytearray(data.draw(st.sampled_from([b"", *some_files.values()])))
+def test_any_bytes_give_a_table_or_a_short_error(
+    tmp_path: Path, seed_files: Any, data: Any
+) -> None:
+    whole = bytearray(data.draw(st.sampled_from([b"", *seed_files.values()])))
     whole += b"".join(data.draw(st.lists(st.sampled_from(PIECES), max_size=0 if whole else 12)))
     for _ in range(data.draw(st.integers(0, 3))):
-        place = data.draw(st.integers(0, len(whole)))
+        position = data.draw(st.integers(0, len(whole)))
         kind = data.draw(st.sampled_from(["flip", "cut", "insert", "insert"]))
         if kind == "insert":
-            whole[place:place] = data.draw(st.sampled_from(PIECES))
+            whole[position:position] = data.draw(st.sampled_from(PIECES))
         elif kind == "cut":
-            del whole[place:]
-        elif place < len(whole):
-            whole[place] ^= 1 << data.draw(st.integers(0, 7))
+            del whole[position:]
+        elif position < len(whole):
+            whole[position] ^= 1 << data.draw(st.integers(0, 7))
     path = tmp_path / data.draw(st.sampled_from(["f", "f.csv", "f.json", "f.gz"]))
     path.write_bytes(bytes(whole))
     try:
@@ -387,8 +389,8 @@ def test_paths_that_are_not_files_are_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "pool").symlink_to(tmp_path / "loop")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "d.csv").write_text(table())
-    for place in ("loop", "pipe", "/dev/zero", "/dev/null", "/dev/full"):
-        source = tmp_path / place
+    for name in ("loop", "pipe", "/dev/zero", "/dev/null", "/dev/full"):
+        source = tmp_path / name
         for command in (["train", source, "-t", "kind"], ["evaluate", source, tmp_path / "d.csv"],
                         ["predict", source, source], ["inspect", source]):  # fmt: skip
             result = run(*command)
@@ -434,7 +436,7 @@ def test_json_output_cannot_steer_a_terminal(tmp_path: Path) -> None:
 
 
 def test_a_wide_table_is_read_like_a_narrow_one(tmp_path: Path) -> None:
-    """Columns are worked on in blocks: the first and last of each are where mistakes would be."""
+    """Columns are processed in blocks, so mistakes would show in the first and last of each."""
     rng = np.random.default_rng(0)
     values = rng.normal(size=(3, 130)).round(3)
     names = [f"n{j}" for j in range(130)]

@@ -1,4 +1,4 @@
-"""The command: every kind of data and every option, what is printed where, exit codes, and every mistake."""
+"""Test the command: all kinds of data and options, what is printed where, exit codes, and mistakes."""
 
 from __future__ import annotations
 
@@ -309,7 +309,7 @@ def test_a_saved_model_gets_a_report_on_rows_whose_target_is_known(home, tmp_pat
     assert "trained on data of the same name" in html
 
 
-def test_json_is_one_strict_document_even_of_undefined_numbers(home, capsys):
+def test_json_is_one_strict_document_even_with_undefined_numbers(home, capsys):
     from glassnet.cli.console import print_json
 
     print_json({"a": [float("nan"), float("inf"), 1.5], "b": (1, "ü")})
@@ -367,11 +367,11 @@ def test_a_model_made_in_python(tmp_path):
 # ----------------------------------------------------------------------------------- mistakes
 
 
-def with_cells(place: int, *values: Any) -> list[list[Any]]:
+def with_cells(column: int, *values: Any) -> list[list[Any]]:
     """Return the rows with other values in a column's first cells."""
     rows = [list(row) for row in ROWS]
     for row, value in zip(rows, values, strict=False):
-        row[place] = value
+        row[column] = value
     return rows
 
 
@@ -379,7 +379,7 @@ MODEL, DATA, OUT = "m.glassnet", "d.csv", "o.glassnet"
 TRAIN = ("train", DATA, "-t", "kind", "--out", OUT)
 PREDICT = ("predict", MODEL, DATA, "--out", OUT)
 MISTAKES: dict[str, tuple[Any, tuple[str, ...], int, str]] = {
-    # what it is: (rows, or the whole text, of the file; the command; exit code; a part of the sentence)
+    # name: (the rows or the whole text of the file, the command, the exit code, part of the message)
     "no such file": (None, ("train", "dd.csv", "-t", "kind", "--out", OUT), 3, "dd.csv"),
     "empty file": ("", TRAIN, 3, "empty"),
     "header only": ([], TRAIN, 3, "no rows"),
@@ -522,7 +522,7 @@ def test_names_with_escapes_do_no_harm(tmp_path):
     ):
         for character in "\x1b\x07\u202e":
             assert character not in result.output
-    assert evil in done(run("predict", model, data)).stdout  # data in a pipe stay what they are
+    assert evil in done(run("predict", model, data)).stdout  # data in a pipe are not escaped
 
 
 # -------------------------------------------------------------------------- real processes

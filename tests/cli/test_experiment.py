@@ -1,4 +1,4 @@
-"""Experiments: the task, the split, the names, and what is refused before training."""
+"""Test experiments: the task, the split, the names, and what is refused before training."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_several_targets_keep_their_names(values):
         assert result.evaluation.classes.tolist() == ["first", "second"]
 
 
-def test_the_model_says_what_it_was_made_from():
+def test_the_model_records_its_data_and_scores():
     choices = Choices(parameters=FAST)
     result = run_experiment(prepare(dataset(y, name="data/example.csv"), choices), choices)
     assert result.model.info == {
@@ -103,7 +103,7 @@ def test_a_comparison_takes_one_target_and_the_training_rows():
         comparable(dataset({"p": y, "q": y}), Choices())
 
 
-def test_a_test_set_of_its_own():
+def test_data_may_come_with_a_test_set():
     test = (as_table({**COLUMNS, "a": X[:, 0] + 1}).rows(np.arange(9)), as_table({"y": y[:9]})["y"])
     prepared = prepare(dataset(y, test=test), Choices())
     assert (len(prepared.train[1]), len(prepared.test[1])) == (60, 9)

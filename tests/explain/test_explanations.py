@@ -275,7 +275,10 @@ def test_what_cannot_be_attributed_is_refused_with_a_reason() -> None:
         (lambda: gn.attribute(gn.NeuralClassifier(), X), "call fit"),
         (lambda: gn.attribute(classifier(), X, "maybe"), "not in the training data"),
         (lambda: gn.attribute(classifier(), X, ["yes", "no"]), "2 classes for 240 rows"),
-        (lambda: gn.attribute(classifier(), X, method="gradients"), "no method of attribution"),
+        (
+            lambda: gn.attribute(classifier(), X, method="gradients"),
+            "not a known method of attribution",
+        ),
         (lambda: gn.attribute(classifier(), X, tolerance=0), "tolerance"),
         (lambda: gn.attribute(regressor(), X, "y0"), "does not predict"),
         (lambda: gn.attribute(regressor(), X, against="no"), "against"),

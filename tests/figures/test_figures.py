@@ -1,4 +1,4 @@
-"""Compare what figures draw with other ways to the same numbers, and check colours and the gallery."""
+"""Compare figures with independently computed numbers, and check colours and the gallery."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_weights_line_is_as_wide_as_it_is_large_and_dashed_below_zero(xor, lay
         assert drawn == ends
 
 
-def test_a_row_writes_its_numbers_into_the_neurons(xor):
+def test_the_numbers_of_a_row_are_written_into_the_neurons(xor):
     ax = F.network(xor, XOR[0][1], inputs=["left", "right"])
     hidden = np.tanh(XOR[0][1] @ xor.model.params[0]["W"].T + xor.model.params[0]["b"])
     drawn = [parsed(text.get_text()) for text in by_gid(ax, "value-1")]
@@ -106,7 +106,7 @@ def test_a_row_writes_its_numbers_into_the_neurons(xor):
     assert {"left", "right"} <= {text.get_text() for text in ax.texts}
 
 
-def test_of_many_neurons_the_first_and_the_last_are_drawn(normed):
+def test_only_the_first_and_last_of_many_neurons_are_drawn(normed):
     ax = F.network(normed, limit=5)
     assert len(by_gid(ax, "neurons-0")[0].get_offsets()) == 4  # and dots for the other five
     assert [text.get_text() for text in ax.texts].count("⋮") == 2
@@ -181,7 +181,7 @@ def test_weights_are_drawn_as_the_pictures_they_belong_to(normed):
         F.weights(normed, shape=(2, 3))
 
 
-def test_the_neurons_crossed_out_are_those_of_this_very_pass(normed, rows):
+def test_the_crossed_out_neurons_are_those_dropped_in_the_pass(normed, rows):
     key = gn.keys.key(3)
     ax = F.dropout(normed, rows[0][:1], key=key)
     model = normed.model
@@ -198,7 +198,7 @@ def test_the_neurons_crossed_out_are_those_of_this_very_pass(normed, rows):
     assert f"{lost.sum()} of 6" in ax.get_title()
 
 
-def test_of_a_run_the_pass_drawn_is_that_of_its_next_step(normed, rows):
+def test_dropout_is_drawn_for_the_next_step_of_a_run(normed, rows):
     key = gn.keys.fold_in(normed.state.key, normed.state.step)
     titles = [
         by_gid(F.dropout(normed, rows[0][:1], **k), "crossed-1")[0].get_offsets().tolist()
@@ -227,14 +227,14 @@ def test_activations_are_drawn_with_their_slopes():
         F.activations(["rellu"])
 
 
-def test_panels_take_the_place_of_the_axes_given():
+def test_panels_replace_the_given_axes():
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4))
     axes = F.activations(["relu", "tanh"], right)
     assert left in figure.axes and right not in figure.axes
     assert all(ax.figure is figure and ax.get_position().x0 > 0.5 for ax in axes)
 
 
-def test_what_losses_send_back_is_their_slope():
+def test_the_gradients_of_losses_are_their_slopes():
     loss, back = F.losses()
     for value, slope in zip(loss.lines, back.lines, strict=True):
         z, L = np.asarray(value.get_xdata(), float), np.asarray(value.get_ydata(), float)
@@ -242,7 +242,7 @@ def test_what_losses_send_back_is_their_slope():
         np.testing.assert_allclose(slope.get_ydata()[1:-1], differences, atol=2e-3)
 
 
-def test_the_descent_is_the_optimizers_and_the_arrow_the_gradients():
+def test_descent_draws_the_paths_of_optimizers_and_the_gradient():
     ax = F.descent(optimizers={"plain": gn.SGD(0.05), "heavy": gn.Momentum(0.02, 0.8)}, steps=6)
     point, slow, speed = np.array([-4.0, 1.5]), np.array([-4.0, 1.5]), np.zeros(2)
     for step in range(7):
@@ -260,7 +260,7 @@ def test_the_descent_is_the_optimizers_and_the_arrow_the_gradients():
     )
 
 
-def test_a_surface_has_the_heights_of_its_function_and_its_descent():
+def test_a_surface_shows_its_function_and_the_descent():
     ax = F.surface(
         lambda x, y: x * x + 3 * y, at=(1.0, 1.0), optimizer=gn.SGD(0.25), steps=2, span=1
     )
@@ -339,8 +339,8 @@ def test_the_gradient_by_layer_is_jax_grads(xor):
         logits = model.network.forward(params, model.layer_state, jnp.asarray(XOR[0]))[0]
         return gn.CrossEntropy().value(logits, jnp.asarray(XOR[1]))
 
-    wanted = jax.grad(loss)(jax.tree.map(jnp.asarray, model.params))
-    sizes = [float(jnp.sqrt(jnp.mean(wanted[k]["W"] ** 2))) for k in (0, 2)]
+    expected = jax.grad(loss)(jax.tree.map(jnp.asarray, model.params))
+    sizes = [float(jnp.sqrt(jnp.mean(expected[k]["W"] ** 2))) for k in (0, 2)]
     np.testing.assert_allclose(ax.lines[0].get_ydata(), sizes, rtol=1e-4)
     assert [line.get_label() for line in ax.lines[:2]] == ["trained", "fresh"]
 
@@ -418,7 +418,7 @@ def test_a_boundary_runs_where_two_classes_are_equally_likely(rows):
     )
 
 
-def test_a_boundary_of_a_table_by_names_with_categories_held_still():
+def test_a_boundary_of_a_table_by_column_names_with_fixed_categories():
     rng = np.random.default_rng(0)
     table = pd.DataFrame({"cost in $": rng.normal(size=40), "kind": ["a", "b", "b", "b"] * 10})
     table["size"] = rng.normal(size=40)
@@ -463,9 +463,9 @@ def test_values_over_two_features_and_residuals(values):
 
 def test_the_confusion_matrix_is_scikit_learns(normed, rows):
     ax = F.confusion_matrix(normed, *rows)
-    wanted = confusion_matrix(rows[1], normed.model.predict(rows[0]))
-    np.testing.assert_array_equal(ax.images[0].get_array(), wanted)
-    assert ax.get_title().startswith(f"{np.trace(wanted)} of 60 right")
+    expected = confusion_matrix(rows[1], normed.model.predict(rows[0]))
+    np.testing.assert_array_equal(ax.images[0].get_array(), expected)
+    assert ax.get_title().startswith(f"{np.trace(expected)} of 60 right")
 
 
 # -------------------------------------------------------------------------------- landscapes
@@ -482,8 +482,8 @@ def test_the_landscape_is_the_loss_along_directions_as_long_as_the_weights(xor):
             assert not along[k]["b"].any()
     moved = jax.tree.map(lambda w, d, e: w + 0.5 * d - e, model.params, d, e)
     logits = np.asarray(model.network.forward(moved, model.layer_state, XOR[0])[0], float)
-    wanted = np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(4), XOR[1]])
-    assert losses[0, 3] == pytest.approx(wanted, rel=1e-4)  # β = -1, α = 0.5
+    expected = np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(4), XOR[1]])
+    assert losses[0, 3] == pytest.approx(expected, rel=1e-4)  # β = -1, α = 0.5
     ax = F.loss_landscape(xor, *XOR, points=5)
     assert ax.lines[0].get_xydata().tolist() == [[0, 0]]
     assert f"({losses[2, 2]:.3g})" in " ".join(ax.get_title().split())
@@ -505,8 +505,8 @@ def test_wider_layers_approximate_better_and_the_error_is_the_largest_between_th
     run = gn.train(
         net, x / 2, wave(x[:, 0]).astype(float), optimizer=rate, batch_size=None, epochs=400
     )
-    wanted = np.abs(run.model.predict(z / 2).ravel() - wave(z[:, 0])).max()
-    assert errors[0] == pytest.approx(wanted, rel=1e-3)
+    expected = np.abs(run.model.predict(z / 2).ravel() - wave(z[:, 0])).max()
+    assert errors[0] == pytest.approx(expected, rel=1e-3)
 
 
 # ----------------------------------------------------------------------------------- drawing
@@ -540,7 +540,7 @@ def test_without_colour_lines_areas_and_signs_still_differ():
     assert all(np.diff(scale) > 0)
 
 
-def test_the_colours_follow_the_background_whoever_chose_it():
+def test_the_colours_follow_the_background():
     assert palette(plt.figure().add_subplot()) is LIGHT
     with plt.style.context("dark_background"):
         assert palette(plt.figure().add_subplot()) is DARK
@@ -557,7 +557,7 @@ def test_the_colours_follow_the_background_whoever_chose_it():
 
 @pytest.fixture(scope="module")
 def networks(xor: Any, rows: Any, normed: Any, values: Any) -> Any:
-    """Small networks that stand in for the gallery's."""
+    """Return small networks in place of the gallery's."""
     gallery_networks = gallery.Networks()
     pair = rows[0][:, :2], rows[1]
     moons = gn.train(
@@ -594,7 +594,7 @@ def test_no_text_of_a_figure_is_cut_off(name: str, networks: Any, rows: Any, mon
                 assert box.y0 > -3 and box.y1 < height + 3, text.get_text()
 
 
-def test_every_figure_has_its_place_in_the_gallery():
+def test_every_figure_is_in_the_gallery():
     assert set(gallery.PICTURES) == set(F.__all__) - {"style", "untrained"}
 
 

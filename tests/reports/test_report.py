@@ -36,7 +36,7 @@ VOID = {"meta", "br", "img", "use", "path", "rect", "link"}
 
 
 class Page(HTMLParser):
-    """The tags and texts of a page; fails on tags that do not nest."""
+    """Collect the tags and texts of a page; fail on tags that do not nest."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -124,7 +124,7 @@ def many_classes() -> tuple[Any, Any, Any]:
 
 def labels() -> tuple[Any, Any, Any]:
     X = np.random.default_rng(0).normal(size=(60, 3))
-    y = (X > [0, 0.3, 3]).astype(int)  # nobody has the last label
+    y = (X > [0, 0.3, 3]).astype(int)  # no row has the last label
     return classifier(X, y), X, y
 
 
@@ -305,9 +305,9 @@ def with_errors(task: str, **errors: Any) -> Evaluation:
     score = "rmse" if task == "regression" else "accuracy"
     shown = {name: {score: float(by_row.mean() if score == "rmse" else 1 - by_row.mean())}
              for name, by_row in rows.items()}  # fmt: skip
-    own = shown.pop("network")
+    network = shown.pop("network")
     y = np.zeros(len(rows["network"]))
-    return Evaluation(task, y, y, None, None, own, shown, rows)  # type: ignore[arg-type]
+    return Evaluation(task, y, y, None, None, network, shown, rows)  # type: ignore[arg-type]
 
 
 def wrong(count: int, of: int = 200) -> np.ndarray:
@@ -386,7 +386,7 @@ def test_the_worst_rows_have_the_largest_errors_and_their_row_numbers():
 def test_pictures_are_shown_with_their_own_pixels():
     html = section(written("colours"), "examples")
     _, evaluation = outcome("colours")
-    shown = re.findall(r"base64,([^\"]*)", html)[::2]  # each stands beside its map
+    shown = re.findall(r"base64,([^\"]*)", html)[::2]  # each is followed by its map
     assert len(shown) == 10
     for encoded in shown:
         pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))

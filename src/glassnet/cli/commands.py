@@ -52,7 +52,7 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> None:
-    """Print the version and end."""
+    """Print the version and exit."""
     if wanted:
         from importlib.metadata import version
 
@@ -82,4 +82,4 @@ def main() -> None:
     try:
         app()
     finally:
-        gc.freeze()  # the system frees the memory anyway: a last garbage collection would take a while
+        gc.freeze()  # skips the last garbage collection, which is slow and of no use at exit

@@ -51,18 +51,19 @@ def compare(
         bool, typer.Option("--learning-curve", help="Say whether more rows would help.")
     ] = False,
     max_seconds: Annotated[
-        Optional[float], typer.Option(help="Stop after this time and judge by what is done.")
+        Optional[float],
+        typer.Option(help="Stop after this many seconds and compare the folds done."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the folds and of all models.")] = 0,
     hidden: Annotated[
         Optional[str], typer.Option(help="Widths of the network's hidden layers: 128,64.")
     ] = None,
     epochs: Annotated[
-        Optional[int], typer.Option(help="The most epochs to train the network for.")
+        Optional[int], typer.Option(help="Maximum number of epochs of the network.")
     ] = None,
     members: Annotated[
         Optional[int],
-        typer.Option(help="Number of networks to train together; their mean predicts."),
+        typer.Option(help="Number of networks to train; their predictions are averaged."),
     ] = None,
 ) -> None:
     """Say whether a network beats simpler models on DATA.

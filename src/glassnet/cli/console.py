@@ -126,7 +126,7 @@ def print_result(result: Experiment) -> None:
 
 
 def print_scores(evaluation: Evaluation) -> None:
-    """Print a table of scores, one line per model."""
+    """Print a table of scores with one line per model."""
     models = {"network": evaluation.scores}
     for name, scores in evaluation.baselines.items():
         fitted_on = f" (on {scores['fitted_on']:.0f} rows)" if "fitted_on" in scores else ""
@@ -141,7 +141,7 @@ def print_scores(evaluation: Evaluation) -> None:
 
 
 def print_model(model: Model) -> None:
-    """Print what a model file holds."""
+    """Print the contents of a model file."""
     info = model.info  # from a file: it may hold anything
     lines = [
         f"{info.get('task', model.loss.task)} of {', '.join(target_names(model)) or 'the target'}"
@@ -153,7 +153,9 @@ def print_model(model: Model) -> None:
     if model.classes is not None:
         lines.append(f"classes: {', '.join(map(str, model.classes[:50]))}")
     if model.members > 1:
-        lines.append(f"{model.members} networks, whose mean predicts; the layers of each:")
+        lines.append(
+            f"{model.members} networks, whose predictions are averaged; each has the layers:"
+        )
     lines += ["", model.network.summary(model.in_shape)]
     if model.encoder is not None and model.encoder.kind == "table":
         lines += ["", "columns:"]
@@ -195,7 +197,7 @@ def prediction_columns(model: Model, X: Any) -> dict[str, Any]:
     if model.loss.task != "regression":
         proba = model.predict_proba(X)
         classes = model.classes
-        if classes is None:  # several labels, or a network of your own, whose classes have no names
+        if classes is None:  # several labels, or a custom network whose classes have no names
             classes = list(columns) if predicted.ndim == 2 else range(proba.shape[1])
         columns |= {f"probability {c}": p for c, p in zip(classes, proba.T, strict=True)}
     return columns

@@ -35,10 +35,10 @@ def exit_on_error() -> Iterator[None]:
     from glassnet._cache import use_cache
     from glassnet.errors import TrainingWarning
 
-    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+    def show(message: Warning | str, *details: Any, **options: Any) -> None:
         warn(str(message))
 
-    gc.set_threshold(100_000, 20, 20)  # a command ends soon, and importing leaves no garbage
+    gc.set_threshold(100_000, 20, 20)  # a command is short, and imports leave little garbage
     try:
         with warnings.catch_warnings():
             # suspicions and notes tell the user what matters; warnings of other packages do not
@@ -47,7 +47,7 @@ def exit_on_error() -> Iterator[None]:
             warnings.showwarning = show
             use_cache()
             yield
-            sys.stdout.flush()  # here, where a closed pipe is handled
+            sys.stdout.flush()  # inside the block, which handles a closed pipe
     except GlassnetError as error:
         fail(str(error), next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind)))
     except MemoryError:
@@ -57,7 +57,7 @@ def exit_on_error() -> Iterator[None]:
         )
     except KeyboardInterrupt:
         fail("Interrupted; nothing was written.", INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has ended, as `head` does
+    except BrokenPipeError:  # the reader of our output has ended, as `head` does early
         silence()
     except OSError as error:  # for example, the standard output goes to a full disk
         silence()

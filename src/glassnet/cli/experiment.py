@@ -1,6 +1,6 @@
 """Prepare a data set, train on it and test the model: what `glassnet train` and `glassnet compare` run.
 
-Nothing is printed here: the command prints, and a test reads the record.
+Nothing is printed here: the command prints the record that these functions return.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from glassnet.models.model import Model
 from glassnet.training.history import History
 from glassnet.training.loop import Callback
 
-MIN_ROWS = 5  # fewer cannot be split into rows to train and to test on
+MIN_ROWS = 5  # fewer rows cannot be split into training and test rows
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user chooses beside the data.
+    """The user's choices besides the data.
 
-    task: None: recognised from the target (`sniff_task`).
-    test_share: share of the rows that are set aside for the test, unless the data bring a test set.
+    task: None if it is to be recognised from the target (`sniff_task`).
+    test_share: the share of rows set aside for the test, unless the data come with a test set.
     parameters: parameters of the estimator.
     """
 
@@ -51,7 +51,7 @@ class Choices:
 class Prepared:
     """Rows to train and to test on, the names of the data and the targets, and what looks suspicious.
 
-    test_rows: positions of the test rows in the data; None if the data brought a test set.
+    test_rows: indices of the test rows in the data; None if the data came with a test set.
     """
 
     task: Task
@@ -67,9 +67,9 @@ class Prepared:
 class Experiment:
     """A fitted estimator, the model to save, and its test.
 
-    model: the estimator's model, with the names of the targets and what its file should say about it.
-    rows: number of training, validation and test rows.
-    seconds: time of the training.
+    model: the estimator's model, with the names of the targets and the information for its file.
+    rows: the numbers of training, validation and test rows.
+    seconds: the training time.
     """
 
     prepared: Prepared
@@ -95,7 +95,7 @@ def prepare(data: Dataset, choices: Choices) -> Prepared:
 
     Raises
     ------
-    DataError: no target, only one class, or too few rows.
+    DataError: there is no target, only one class, or too few rows.
     """
     target = known_target(data)
     task: Task = choices.task or sniff_task(target)
@@ -119,7 +119,7 @@ def prepare(data: Dataset, choices: Choices) -> Prepared:
         )
     if len(y) < MIN_ROWS:
         raise DataError(
-            f"'{data.name}' has {len(y)} usable rows, which is too few to train and to test on:"
+            f"'{data.name}' has {len(y)} usable rows, which is too few to train and test on:"
             f" give at least {MIN_ROWS}."
         )
     stratify = task == "classification" and y.ndim == 1
@@ -138,7 +138,7 @@ def prepare(data: Dataset, choices: Choices) -> Prepared:
 def run_experiment(
     prepared: Prepared, choices: Choices, callbacks: Sequence[Callback] = ()
 ) -> Experiment:
-    """Train on the training rows, and test the model beside the baselines on the test rows."""
+    """Train on the training rows, and test the model and the baselines on the test rows."""
     kind = estimator_class(prepared.task)
     unknown = sorted(set(choices.parameters) - set(inspect.signature(kind).parameters))
     if unknown:
@@ -185,7 +185,7 @@ class Comparable(NamedTuple):
 
 
 def comparable(data: Dataset, choices: Choices) -> Comparable:
-    """Return what `gn.compare` takes. If the data bring a test set, only the training rows are used.
+    """Return what `gn.compare` takes. If the data come with a test set, only the training rows are used.
 
     Raises
     ------
@@ -241,7 +241,7 @@ def target_names(data: Dataset) -> tuple[str, ...]:
 
 
 def with_target_names(model: Model, names: tuple[str, ...]) -> Model:
-    """Return a model that knows its targets by name: an estimator is given arrays, which have none."""
+    """Return a model with the names of its targets, which the arrays given to an estimator do not have."""
     encoder = model.target_encoder
     if isinstance(encoder, (LabelsEncoder, TargetScaler)) and len(encoder.names) == len(names):
         return replace(model, target_encoder=replace(encoder, names=names))
@@ -249,7 +249,7 @@ def with_target_names(model: Model, names: tuple[str, ...]) -> Model:
 
 
 def target_values(y: Any, task: Task) -> np.ndarray:
-    """Return one target column or several as the estimators take them, whole-number classes as int64."""
+    """Return one or several target columns as estimators take them, whole-number classes as int64."""
     if isinstance(y, Table):
         return _several_targets(y, task)
     if y.dtype.kind == "M":
@@ -291,9 +291,9 @@ def _as_whole_numbers(values: np.ndarray) -> np.ndarray:
 
 
 def check_finite(X: Any) -> None:
-    """Raise for an infinite number before training starts, with its row as the file counts it.
+    """Raise for an infinite number before training starts, and name its row.
 
-    Missing values are allowed: they have an encoding of their own.
+    Missing values are allowed, because they are encoded.
     """
     columns = X.columns.items() if isinstance(X, Table) else [("", X)]
     for name, column in columns:
@@ -313,8 +313,8 @@ def check_classes(y: np.ndarray, test_y: np.ndarray) -> None:
     unseen = sorted(set(test_y.tolist()) - set(y.tolist()), key=str)
     if unseen:
         raise DataError(
-            f"The test set holds the class {unseen[0]!r}, which no training row has, so that no network can"
-            " learn it. Add rows of this class to the training set, or drop it from the test set."
+            f"The test set holds the class {unseen[0]!r}, which no training row has, so no network can learn"
+            " it. Add rows of this class to the training set, or drop it from the test set."
         )
 
 

@@ -59,7 +59,7 @@ def explain(
                 network, *(rows.test or (rows.X, rows.y)), data, scoring, repeats, seed
             )
         else:
-            # without a target, because rows that lack one would be left out and the others renumbered
+            # without a target: rows that lack it would be dropped, and the others renumbered
             rows = read(data, query=query, table=table, expected=columns_of(network))
             result = attribution(network, rows.test[0] if rows.test else rows.X, row, of)
         print_json(result.to_dict()) if as_json else typer.echo(plain(str(result)))

@@ -20,7 +20,7 @@ def export(
         typer.Option(
             "--out",
             "-o",
-            help="Write to this file: .onnx, or .py for one file that needs NumPy alone.",
+            help="Write to this file: .onnx, or .py for one file that needs only NumPy.",
         ),
     ],
     input_type: Annotated[

@@ -17,7 +17,7 @@ from glassnet.errors import ConfigurationError, DataError
 def figures(
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="The folder to draw into; made if it does not exist."),
+        typer.Option("--out", "-o", help="The folder to draw into; created if it does not exist."),
     ],
     only: Annotated[
         Optional[list[str]], typer.Option(help="Draw only this figure. May be repeated.")
@@ -25,9 +25,9 @@ def figures(
     kind: Annotated[str, typer.Option("--format", help="svg or png.")] = "svg",
     seed: Annotated[int, typer.Option(help="Seed of the networks and of the generated data.")] = 0,
 ) -> None:
-    """Draw the field's figures from small networks.
+    """Draw the standard figures of the field from small networks.
 
-    The networks are trained on the spot. Each figure is drawn in light and dark, and one page shows all.
+    The networks are trained on the spot. Each figure is drawn in light and dark, and one page shows them all.
     """
     with exit_on_error():
         check_seed(seed)
@@ -45,7 +45,7 @@ def figures(
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(f"Cannot make the folder {out}: {error.strerror}.") from None
+            raise DataError(f"Cannot create the folder {out}: {error.strerror}.") from None
         for drawn in draw_all(out, Networks(seed), kind, only):
             typer.echo(f"{drawn.name}: {drawn.finding}")
         say(f"Wrote {out / 'index.html'}")

@@ -60,7 +60,7 @@ def check_writable(path: Path | None, source: str, *suffixes: str) -> None:
 
 
 def check_replaceable(path: Path, source: str) -> None:
-    """Raise if an existing path is a device, or one of the files that are read."""
+    """Raise if an existing path is a device, or one of the input files."""
     from glassnet.data.files import find
 
     if not path.is_file():
@@ -78,7 +78,7 @@ def check_seed(seed: int) -> None:
 
 
 def checked_task(task: str | None) -> Any:
-    """Return the task that --task names; None: none."""
+    """Return the task that --task names; None if it was not given."""
     if task not in (None, "classification", "regression"):
         raise ConfigurationError(f"--task is '{task}': choose classification or regression.")
     return task
@@ -89,13 +89,13 @@ def estimator_parameters(
     optimizer: str | None,
     learning_rate: float | None,
     patience: int | None,
-    **given: Any,
+    **options: Any,
 ) -> dict[str, Any]:
     """Return the estimator's parameters that the user chose."""
     from glassnet.nn.optimizer_wrappers import as_optimizer
     from glassnet.training.loop import EarlyStopping
 
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in options.items() if value is not None}
     if hidden is not None:
         try:
             chosen["hidden"] = tuple(int(width) for width in hidden.split(","))

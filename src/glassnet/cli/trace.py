@@ -80,7 +80,7 @@ def traced_rows(
     query: str | None,
     table: str | None,
 ) -> tuple[Any, Any]:
-    """Return the chosen rows and their target; None in its place where the data have none."""
+    """Return the chosen rows and their target, which is None if the data have none."""
     from glassnet.data.read import read
 
     dataset = read(data, query=query, table=table, expected=columns_of(model))

@@ -69,17 +69,20 @@ def train(
         Optional[float], typer.Option(help="Learning rate of the optimizer.")
     ] = None,
     batch_size: Annotated[Optional[int], typer.Option(help="Rows per step.")] = None,
-    epochs: Annotated[Optional[int], typer.Option(help="The most passes over the rows.")] = None,
+    epochs: Annotated[
+        Optional[int], typer.Option(help="Maximum number of passes over the rows.")
+    ] = None,
     l2: Annotated[Optional[float], typer.Option(help="Strength of the L2 penalty.")] = None,
     patience: Annotated[
         Optional[int], typer.Option(help="Epochs without improvement before stopping.")
     ] = None,
     members: Annotated[
         Optional[int],
-        typer.Option(help="Number of networks to train together; their mean predicts."),
+        typer.Option(help="Number of networks to train; their predictions are averaged."),
     ] = None,
     max_seconds: Annotated[
-        Optional[float], typer.Option(help="Stop training after this time and keep the best model.")
+        Optional[float],
+        typer.Option(help="Stop training after this many seconds and keep the best model."),
     ] = None,
     class_weight: Annotated[
         Optional[str], typer.Option(help="balanced: rare classes count as much as frequent ones.")
@@ -88,7 +91,8 @@ def train(
         Optional[Path], typer.Option(help="Write checkpoints into this folder, to resume from.")
     ] = None,
     every: Annotated[
-        Optional[int], typer.Option(help="Epochs between two checkpoints; default: half a minute.")
+        Optional[int],
+        typer.Option(help="Epochs between checkpoints; default: one about every half minute."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the last checkpoint, if there is one.")
@@ -100,7 +104,7 @@ def train(
 ) -> None:
     """Train a network on DATA, test it, and save it.
 
-    Simple models are tested beside it on the same rows.
+    Simple models are tested on the same rows for comparison.
     """
     with exit_on_error(), resumable(checkpoint):
         check_writable(out, data, ".glassnet")
@@ -145,7 +149,7 @@ def train(
 
 
 def checkpoints_in(folder: Path | None, every: int | None, resume: bool) -> Any:
-    """Return where and how often to write checkpoints; None: nowhere."""
+    """Return where and how often to write checkpoints; None if none are written."""
     from glassnet.training.checkpoints import Checkpoint
 
     if folder is None:

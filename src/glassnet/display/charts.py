@@ -88,7 +88,7 @@ def curves(
 
 
 def scatter(key: str, title: str, true: NDArray[Any], predicted: NDArray[Any]) -> str:
-    """Draw predicted over true values as SVG, with a line where they are equal; evenly thinned."""
+    """Draw predicted over true values as SVG, with a line where they are equal; many rows are thinned."""
     order = np.argsort(true, kind="stable")
     rows = order[np.unique(np.linspace(0, len(order) - 1, MAX_POINTS).astype(int))]
     x, y = true[rows], predicted[rows]
@@ -111,8 +111,8 @@ def histogram(key: str, title: str, residuals: NDArray[Any]) -> str:
     bins = int(np.clip(np.sqrt(len(residuals)) * 1.5, 5, 40))
     span = (low, high)
     if not (high - low) / bins > 2 * np.spacing(max(abs(low), abs(high))):
-        wide = max(abs(low) / 8, 0.5)  # too close together for several bins: one bar
-        span, bins = (low - wide, low + wide), 5
+        margin = max(abs(low) / 8, 0.5)  # the values are too close together for several bins
+        span, bins = (low - margin, low + margin), 5
 
     def draw(ax: Any) -> None:
         clipped = np.clip(residuals, low, high)
@@ -145,7 +145,7 @@ def svg(
     out = io.StringIO()
     settings = {**_SETTINGS, "svg.hashsalt": key, "text.parse_math": formulas}
     with mpl.rc_context(settings), warnings.catch_warnings():
-        # letters that matplotlib's font lacks; the fonts of the page have them
+        # the page's fonts have the letters that matplotlib's font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasSVG(figure)

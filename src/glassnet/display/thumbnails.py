@@ -15,10 +15,10 @@ from glassnet.display.html import escape
 PICTURE_SIZE = 128
 
 
-def thumbnail(picture: NDArray[Any], among: NDArray[Any], alt: str) -> str:
-    """Return a picture (h, w) or (h, w, c) as HTML, scaled like the pictures `among` which it is."""
-    high = 255.0 if among.dtype == np.uint8 and among.max() > 127 else float(among.max())
-    low = min(0.0, float(among.min()))
+def thumbnail(picture: NDArray[Any], pictures: NDArray[Any], alt: str) -> str:
+    """Return a picture (h, w) or (h, w, c) as HTML, scaled by the range of values of all `pictures`."""
+    high = 255.0 if pictures.dtype == np.uint8 and pictures.max() > 127 else float(pictures.max())
+    low = min(0.0, float(pictures.min()))
     scaled = (picture.astype(np.float64) - low) / ((high - low) or 1.0) * 255
     pixels = np.clip(scaled, 0, 255).astype(np.uint8)
     if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
@@ -27,7 +27,7 @@ def thumbnail(picture: NDArray[Any], among: NDArray[Any], alt: str) -> str:
 
 
 def pixel_map(values: NDArray[Any], alt: str) -> str:
-    """Return numbers of pixels (h, w[, c]), summed over channels, as HTML; positive ones are light."""
+    """Return a number per pixel (h, w[, c]) as a picture in HTML, summed over channels; light is positive."""
     flat = values.sum(axis=2) if values.ndim == 3 else values
     largest = float(np.abs(flat).max()) or 1.0
     colors = signed_colors()(0.5 + 0.5 * flat / largest)

@@ -1,4 +1,4 @@
-"""The result of `compare`: as records, as a table for the terminal, and as JSON."""
+"""Hold the result of `compare` as records, and format it for the terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Comparison:
         return max(keys, key=lambda key: self.explained(key).mean(), default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         return {
             "task": self.task,
             "rows": self.rows,

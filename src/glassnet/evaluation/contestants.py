@@ -1,9 +1,8 @@
-"""The simple models that `train` and `compare` compare a network with; a new one is one row here.
+"""Define the simple models that a network is compared with; a new one is one row of `CONTESTANTS`.
 
-All are scikit-learn's. They are listed from simple to complex: a guess, a linear model (one number a
+All are scikit-learn's. They are listed from simple to complex: a guess, a linear model (one number per
 column), a small tree (fits on a page), the nearest neighbours (explained by examples), and boosting
-(hundreds of trees, which only predict). Of models that the data cannot tell apart, the simplest is
-preferred.
+(hundreds of trees, too many to read). If the data cannot distinguish models, the simplest is preferred.
 """
 
 from __future__ import annotations
@@ -19,26 +18,27 @@ from glassnet.evaluation.verdicts import GUESS
 from glassnet.nn.losses import LossTask
 
 MAX_NUMBERS = 2e7
-"""Rows x features that a linear model is fitted on: about 160 MB in float64."""
+"""Limit on rows x features for a linear model: about 160 MB in float64."""
 MAX_LINEAR_WORK = 1e8
-"""Rows x features x outputs that a linear model is fitted on: a step of its solver takes 0.1 s."""
+"""Limit on rows x features x outputs for a linear model: a step of its solver takes 0.1 s."""
 MIN_STEPS, MAX_STEPS = 40, 300
-"""Steps of the logistic regression: on the most work more than 40 no longer improve the test score."""
+"""Limits on the steps of logistic regression: on the largest data, 40 steps are enough for the best score."""
 MAX_TUNING_WORK = 3e6
-"""Rows x features x outputs that a linear model's penalty is chosen on: a few seconds at worst."""
+"""Limit on rows x features x outputs for choosing a linear model's penalty: a few seconds at worst."""
 PENALTIES = tuple(10.0**k for k in range(-4, 5, 2))
 TUNING_FOLDS = 3
 MAX_NEIGHBOUR_ROWS = 20_000  # every stored row slows down every prediction
 MAX_BOOSTING_WORK = 5e7
-"""(Rows + split search) x features x outputs that boosting is fitted on: about half a minute."""
-SPLIT_SEARCH = 8000  # rows whose histograms take as long as the search in 31 leaves of 255 bins
+"""Limit on (rows + SPLIT_SEARCH) x features x outputs for boosting: about half a minute."""
+SPLIT_SEARCH = 8000
+"""Searching the splits of 31 leaves with 255 bins takes as long as the histograms of this many rows."""
 MIN_BOOSTING_ROWS = 1000  # boosting is left out rather than fitted on a smaller part of the rows
 MAX_LEAVES = 16  # of the small tree, so that it can be drawn and read
 FEW_NUMBERS = 1_000_000
 
 
 class Size(NamedTuple):
-    """What a model is fitted on: its size decides how many rows it can take.
+    """The size of the data that a model is fitted on, which decides how many rows it can take.
 
     outputs: classes, labels, or target columns. runner_up: rows of the second most frequent class.
     """
@@ -56,7 +56,7 @@ class Size(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """A model: what it is, how it is made, and how many rows it takes (0: it is left out)."""
+    """A model: a description, its constructor, and the most rows that it takes (0: it is left out)."""
 
     about: str
     make: Callable[[LossTask, Size, int], Any]
@@ -72,9 +72,9 @@ def _guess(task: LossTask, size: Size, seed: int) -> Any:
 def _linear(task: LossTask, size: Size, seed: int) -> Any:
     """Return a linear model whose penalty is chosen by cross-validation.
 
-    The default penalty would decide many a comparison on few rows, or where a plane separates the
-    classes. The best penalty on a sample of the rows is also a good one for all: it corresponds to a
-    prior on the coefficients, which does not depend on the number of rows.
+    The default penalty would decide many comparisons if there are few rows, or if a plane separates the
+    classes. The best penalty on a sample of the rows is also good for all rows: it corresponds to a prior
+    on the coefficients, which does not depend on the number of rows.
     """
     from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
     from sklearn.model_selection import GridSearchCV
@@ -95,7 +95,7 @@ def _linear(task: LossTask, size: Size, seed: int) -> Any:
         return make_pipeline(StandardScaler(), in_float64, search)
     steps = MAX_LINEAR_WORK * MIN_STEPS / size.work
     estimator: Any = LogisticRegression(max_iter=int(np.clip(steps, MIN_STEPS, MAX_STEPS)))
-    # two classes with two rows in each fold, else there is nothing to choose by
+    # choosing a penalty needs two classes with two rows in each fold
     if size.runner_up * min(1.0, tuning_rows / size.rows) >= 2 * TUNING_FOLDS:
         estimator = GridSearchCV(
             estimator, {"C": PENALTIES}, scoring="neg_log_loss", cv=folds, error_score="raise"
@@ -171,9 +171,9 @@ def max_linear_rows(size: Size) -> int:
 
 
 def max_boosting_rows(size: Size) -> int:
-    """Return how many rows boosting can be fitted on in about half a minute; 0: it is left out.
+    """Return how many rows boosting can be fitted on in about half a minute; 0 if it is left out.
 
-    The trees of few rows have few leaves, and then the search for splits is short.
+    On few rows the trees have few leaves, so the search for splits is short.
 
     >>> max_boosting_rows(Size(rows=60_000, features=64, outputs=10))
     70125

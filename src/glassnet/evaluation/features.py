@@ -1,4 +1,4 @@
-"""Encode rows for the simple models, with numbers unclipped and pictures as rows of pixels."""
+"""Encode rows for the simple models, with unclipped numbers and with pictures as rows of pixels."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from glassnet.data.tables import Table, is_table, rows_at
 from glassnet.encoding.table_encoder import TableEncoder
 
 FAR = 1e18
-"""Scales from the centre beyond which a number is cut off: float32 still holds its square."""
+"""The distance from the centre, in scales, at which numbers are cut off. Its square fits into float32."""
 BLOCK_ROWS = 8192
 
 
 class Features:
     """The encoding that all contestants share, learned from training rows alone.
 
-    A table becomes what `TableEncoder` makes of it, with numbers scaled but not clipped: clipping
-    bends a straight line, and linear data would no longer look linear. Pictures become rows of pixels.
+    A table is encoded by `TableEncoder`, with numbers scaled but not clipped: clipping bends a straight
+    line, and linear data would no longer look linear. Pictures become rows of pixels.
     """
 
     def __init__(self, X: Any) -> None:
@@ -50,7 +50,9 @@ class Features:
         """Return rows without numbers so far from the centre that float32 cannot hold them."""
         numeric = encoder.numeric
         center, scale = np.array(numeric.center), np.array(numeric.scale)
-        with np.errstate(over="ignore"):  # a bound of ±inf bounds nothing, as it should
+        with np.errstate(
+            over="ignore"
+        ):  # a bound that overflows to ±inf has no effect, as it should
             low, high = center - FAR * scale, center + FAR * scale
         if encoder.kind == "array" and not is_table(X):
             return X if np.isinf(X).any() else np.clip(X, low, high)

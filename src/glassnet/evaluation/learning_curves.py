@@ -43,7 +43,7 @@ def curve_of(
     with all training rows. sizes: smaller numbers of rows. full: the training rows of each fold.
     """
     points: list[tuple[int, Mapping[str, np.ndarray]]] = []
-    # the largest first: if time runs out, the last step of the curve says most
+    # the largest size first, because the last step of the curve says most if time runs out
     for size in sorted(sizes, reverse=True):
         errors = errors_at(size)
         if errors is None:

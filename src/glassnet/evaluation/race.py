@@ -81,7 +81,7 @@ class _Encoded:
 
 
 class _OutOfTimeError(Exception):
-    """The time was up before this model had been fitted."""
+    """The time was up before this model was fitted."""
 
 
 class _LeftOutError(Exception):
@@ -122,7 +122,7 @@ class Problem:
         """Return the training and test rows of each fold; every fold has the same shares of classes."""
         kind = KFold if self.labels is None else StratifiedKFold
         with warnings.catch_warnings():
-            # scikit-learn warns of classes with fewer rows than folds; they are in as many as possible
+            # scikit-learn warns of classes with fewer rows than folds, which is accepted here
             warnings.simplefilter("ignore")
             return list(kind(folds, shuffle=True, random_state=seed).split(self.truth, self.truth))
 
@@ -178,10 +178,10 @@ class Race:
     def _turn(
         self, key: str, train: Any, test: Any, encoded: _Encoded, done: dict[str, _Record]
     ) -> None:
-        """Fit and test one model on one split, if there is time; a model once left out stays out."""
+        """Fit and test one model on one split, if there is time and it was not left out before."""
         self._bar.step(self.problem.title(key))
         before = done.get(key)
-        # a fit cannot be stopped: the shortest so far shows whether there is time for another
+        # a fit cannot be stopped, so the shortest one so far decides whether there is time for another
         expected = min(before.fit_seconds) if before else 0.0
         if key in self._left_out or time.perf_counter() + expected > self._deadline:
             return
@@ -256,7 +256,7 @@ class Race:
         ), kept
 
     def _check_end(self, model: Any) -> None:
-        """Raise if training was stopped early: a half-trained network says little."""
+        """Raise if the time limit or the user stopped training: a half-trained network says little."""
         if getattr(model, "status_", "") == "interrupted":
             raise KeyboardInterrupt
         ends = [c for c in getattr(model, "callbacks", None) or () if isinstance(c, _Deadline)]
@@ -306,7 +306,7 @@ class Race:
             if key in self._left_out:
                 notes.append(f"{title} is left out: {self._left_out[key]}")
             elif not done:
-                notes.append(f"{title} did not get its turn: {reason}.")
+                notes.append(f"{title} was not tested: {reason}.")
             elif done < folds:
                 ignored = "; with one fold it does not count" if done == 1 else ""
                 notes.append(
@@ -337,12 +337,14 @@ class _Deadline:
 
 
 def memory_of(model: Any) -> int:
-    """Return the bytes of all arrays that an object holds, counting each once: what a model keeps.
+    """Return the bytes of all arrays that an object, such as a fitted model, holds, each counted once.
 
     >>> memory_of({"weights": np.zeros((3, 4)), "names": ["a"]})
     96
     """
-    seen: dict[int, Any] = {}  # keeps the objects alive: an id is unique only among living ones
+    seen: dict[
+        int, Any
+    ] = {}  # keeps the objects alive, because an id is unique only among live objects
     total, queue = 0, [model]
     while queue:
         part = queue.pop()

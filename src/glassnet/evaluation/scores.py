@@ -1,4 +1,4 @@
-"""Scores of predictions on new rows, computed by scikit-learn."""
+"""Compute scores of predictions with scikit-learn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _class_scores(codes: NDArray[Any], predicted: NDArray[Any], proba: Any) -> S
     from sklearn import metrics  # lazily: it takes a second to import
 
     with warnings.catch_warnings():
-        # few test rows lack some class: the scores are those of the classes that are there
+        # a small test set may lack a class, which scikit-learn warns about
         warnings.simplefilter("ignore")
         return {
             "accuracy": float(metrics.accuracy_score(codes, predicted)),

@@ -1,4 +1,4 @@
-"""Find columns that predict the target almost without error by themselves."""
+"""Find single columns that predict the target almost without error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glassnet.encoding.target_kinds import Task
 
 
 def evidence_of_a_leak(column: Column, target: Column, task: Task) -> str | None:
-    """Return, as the end of a sentence, how well a column predicts the target; None unless almost exactly."""
+    """Return, as part of a sentence, how well a column predicts the target; None unless almost exactly."""
     judge = _class_evidence if task == "classification" else _value_evidence
     return judge(column, target)
 

@@ -91,10 +91,10 @@ def with_baselines(
 def verdict_of(evaluation: Evaluation) -> str:
     """Return a sentence that says which model to use, and whether the network is worth its cost.
 
-    Models, order and words are those of `compare`: use the simplest model that no more complex one
-    beats, by the paired errors of the test rows (`verdicts.verdict`). One split says less than many: the
-    intervals leave out how much other training rows would change the models. Returns "" without the
-    errors of the baselines.
+    The models, their order and the wording are those of `compare`: use the simplest model that no more
+    complex one beats, by the paired errors of the test rows (`verdicts.verdict`). One split says less than
+    many, because the intervals do not include how much other training rows would change the models.
+    Returns "" without the errors of the baselines.
 
     >>> y, scores = np.zeros(100), {"accuracy": 0.75}
     >>> both, errors = {"majority": scores, "linear": scores}, np.tile([0, 0, 0, 1.0], 25)
@@ -157,11 +157,13 @@ def _tested(
     X_train, X_test = _indexable(X_train), _indexable(X_test)
     outputs = class_count(model, y_train) or (1 if train.ndim == 1 else train.shape[1])
     width = int(np.prod(model.in_shape))
-    if model.encoder is not None:  # what is one code to the network is one column a level here
+    if (
+        model.encoder is not None
+    ):  # a category that is one code for the network has a column per level here
         width += sum(min(MAX_LEVELS, levels) - 1 for levels in model.encoder.places)
     size = Size(len(train), width, outputs, pictures=len(model.in_shape) > 1)
     samples = {key: _fitted_rows(key, size, train, seed, task) for key in BASELINES}
-    # a larger sample contains every smaller one, so that rows are encoded once
+    # a larger sample contains every smaller one, so rows are encoded only once
     encoded = max((rows for key, rows in samples.items() if key != GUESS), key=len)
     if len(encoded) < len(train):
         X_train = rows_at(X_train, encoded)
@@ -239,7 +241,7 @@ PREDICT: dict[LossTask, Callable[[str, _Rows, int], Predictions]] = {
 
 
 def _row_errors(truth: NDArray[Any], predicted: NDArray[Any], proba: Any) -> NDArray[Any]:
-    """Return the errors that decide, several values in units of their standard deviations."""
+    """Return the errors that models are compared by, with several targets in standard deviations."""
     if proba is None and truth.ndim == 2:
         scale = truth.std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
@@ -254,7 +256,7 @@ def _blocks(x: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def _indexable(X: Any) -> Any:
-    """Return X as a table or an array, of which rows can be taken."""
+    """Return X as a table or an array whose rows can be indexed."""
     if is_table(X):
         return as_table(X)
     return np.asarray(dense(X))

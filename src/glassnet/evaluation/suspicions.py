@@ -1,4 +1,4 @@
-"""Check the data for what would make a good score meaningless, before training.
+"""Check the data for problems that would make a good score meaningless, before training.
 
 Each check is one row of `CHECKS`: a function that takes the `CheckedData` (columns, target, split) and yields
 suspicions. No check changes the data; that is for a person to decide.
@@ -24,7 +24,7 @@ from glassnet.errors import DataError
 from glassnet.evaluation.single_column import as_ranks, evidence_of_a_leak
 
 SAMPLE_ROWS = 5000
-"""Rows that the search for leaks looks at."""
+"""The most rows that are searched for leaks."""
 MAX_COLUMNS = 300
 """Wider arrays are pictures or signals, in which constant and equal columns are normal."""
 MIN_ROWS = 20
@@ -45,10 +45,10 @@ class Suspicion:
 
 @dataclass(frozen=True)
 class CheckedData:
-    """The data that the checks look at.
+    """The data to check.
 
-    `table` is None where single columns mean nothing (pictures). `task` is None unless there is one
-    target of texts or numbers.
+    `table` is None if single columns have no meaning (pictures). `task` is None unless there is one
+    target of text or numbers.
     """
 
     table: Table | None
@@ -182,7 +182,7 @@ def duplicate_columns(data: CheckedData) -> Iterator[Suspicion]:
 
 
 def identifiers(data: CheckedData) -> Iterator[Suspicion]:
-    """Find texts that are almost all different, and whole numbers that number the rows."""
+    """Find text columns with almost only different values, and whole numbers that count the rows."""
     for name, column in data.varying.items():
         present = column[~missing_in(column)]
         if len(present) < MIN_ROWS or column.dtype.kind == "M":
@@ -214,7 +214,7 @@ def _numbers_rows(values: Column, distinct: Column) -> bool:
 
 
 def leaks(data: CheckedData) -> Iterator[Suspicion]:
-    """Find columns that give the target away: one alone predicts it almost without error."""
+    """Find columns that give the target away because one of them alone predicts it almost without error."""
     if data.task is None or data.target is None:
         return
     known = np.flatnonzero(~missing_in(data.target))

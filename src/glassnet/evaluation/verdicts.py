@@ -5,9 +5,9 @@ probabilities, Σ (p - [class is true])² (Brier, 1950). Divided by the error of
 columns, it gives the share explained, 1 - error / error of the guess: R² on new rows for values, the
 Brier skill score for classes. 0 is as good as the guess, 1 is perfect.
 
-Accuracy and log-loss are shown, but do not decide. Where one class is frequent, accuracy is blind: all
-models may answer "no", and still differ in whom they call more likely to leave. Log-loss becomes
-infinite with a single wrong probability of 0.
+Accuracy and log-loss are shown, but do not decide. If one class is frequent, accuracy hides differences:
+all models may always predict "no" and still rank the rows differently. Log-loss becomes infinite with a
+single wrong probability of 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.05
-"""Of all tests, two-sided: intervals contain the true value in 95 of 100 cases."""
+"""The two-sided level of all tests: intervals contain the true value in 95 of 100 cases."""
 MIN_SHARE_OF_BEST, MIN_SHARE_OF_REST, MIN_LEAD = 0.01, 0.1, 0.001
 """How much more a complex model has to explain: a hundredth of what the best model explains, or a tenth of
 what the simpler model leaves unexplained; and in any case a thousandth."""
@@ -75,7 +75,7 @@ def paired_folds(differences: ArrayLike, ratio: float) -> Difference:
 def paired_rows(differences: ArrayLike) -> Difference:
     """Return the mean of row-by-row differences on one set of test rows with its t interval.
 
-    The interval is about these two fitted models; it leaves out that the training rows are a random
+    The interval is for these two fitted models. It does not include that the training rows are a random
     sample, too.
 
     >>> difference = paired_rows([0.2, 0.4, 0.3, 0.5, 0.1])
@@ -116,8 +116,8 @@ def row_errors(
     elif truth.ndim == 2:
         squared = np.square(proba.astype(np.float64) - truth.astype(np.float64))
     else:
-        aim = truth[:, None] == np.arange(proba.shape[1])
-        squared = np.square(proba.astype(np.float64) - aim)
+        one_hot = truth[:, None] == np.arange(proba.shape[1])
+        squared = np.square(proba.astype(np.float64) - one_hot)
         return np.asarray(squared.sum(axis=1))
     return np.asarray(squared.reshape(len(squared), -1).mean(axis=1))
 
@@ -131,8 +131,8 @@ class Field:
 
     Parameters
     ----------
-    titles: the name of each model, the guess first, then from simple to complex: of models that the data
-        cannot tell apart, the first is chosen.
+    titles: the name of each model, the guess first, then from simple to complex. If the data cannot
+        distinguish models, the first is chosen.
     explained: the share that each model explains.
     difference: (a, b) -> how much more a explains than b.
     shown: the scores to show of each model, by name.
@@ -154,7 +154,7 @@ class Field:
         return f"{_count(self.rows)} {self.noun}{'' if self.rows == 1 else 's'}"
 
     def leads(self, first: str, second: str) -> bool:
-        """Return whether the first model explains more by what matters (see `MIN_SHARE_OF_BEST`)."""
+        """Return whether the first model leads by an amount that matters (see `MIN_SHARE_OF_BEST`)."""
         best, other = max(0.0, *self.explained.values()), self.explained[second]
         least = max(MIN_LEAD, min(MIN_SHARE_OF_BEST * best, MIN_SHARE_OF_REST * (1 - other)))
         return self.explained[first] - other > least
@@ -220,7 +220,7 @@ def beating(field: Field, simple: str, others: Sequence[str]) -> list[str]:
 
 
 def _rival(field: Field, use: str) -> str | None:
-    """Return the best of the more complex models, if it leads the chosen one by what may be chance."""
+    """Return the best of the more complex models if it leads the chosen one, which may be chance."""
     keys = list(field.titles)
     later = keys[keys.index(use) + 1 :]
     best = max(later, key=lambda key: field.explained[key], default=None)
@@ -286,7 +286,7 @@ def _simpler_model(field: Field, choice: Verdict, rival: str | None) -> str:
         parts.append(_within_noise(field, str(rival), choice.use))
     if choice.use != "linear" and "linear" in choice.network_beats:
         winners = "both beat" if beating(field, "linear", [choice.use]) else "the network beats"
-        parts.append(f"{winners} the linear model ({_one(field, NETWORK, 'linear')})")
+        parts.append(f"{winners} the linear model ({_score_of_second(field, NETWORK, 'linear')})")
     return "; ".join(parts) + "."
 
 
@@ -324,7 +324,7 @@ def against(field: Field, first: str, second: str) -> str:
     The score is the first one shown that orders the models as the share explained does: accuracy is
     easiest to understand, but may disagree.
     """
-    name = _telling(field, first, second)
+    name = _score_to_show(field, first, second)
     a, b = (field.shown[key][name] for key in (first, second))
     digits = 3
     while f"{a:.{digits}g}" == f"{b:.{digits}g}" and digits < 5:
@@ -332,13 +332,14 @@ def against(field: Field, first: str, second: str) -> str:
     return f"{SCORE_WORDS.get(name, name)} {a:.{digits}g} against {b:.{digits}g}"
 
 
-def _one(field: Field, first: str, second: str) -> str:
-    name = _telling(field, first, second)
+def _score_of_second(field: Field, first: str, second: str) -> str:
+    """Return the second model's score in words."""
+    name = _score_to_show(field, first, second)
     return f"{SCORE_WORDS.get(name, name)} {field.shown[second][name]:.3g}"
 
 
-def _telling(field: Field, first: str, second: str) -> str:
-    """Return the name of the score by which to show two models."""
+def _score_to_show(field: Field, first: str, second: str) -> str:
+    """Return the name of the score to compare two models by in words."""
     ahead = field.explained[first] > field.explained[second]
     names = [n for n in field.shown[first] if n in field.shown[second] and n in SCORE_WORDS]
     for name in names:

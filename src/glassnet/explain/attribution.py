@@ -88,7 +88,7 @@ class Attribution:
         return np.asarray(np.abs(self.values).mean(axis=0))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         rows = [
             {
                 "target": self.targets[i],

@@ -43,7 +43,7 @@ class PartialDependence:
     rows: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         return {
             "columns": list(self.columns),
             "values": [list(values) for values in self.values],

@@ -1,4 +1,4 @@
-"""Choose rows as examples of what excites a neuron, what is typical of a class, and what is mistaken."""
+"""Choose example rows that excite a neuron, are typical of a class, or are predicted wrongly."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Examples:
     """Rows of X that were chosen as examples.
 
     title: what they are examples of. rows: their indices in X. facts: by name, a value for each row. cells:
-    the rows in original units; empty for pictures. inputs: the encoded rows, (rows, *in_shape), of whose
-    columns the last `codes` are category codes. input_names: the names of the inputs; empty for pictures.
+    the rows in original units; empty for pictures. inputs: the encoded rows, (rows, *in_shape), whose last
+    `codes` columns are category codes. input_names: the names of the inputs; empty for pictures.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Examples:
         return len(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         examples = [
             {"row": int(row), **{name: values[i] for name, values in self.facts.items()}}
             | ({"values": self.cells[i]} if self.cells else {})
@@ -52,10 +52,10 @@ class Examples:
 
     def to_frame(self) -> Any:
         """Return a data frame with one row per example: row, the facts, then the columns of X."""
-        taken = {"row": self.rows.tolist(), **{name: list(v) for name, v in self.facts.items()}}
+        columns = {"row": self.rows.tolist(), **{name: list(v) for name, v in self.facts.items()}}
         for name in self.cells[0] if self.cells else ():
-            taken[name if name not in taken else f"X: {name}"] = [row[name] for row in self.cells]
-        return frame_of(taken)
+            columns[name if name not in columns else f"X: {name}"] = [c[name] for c in self.cells]
+        return frame_of(columns)
 
     def __str__(self) -> str:
         rows = [["row", *self.facts]]
@@ -115,7 +115,7 @@ class Confusions:
         return [(names[i], names[j], rows) for i, j, rows in most_confused(self.counts)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         heads = ("true", "predicted", "rows")
         pairs = [dict(zip(heads, pair, strict=True)) for pair in self.pairs()]
         return self.mistakes.to_dict() | {"pairs": pairs}

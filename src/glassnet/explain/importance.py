@@ -65,7 +65,7 @@ class Importance:
         return np.argsort(-self.mean, kind="stable")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         columns = {
             self.columns[j]: {
                 "mean": float(self.mean[j]),
@@ -113,9 +113,9 @@ def permutation_importance(
 ) -> Importance:
     """Return how much a score drops when one column of X is shuffled, so that it says nothing about its row.
 
-    drop_j = score(X, y) - score(X with column j shuffled, y). Columns with the same information stand in for
-    each other, so that shuffling one of them costs little: shuffle them together, as a group. Use rows that
-    the model was not trained on: on training rows, the score also drops where the model has learned noise.
+    drop_j = score(X, y) - score(X with column j shuffled, y). Columns with the same information can replace
+    each other, so shuffling one of them costs little. Shuffle them together, as a group. Use rows that the
+    model was not trained on: on training rows, the score also drops where the model has learned noise.
 
     Breiman, "Random Forests", 2001, section 10; computed by scikit-learn.
 
@@ -132,7 +132,7 @@ def permutation_importance(
 
     Raises
     ------
-    ConfigurationError: the rows are pictures, an unknown column or score. DataError: unusable rows.
+    ConfigurationError: the rows are pictures, or a column or score is unknown. DataError: unusable rows.
 
     >>> import glassnet as gn
     >>> X = {"size": [0.0, 1.0, 2.0, 3.0] * 15, "city": ["Ulm", "Bonn", "Rom"] * 20}
@@ -168,7 +168,7 @@ def grouped(
     """Return the names of columns and groups, and for each input of the network the index of its name."""
     if not rows.columns:
         raise ConfigurationError(
-            "Shuffling a single pixel shows nothing, because its neighbours stand in for it. Explain pictures"
+            "Shuffling a single pixel shows nothing, because its neighbours can replace it. Explain pictures"
             " one by one, with gn.attribute(model, X) or the command's --row N."
             if rows.pictures
             else "The model uses none of its columns, so there is nothing to shuffle."
@@ -189,7 +189,7 @@ def grouped(
 
 
 class Gathered(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
-    """A fitted model as a scikit-learn estimator of matrices of row numbers (see the module)."""
+    """A fitted model as a scikit-learn estimator of matrices of row numbers (see the module's docstring)."""
 
     def __init__(self, model: Model, x: NDArray[Any], columns: NDArray[np.intp]):
         self.model = replace(model, encoder=None)  # the rows are already encoded

@@ -1,6 +1,6 @@
 """Compute the outputs of a neuron, and the input that excites it most.
 
-Every member has its own neurons, so a neuron is given by member, layer and number.
+Every member has its own neurons, so a neuron is identified by member, layer and number.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Excitation:
     codes: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values that JSON can hold."""
+        """Return everything as plain values that JSON can hold."""
         plain = (f.name for f in fields(self) if f.name not in ("input", "input_names", "codes"))
         return {name: getattr(self, name) for name in plain} | {"input": self.input.tolist()}
 
@@ -202,13 +202,13 @@ def maximize_activation(
     rows = Rows.of(model_of(model), X)
     short, outputs = neuron_outputs(rows, layer, neuron, member)
     order = np.argsort(-outputs, kind="stable")[:STARTS]
-    hill = _Hill(rows, short, neuron, float(outputs.std()) or 1.0, steps)
+    objective = _Objective(rows, short, neuron, float(outputs.std()) or 1.0, steps)
     for strength in (l2, l2 / 4, l2 / 16, 0.0):
-        source = {name: order.copy() for name in hill.blocks}
+        source = {name: order.copy() for name in objective.blocks}
         points = rows.x[order].astype(short.dtype)
-        for _ in range(ROUNDS if hill.blocks else 1):
-            points = hill.ascended(hill.chosen(points, source, strength), strength)
-        reached, scores = hill.heights(points, strength)
+        for _ in range(ROUNDS if objective.blocks else 1):
+            points = objective.ascend(objective.set_blocks(points, source, strength), strength)
+        reached, scores = objective.evaluate(points, strength)
         if reached[scores.argmax()] >= outputs[order[0]]:
             break
     best = int(scores.argmax())
@@ -221,7 +221,7 @@ def maximize_activation(
     )  # fmt: skip
 
 
-class _Hill:
+class _Objective:
     """The objective of the ascent, and the range of the inputs.
 
     blocks: column -> the inputs of a category or a date, which are set together.
@@ -247,18 +247,19 @@ class _Hill:
         self.spread = np.where(spread > 0, spread, np.inf).astype(x.dtype)
         self.pull = 1 / np.sqrt(max(int(np.isfinite(self.spread).sum()), 1))
 
-    def heights(self, points: NDArray[Any], l2: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    def evaluate(self, points: NDArray[Any], l2: float) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the neuron's output and the objective at each point."""
         outputs = self.short.outputs_encoded(points)[:, self.neuron]
-        off = np.square((points - self.mean) / self.spread).reshape(len(points), -1).sum(axis=1)
-        return outputs, outputs / self.deviation - l2 * self.pull / 2 * off
+        scaled = ((points - self.mean) / self.spread).reshape(len(points), -1)
+        distance = np.square(scaled).sum(axis=1)
+        return outputs, outputs / self.deviation - l2 * self.pull / 2 * distance
 
-    def chosen(
+    def set_blocks(
         self, points: NDArray[Any], source: dict[str, NDArray[Any]], l2: float
     ) -> NDArray[Any]:
         """Return points whose categories and dates are set, one by one, to the values in X that excite most.
 
-        source: column -> the row of X from which each point has its value; updated in place.
+        source: column -> the row of X that each point takes its value from; updated in place.
         """
         points = points.copy()
         for name, block in self.blocks.items():
@@ -266,14 +267,14 @@ class _Hill:
             tried = np.repeat(points[:, None], len(values), axis=1)
             tried[:, :, block] = values
             flat = tried.reshape(-1, points.shape[1])
-            scores = self.heights(flat, l2)[1].reshape(len(points), len(values))
-            best, every = scores.argmax(axis=1), np.arange(len(points))
-            better = scores[every, best] > self.heights(points, l2)[1]
-            points[better] = tried[every, best][better]
+            scores = self.evaluate(flat, l2)[1].reshape(len(points), len(values))
+            best, indices = scores.argmax(axis=1), np.arange(len(points))
+            better = scores[indices, best] > self.evaluate(points, l2)[1]
+            points[better] = tried[indices, best][better]
             source[name][better] = first[best][better]
         return points
 
-    def ascended(self, points: NDArray[Any], l2: float) -> NDArray[Any]:
+    def ascend(self, points: NDArray[Any], l2: float) -> NDArray[Any]:
         """Return the end of the ascent from each point."""
         free = np.ones(points.shape, bool)
         encoder = self.rows.model.encoder
@@ -333,7 +334,7 @@ def _ascend(
 
 
 def _own_units(rows: Rows, x: NDArray[Any], source: dict[str, int]) -> dict[str, Any]:
-    """Return an input in original units: numbers unscaled, all else from its source rows."""
+    """Return an input in original units: numbers are unscaled, other columns come from their source rows."""
     encoder = rows.model.encoder
     if encoder is None:
         return dict(zip(rows.columns, x.tolist(), strict=True)) if rows.columns else {}

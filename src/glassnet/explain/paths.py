@@ -2,7 +2,7 @@
 
 The backward pass continues below the first layer to the network's inputs. Codes of an embedding have no
 gradient: there the path is a straight line between the outputs of the embedding, and a code gets the sum
-over its output numbers. With several members, all is averaged over them, as their predictions are.
+over its output numbers. With several members, everything is averaged over them, as predictions are.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Path:
         return np.asarray(np.abs(flat.sum(axis=1) - difference) / np.where(scale > 0, scale, 1.0))
 
     def _calls(self, chosen: NDArray[np.intp], shares: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
-        """Yield for each call the indices into `chosen` and `shares`, and there F and its slopes."""
+        """Yield for each call the indices into `chosen` and `shares`, with F and its slopes there."""
         count = len(chosen) * len(shares)
         size = next((size for size in SIZES if size >= count), SIZES[-1])
         for first in range(0, count, size):
@@ -128,7 +128,7 @@ def _by_code(embedding: Any, slopes: Array) -> Array:
 
 
 def check_embeddings(model: Model) -> None:
-    """Raise if an embedding is not the first layer: its codes could not be told apart."""
+    """Raise if an embedding is not the first layer, because its inputs would not be the encoded rows."""
     _, *later = (layer for _, layer, _ in each_layer(model.network))
     if any(isinstance(layer, Embedding) for layer in later):
         raise ConfigurationError(

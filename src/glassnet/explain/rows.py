@@ -1,4 +1,4 @@
-"""Hold the rows to explain, in the user's columns and as inputs of the network."""
+"""Hold the rows to explain, both in the user's columns and as inputs of the network."""
 
 from __future__ import annotations
 

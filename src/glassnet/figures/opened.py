@@ -1,4 +1,4 @@
-"""Prepare a network for drawing: its model, its Dense layers and a forward pass."""
+"""Prepare a network for drawing, with its Dense layers and a forward pass."""
 
 from __future__ import annotations
 

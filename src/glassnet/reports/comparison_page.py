@@ -1,4 +1,4 @@
-"""Write the result of `compare` as one HTML page that opens anywhere, without a network."""
+"""Write the result of `compare` as one HTML page that opens in any browser, offline."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STYLES = (
     (charts.SECOND, "-", "v"),
     (charts.FIRST, "-", "o"),
 )
-"""Color, dashes and marker of each model's line, in the order of the models."""
+"""Colour, dashes and marker of each model's line, in the order of the models."""
 
 
 class _Content(NamedTuple):
@@ -74,14 +74,14 @@ def comparison_html(
     """
     content = _Content(comparison, title, target, command, tuple(notes))
     predicted = target or "the target"
-    written = [(key, heading, body(content)) for key, heading, body in SECTIONS]
+    sections = [(key, heading, body(content)) for key, heading, body in SECTIONS]
     head = (
         paragraph("glassnet comparison of models", "eyebrow")
         + f"<h1>Predicting {name(predicted)} from {name(title or 'data')}: which model?</h1>\n"
         + paragraph(_tested(comparison), "lede")
     )
     return page(
-        f"Comparison: {predicted} from {title or 'data'}", head, [s for s in written if s[2]]
+        f"Comparison: {predicted} from {title or 'data'}", head, [s for s in sections if s[2]]
     )
 
 
@@ -160,9 +160,9 @@ def _models(content: _Content) -> str:
         "Mean ± standard deviation over the folds, on rows that the model has not seen. Share explained: 1 −"
         " error / error of guessing, with squared errors, or for classes the Brier scores of the"
         " probabilities. 0 is as good as guessing, 1 is perfect. Models are compared by it, because accuracy"
-        " is blind where one class is frequent, and because no single row can make it infinite. Fit:"
-        " including the encoding, and for a network the compilation. Memory: all arrays that the fitted model"
-        " and its encoding keep."
+        " hides differences if one class is frequent, and because no single row can make it infinite. Fit:"
+        " includes the encoding, and for a network the compilation. Memory: all arrays that the fitted model"
+        " and its encoding hold."
     )
     return table(
         "Scores, times and memory of the models", head, rows, numeric=range(1, len(head)), note=note

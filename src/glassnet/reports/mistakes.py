@@ -275,7 +275,7 @@ def _worst_labels(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
 def _worst_values(evaluation: Evaluation) -> tuple[NDArray[Any], Described]:
     true, predicted = _columns(evaluation.y_true), _columns(evaluation.y_pred)
     residual = predicted - true
-    # in units of its standard deviation, so that no target decides by its unit
+    # in standard deviations, so that a target's unit does not matter
     spread = true.std(axis=0) if true.shape[1] > 1 else np.ones(1)
     badness = np.abs(residual / np.where(spread > 0, spread, 1.0)).max(axis=1)
 

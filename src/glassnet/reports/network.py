@@ -1,4 +1,4 @@
-"""Show the network in a report, and what keeps it from learning."""
+"""Show the network in a report, and its diagnosis."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def network_section(content: ReportContent) -> str:
     caption = f"Layers from input (shape {shape}) to output: {escape(total)}"
     facts = [["Loss", escape(model.loss)], ["Numbers", escape(model.dtype)]]
     if model.members > 1:
-        facts.append(["Networks", f"{model.members} with these layers; their mean predicts"])
+        facts.append(
+            ["Networks", f"{model.members} with these layers; their predictions are averaged"]
+        )
     if "learning_rate" in history and history.n_epochs:
         rates = [number(float(rate)) for rate in history["learning_rate"][[0, -1]]]
         facts.append(["Learning rate", f"{rates[0]} in the first epoch, {rates[1]} in the last"])
@@ -59,7 +61,7 @@ def network_section(content: ReportContent) -> str:
 
 
 def _drawn(model: Model) -> str:
-    """Return the diagram of neurons and weights; "" if this network cannot be drawn so."""
+    """Return the diagram of neurons and weights; "" if this network has no such diagram."""
     titles: list[str] = []
 
     def draw(ax: object) -> None:

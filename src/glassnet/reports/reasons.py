@@ -1,6 +1,6 @@
 """Show what the network relies on, and what moved its worst predictions.
 
-All is computed on test rows, on few enough of them that a report takes seconds.
+Everything is computed on a sample of the test rows that is small enough for a report to take seconds.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _importance(content: ReportContent) -> str:
     columns = _width(evaluation)
     if columns > MAX_COLUMNS:
         return paragraph(
-            f"A report does not shuffle each of {counted(columns, 'column')}, which takes long. To do so:"
+            f"Shuffling {counted(columns, 'column')} takes too long for a report. To do it, run"
             " <code>glassnet explain MODEL DATA</code>."
         )
     repeats = 5 if columns <= 100 else 2
@@ -91,7 +91,7 @@ def _ranked(importance: Importance) -> str:
         " column says nothing about its row."
     )
     note = (
-        "Columns with the same information stand in for each other: shuffling one of them alone costs"
+        "Columns with the same information can replace each other: shuffling only one of them costs"
         " little."
     )
     if noise:
@@ -161,7 +161,8 @@ def _prototypes(content: ReportContent) -> str:
 def movers_of(content: ReportContent, chosen: NDArray[np.intp]) -> list[str] | None:
     """Return for each chosen test row, as HTML, what moved the prediction away from the truth.
 
-    Where the prediction is right: away from the second most probable class. None: it cannot be explained.
+    If the prediction is right, return what moved it away from the second most probable class. None if the
+    model cannot be explained.
     """
     model, evaluation = content.model, content.evaluation
     if evaluation.X is None:
@@ -189,7 +190,7 @@ def _dense(X: object) -> NDArray[np.generic]:
 
 
 def _rivals(evaluation: Evaluation, chosen: NDArray[np.intp]) -> NDArray[np.generic] | None:
-    """Return for each row the true class; where it was predicted, the second most probable class."""
+    """Return for each row the true class or, if it was predicted, the second most probable class."""
     classes, proba = evaluation.classes, evaluation.proba
     if classes is None or proba is None or len(classes) < 2:
         return None

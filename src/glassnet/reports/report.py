@@ -1,4 +1,4 @@
-"""Write a trained model and its test as one HTML page that opens anywhere, without a network.
+"""Write a trained model and its test as one HTML page that opens in any browser, offline.
 
 A section is a function from a `ReportContent` to HTML ("": it is left out) and a row of `SECTIONS`.
 """
@@ -53,10 +53,10 @@ class Section(NamedTuple):
 def report_html(model: Model, history: History, evaluation: Evaluation, facts: Facts) -> str:
     """Return the report as one HTML page for any screen, without scripts or anything to load.
 
-    It shows whether the network is better than simple models, how training went and what hindered it,
+    It shows whether the network is better than simple models, how training went and what held it back,
     where and why the model errs on the test rows, what the network relies on, the data, the network, and
-    how to use the model. What is not known is left out. All text from the data is escaped. The same
-    arguments give the same text.
+    how to use the model. Sections without data are left out. All text from the data is escaped. The same
+    arguments give the same page.
 
     >>> from sklearn.datasets import load_iris
     >>> from glassnet.fit.estimators import NeuralClassifier
@@ -69,14 +69,14 @@ def report_html(model: Model, history: History, evaluation: Evaluation, facts: F
     (True, False, False)
     """
     content = ReportContent(model, history, evaluation, facts)
-    written = [(key, heading, body(content)) for key, heading, body in SECTIONS]
+    sections = [(key, heading, body(content)) for key, heading, body in SECTIONS]
     title = f"{facts.target or 'the target'} from {facts.title or 'data'}"
     header = (
         paragraph("glassnet report", "eyebrow")
         + f"<h1>Predicting {name(facts.target or 'the target')} from {name(facts.title)}</h1>\n"
         + paragraph(_learned(content), "lede")
     )
-    return page(f"Report: {title}", header, [part for part in written if part[2]])
+    return page(f"Report: {title}", header, [part for part in sections if part[2]])
 
 
 def _learned(content: ReportContent) -> str:
