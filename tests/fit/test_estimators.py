@@ -198,6 +198,14 @@ def test_warm_start_continues_the_last_fit(make):
     assert restarted.n_iter_ == 3
 
 
+def test_a_warm_start_may_begin_to_watch_validation_rows():
+    model = regressor(epochs=2, early_stopping=False, warm_start=True).fit(X, y)
+    model.fit(X, y, validation=(X[:10], y[:10]))
+    losses = model.history_["validation_loss"]
+    assert np.isnan(losses).tolist() == [True, True, False, False]
+    assert model.history_.best_epoch in (3, 4)
+
+
 # ------------------------------------------------------------------------------------- targets
 
 

@@ -18,6 +18,7 @@ from test_gradients import LAYER_CASES, in_shape_of
 import glassnet as gn
 from glassnet import keys
 from glassnet.errors import ConfigurationError
+from glassnet.fit.train import network_job
 from glassnet.nn.initializers import INITIALIZERS
 from helpers import assert_close, assert_same_bits
 
@@ -155,3 +156,25 @@ def test_training_takes_a_key_of_jax_as_its_seed() -> None:
         for seed in (jax.random.key(3), jax.random.PRNGKey(3))
     )
     assert_same_bits(one.model.params, other.model.params)
+
+
+def test_each_key_of_jax_sets_other_rows_aside() -> None:
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    network = gn.Network([gn.Dense(1)])
+    one, other = (
+        network_job(network, X, X[:, 0], validation=0.2, seed=jax.random.key(seed))
+        for seed in (3, 4)
+    )
+    assert not np.array_equal(one.validation[0].x, other.validation[0].x)
+
+
+def test_a_trace_takes_a_key_of_jax_as_its_seed() -> None:
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    network = gn.Network([gn.Dense(8), gn.Dropout(0.5), gn.Dense(1)])
+    run = gn.train(network, X, X[:, 0], epochs=1)
+    typed, legacy, other = (
+        gn.trace(run, X, X[:, 0], seed=seed).layers[1].output
+        for seed in (jax.random.key(3), jax.random.PRNGKey(3), jax.random.key(4))
+    )
+    assert_same_bits(typed, legacy)
+    assert not np.array_equal(typed, other)

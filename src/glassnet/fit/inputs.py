@@ -91,7 +91,7 @@ class Choices:
 def prepare(rows: Rows, choices: Choices) -> Job:
     """Return the job for these rows: set some aside, encode them, and initialise the weights."""
     policy = as_policy(choices.on_divergence)
-    seed = int(keys.key(choices.seed)[0])  # never negative, as scikit-learn requires
+    seed = _numpy_seed(choices.seed)
     by_class = isinstance(choices.target_encoder, ClassEncoder)
     rows, validation = _set_aside(rows, choices.validation, seed, by_class)
     model, members = choices.model_for(rows), choices.members
@@ -132,6 +132,13 @@ def prepare(rows: Rows, choices: Choices) -> Job:
         early_stopping=choices.early_stopping,
         on_divergence=policy,
     )
+
+
+def _numpy_seed(seed: Any) -> int:
+    """Return a seed that NumPy takes: not negative, and from both words of a key."""
+    low, high = keys.key(seed)
+    # the first word of jax.random.key(n) is 0 for each n below 2³²
+    return int(low if isinstance(seed, int | np.integer) else low ^ high)
 
 
 def member_keys(key: Key, members: int) -> tuple[Key, ...]:

@@ -78,7 +78,7 @@ def start_of(
         return jax.tree.map(lambda a: a.astype(dtype) if a.dtype.kind == "f" else a, arrays)
 
     optimizer = _optimizer(source.optimizer if optimizer is None else optimizer)
-    key = keys.key(seed or 0)
+    key = keys.key(0 if seed is None else seed)
     state = source.state
     if state is None:
         model = source.model.member(member)

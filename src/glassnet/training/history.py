@@ -53,10 +53,22 @@ class History(Mapping[str, np.ndarray]):
         return int(self.columns["epoch"][lowest])
 
     def extend(self, rows: Mapping[str, np.ndarray]) -> History:
-        """Return the history with rows appended."""
+        """Return the history with rows appended; a column that only they have starts with NaN.
+
+        >>> one = History({"epoch": np.array([1]), "loss": np.array([0.5])})
+        >>> rows = {"epoch": np.array([2]), "loss": np.array([0.4]), "validation_loss": np.array([0.6])}
+        >>> one.extend(rows)["validation_loss"].tolist()
+        [nan, 0.6]
+        """
         if not self.columns:
             return History(dict(rows))
-        return History({name: np.concatenate([self.columns[name], rows[name]]) for name in rows})
+        unmeasured = np.full(self.n_epochs, np.nan, np.float32)
+        return History(
+            {
+                name: np.concatenate([self.columns.get(name, unmeasured), values])
+                for name, values in rows.items()
+            }
+        )
 
     def until(self, epoch: int) -> History:
         """Return the rows up to and including an epoch.
