@@ -1,5 +1,5 @@
 # Two commands: `make demo` shows what glassnet does, `make test` checks it.
-# Each makes .venv and installs what it needs; Python 3.11 or later is all that must be there.
+# Each creates .venv and installs what it needs. Python 3.11 or later is the only requirement.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,7 +18,7 @@ QUICK ?= 1
 test: lint types
 	JAX_DISABLE_MOST_OPTIMIZATIONS=$(QUICK) SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(COVER)
 
-# What takes minutes, above all scikit-learn's checks over a matrix of settings; CI runs it too.
+# The tests that take minutes, mainly scikit-learn's checks over a matrix of settings. CI runs them too.
 slow: .venv/dev
 	SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m slow $(COVER)
 
@@ -30,7 +30,7 @@ lint: .venv/dev
 types: .venv/dev
 	$(BIN)/mypy
 
-# The tests of one file or a moment's check: make fast ARGS=tests/test_tiny.py
+# Run some tests only: make fast ARGS=tests/test_tiny.py
 fast: .venv/dev
 	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
 
@@ -41,19 +41,19 @@ fast: .venv/dev
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-# Everybody develops with the versions of the lock; a user gets the newest that pyproject.toml allows.
+# Development uses the versions in the lock; a user gets the newest that pyproject.toml allows.
 .venv/dev: .venv/installed requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
 	touch $@
 
-# The newest versions of all that development needs, for every platform and Python, with their hashes.
+# Update the lock: the newest versions of all development dependencies, for every platform and Python, with hashes.
 lock: .venv/dev
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --all-extras --group dev pyproject.toml --output-file requirements-dev.lock
 
-# The tests marked `lowest`, of what each package is used for, with the lowest versions that pyproject.toml allows. Old
-# packages call what newer ones deprecate: that is not ours to mend. Nor is an old onnx's evaluator, which gives
-# a lookup in no rows the wrong shape: the one test that asks it that is left out.
+# The tests marked `lowest`, with the lowest versions that pyproject.toml allows. Deprecation warnings are ignored, because
+# old packages call functions that newer ones deprecate. One test is left out, because the reference evaluator of an old
+# onnx returns the wrong shape for a lookup in no rows.
 lowest: .venv-lowest/installed
 	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal -m "lowest and not slow" -W ignore::DeprecationWarning tests \
 		--deselect tests/exporting/test_export.py::test_four_runtimes_agree_on_generated_architectures
@@ -65,26 +65,26 @@ lowest: .venv-lowest/installed
 	$(BIN)/uv pip install --quiet --python .venv-lowest --constraint .venv-lowest/lowest.txt --editable . --group test
 	touch $@
 
-# The whole suite, with the lines and branches that it reaches: 95 % at least.
+# All tests, with line and branch coverage; fails below 95 %.
 coverage:
 	rm -f .coverage
 	$(MAKE) test slow QUICK=0 COVER="--cov --cov-append --cov-report= --cov-fail-under=0"
 	$(BIN)/coverage report
 
-# Each operator and number of a file changed, one by one, in a copy; what no test notices is printed: some
-# minutes a file. make mutants MODULE=losses
+# Mutation testing: change each operator and number of a module, one by one, and print the changes that no test notices.
+# It takes some minutes per module: make mutants MODULE=losses
 MODULE ?= losses layers optimizers
 mutants: .venv/dev
 	$(BIN)/python -m pip install --quiet --group mutants
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/mutants/run $(MODULE)
 
-# The site, with the unit: every block of its pages runs. Compiled programs are kept for the next time.
+# Build the site. Every code block of its pages runs. Compiled programs are kept for the next build.
 docs: .venv/dev
 	GLASSNET_CACHE=$(CURDIR)/docs/_build/cache $(BIN)/python -m sphinx -W --keep-going -q -j 2 -b html docs docs/_build/html
 	@echo "Open docs/_build/html/index.html in a browser."
 
-# Beside PyTorch, Keras and scikit-learn; alone on the machine, some minutes: make bench PARTS=steps
-# The default network on many tables: make bench PARTS="accuracy --help"
+# Compare the speed with PyTorch, Keras and scikit-learn, on an otherwise idle machine: make bench PARTS=steps
+# Measure the accuracy on many tables: make bench PARTS="accuracy --help"
 bench: .venv/dev
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks $(PARTS)
