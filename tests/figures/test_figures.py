@@ -29,7 +29,7 @@ from glassnet.display.drawing import (
     signed_colors,
 )
 from glassnet.figures import gallery
-from glassnet.figures.landscape import directions, landscape
+from glassnet.figures.landscape import direction, landscape
 from helpers import blobs
 
 F = gn.figures
@@ -474,7 +474,7 @@ def test_the_confusion_matrix_is_scikit_learns(normed, rows):
 def test_the_landscape_is_the_loss_along_directions_as_long_as_the_weights(xor):
     model = xor.model
     losses = landscape(model, *XOR, np.linspace(-1, 1, 5), seed=0)
-    d, e = (directions(model.params, gn.keys.key(0), k) for k in (0, 1))
+    d, e = (direction(model.params, gn.keys.key(0), k) for k in (0, 1))
     for k in (0, 2):
         for along in (d, e):
             sizes = [np.linalg.norm(array[k]["W"], axis=1) for array in (along, model.params)]

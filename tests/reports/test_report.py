@@ -201,7 +201,7 @@ def test_the_page_has_every_section_and_is_well_formed(case):
     assert len(ids) == len(set(ids))
     # nothing was diagnosed, and of one row there is nothing to shuffle
     left_out = {"diagnosis", *(["reasons"] if case in ("one_class_row", "one_value_row") else [])}
-    keys = [section.key for section in SECTIONS if section.key not in left_out]
+    keys = [key for key, _, _ in SECTIONS if key not in left_out]
     assert [a["id"] for a in page.all("section")] == keys
     assert ("html", {"lang": "en"}) in page.tags
     assert len(page.all("h1")) == len(page.all("main")) == 1
@@ -281,7 +281,7 @@ def test_hostile_text_is_escaped(text, monkeypatch):
     ill = Diagnosis((Finding(text, "severe", text, text, text, text),), text, {}, text)
     facts = Facts(text, text, {text: 3}, 1.0, text, (text,), (suspicion,), None, text, ill)
     if "script" not in text:  # these sections know nothing of the facts
-        rest = [section for section in SECTIONS if section.key not in ("network", "reasons")]
+        rest = [section for section in SECTIONS if section[0] not in ("network", "reasons")]
         monkeypatch.setattr("glassnet.reports.report.SECTIONS", rest)
     for estimator, evaluation in hostile():
         # drawings take most of the time: one text is enough to see that they escape their words

@@ -73,7 +73,7 @@ def compare(
     with exit_on_error():
         check_writable(report, data, ".html")
         check_seed(seed)
-        from glassnet.cli.experiment import Choices, comparable, target_names, without_columns
+        from glassnet.cli.experiment import Choices, comparable, target_columns, without_columns
         from glassnet.data.read import read
         from glassnet.evaluation.compare import compare as compared
 
@@ -95,7 +95,7 @@ def compare(
             from glassnet.storage.atomic import write_atomically
 
             html = comparison_html(
-                result, title=Path(data).name, target=", ".join(target_names(dataset)) or "class",
+                result, title=Path(data).name, target=", ".join(target_columns(dataset)) or "class",
                 command=shlex.join(["glassnet", *sys.argv[1:]]), notes=rows.notes,
             )  # fmt: skip
             write_atomically(report, html.encode())

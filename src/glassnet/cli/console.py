@@ -48,14 +48,8 @@ def plain(text: str) -> str:
     'a\\\\x1b[31mb\\\\u202e'
     """
     return "".join(
-        c
-        if c in "\n\t" or (c.isprintable() and c not in _DIRECTIONS)
-        else c.encode("unicode_escape").decode()
-        for c in text
+        c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
     )
-
-
-_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def print_json(document: Any) -> None:

@@ -101,7 +101,7 @@ def prepare(data: Dataset, choices: Choices) -> Prepared:
     task: Task = choices.task or sniff_task(target)
     y = target_values(target, task)
     check_finite(data.X)
-    name, names = plain(Path(data.name).name), target_names(data)
+    name, names = plain(Path(data.name).name), target_columns(data)
     if data.test is not None and data.test[1] is not None:
         test_X, test_y = data.test[0], target_values(data.test[1], task)
         check_finite(test_X)
@@ -235,7 +235,7 @@ def known_target(data: Dataset) -> Any:
     return data.y
 
 
-def target_names(data: Dataset) -> tuple[str, ...]:
+def target_columns(data: Dataset) -> tuple[str, ...]:
     """Return the names of the columns to predict; () if they have none."""
     return (data.target,) if isinstance(data.target, str) else tuple(data.target or ())
 

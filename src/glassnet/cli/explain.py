@@ -10,7 +10,7 @@ import typer
 from glassnet.cli.console import plain, print_json
 from glassnet.cli.exits import exit_on_error
 from glassnet.cli.options import AsJson, Data, ModelFile, Query, TableName, TrueTarget, check_seed
-from glassnet.cli.rows import columns_of, read_known, true_values
+from glassnet.cli.rows import read_known, trained_columns, true_values
 from glassnet.errors import ConfigurationError, DataError
 
 
@@ -60,7 +60,7 @@ def explain(
             )
         else:
             # without a target: rows that lack it would be dropped, and the others renumbered
-            rows = read(data, query=query, table=table, expected=columns_of(network))
+            rows = read(data, query=query, table=table, expected=trained_columns(network))
             result = attribution(network, rows.test[0] if rows.test else rows.X, row, of)
         print_json(result.to_dict()) if as_json else typer.echo(plain(str(result)))
 

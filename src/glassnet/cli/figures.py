@@ -31,13 +31,10 @@ def figures(
     """
     with exit_on_error():
         check_seed(seed)
-        from glassnet.figures.gallery import FORMATS, PICTURES, Networks, draw_all
+        from glassnet.figures.gallery import FORMATS, Networks, draw_all, picture_named
 
         for name in only or []:
-            if name not in PICTURES:
-                raise ConfigurationError(
-                    f"There is no figure '{name}'. There are: {', '.join(PICTURES)}."
-                )
+            picture_named(name)  # raises before anything is drawn
         if kind not in FORMATS:
             raise ConfigurationError(f"--format is '{kind}': choose svg or png.")
         if out.exists() and not out.is_dir():

@@ -69,7 +69,7 @@ def inspect(
 
 def write_report(path: Path, model: Any, model_file: Path, data: str, rows: Dataset) -> None:
     """Write the report of a model on rows whose target is known."""
-    from glassnet.cli.experiment import target_names
+    from glassnet.cli.experiment import target_columns
     from glassnet.evaluation.evaluation import evaluate
     from glassnet.reports.facts import Facts
     from glassnet.reports.report import report_html
@@ -80,7 +80,7 @@ def write_report(path: Path, model: Any, model_file: Path, data: str, rows: Data
     tested = evaluate(model, X, true_values(model, y, data))
     facts = Facts(
         title=Path(data).name,
-        target=", ".join(target_names(rows)) or "class",
+        target=", ".join(target_columns(rows)) or "class",
         rows={"test": len(tested.y_true)},
         command=shlex.join(["glassnet", *sys.argv[1:]]),
         notes=rows.notes,

@@ -12,7 +12,7 @@ import typer
 from glassnet.cli.console import as_csv, as_records, plain, prediction_columns, say
 from glassnet.cli.exits import exit_on_error
 from glassnet.cli.options import AsJson, Data, ModelFile, Query, TableName, check_writable
-from glassnet.cli.rows import columns_of
+from glassnet.cli.rows import trained_columns
 
 
 def predict(
@@ -38,7 +38,7 @@ def predict(
         from glassnet.storage.atomic import write_atomically
 
         network = load(model)
-        dataset = read(data, query=query, table=table, expected=columns_of(network))
+        dataset = read(data, query=query, table=table, expected=trained_columns(network))
         X = dataset.X if dataset.test is None else dataset.test[0]
         columns = prediction_columns(network, X)
         json_wanted = as_json or (out is not None and out.suffix == ".json")

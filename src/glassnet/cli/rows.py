@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from glassnet.models.model import Model
 
 
-def columns_of(model: Model) -> tuple[str, ...]:
+def trained_columns(model: Model) -> tuple[str, ...]:
     """Return the names of the columns that a model was trained on."""
     return model.encoder.names if model.encoder is not None else ()
 
@@ -27,7 +27,7 @@ def read_known(
     from glassnet.data.read import read
 
     name = target or ",".join(target_names(model)) or None
-    return read(data, target=name, query=query, table=table, expected=columns_of(model))
+    return read(data, target=name, query=query, table=table, expected=trained_columns(model))
 
 
 def true_values(model: Model, y: Any, data: str) -> np.ndarray:

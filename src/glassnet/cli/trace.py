@@ -10,7 +10,7 @@ import typer
 from glassnet.cli.console import plain, print_json, say, target_names
 from glassnet.cli.exits import exit_on_error
 from glassnet.cli.options import AsJson, Data, ModelFile, Query, TableName, TrueTarget
-from glassnet.cli.rows import columns_of, true_values
+from glassnet.cli.rows import trained_columns, true_values
 from glassnet.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def trace(
         network = load(model)
         X, y = traced_rows(network, data, row, target, query, table)
         if y is None:
-            say("The data have no target: this is the forward pass only.")
+            say("The data have no target: only the forward pass is shown.")
         result = traced(network, X, y, member=member, train=not prediction)
         shown = result if address is None else result.neuron(*address)
         print_json(shown.to_dict()) if as_json else typer.echo(plain(str(shown)))
@@ -83,7 +83,7 @@ def traced_rows(
     """Return the chosen rows and their target, which is None if the data have none."""
     from glassnet.data.read import read
 
-    dataset = read(data, query=query, table=table, expected=columns_of(model))
+    dataset = read(data, query=query, table=table, expected=trained_columns(model))
     if row is not None and not 0 <= row < len(dataset.X):
         count = len(dataset.X)
         raise DataError(

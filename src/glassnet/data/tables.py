@@ -234,6 +234,11 @@ def as_table(X: Any) -> Table:
     )
 
 
+def indexable(X: Any) -> Table | NDArray[Any]:
+    """Return X as a table or an array, whose rows `rows_at` can select."""
+    return as_table(X) if is_table(X) else np.asarray(dense(X))
+
+
 def _is_frame(X: object) -> bool:
     import narwhals as nw  # lazily: only data frames need it
 

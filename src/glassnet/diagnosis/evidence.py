@@ -21,7 +21,13 @@ from glassnet import keys
 from glassnet._compile import limit_programs
 from glassnet._precision import precision
 from glassnet._types import Params, State
-from glassnet.diagnosis.forests import FEWEST, Forest, beside_forest, one_hot, share_explained
+from glassnet.diagnosis.forests import (
+    MIN_ROWS,
+    Forest,
+    compare_with_forest,
+    one_hot,
+    share_explained,
+)
 from glassnet.diagnosis.remedies import USUAL_RATE, Door, inner, remedy, rounded, with_rate
 from glassnet.encoding.targets import ClassEncoder
 from glassnet.models.model import Model
@@ -225,10 +231,8 @@ class Evidence:
     def slower(self) -> tuple[dict[str, Any], str]:
         """Return a lower learning rate, and its purpose."""
         assert self.outcome is not None
-        optimizer, rate = (
-            as_optimizer(self.outcome.settings.optimizer),
-            self.learning_rate or USUAL_RATE,
-        )
+        optimizer = as_optimizer(self.outcome.settings.optimizer)
+        rate = self.learning_rate or USUAL_RATE
         if is_foreign(optimizer):
             return {"optimizer": Adam()}, "a learning rate that suits most networks"
         new = rounded(min(self._usual_rate(optimizer, rate), rate / 10))
@@ -317,10 +321,10 @@ class Evidence:
     def forest(self) -> Forest | None:
         """A random forest beside the whole model; None if rows are too few or the target is constant."""
         truth = self.truth(self.sample, self.outputs.shape[1])
-        if len(truth) < FEWEST or (truth == truth[0]).all():
+        if len(truth) < MIN_ROWS or (truth == truth[0]).all():
             return None
         one_class = self.model.loss.task == "classification" and self.sample.y.ndim == 1
-        return beside_forest(self.sample.x, truth, self.outputs, one_class=one_class)
+        return compare_with_forest(self.sample.x, truth, self.outputs, one_class=one_class)
 
     @cached_property
     def classes(self) -> list[str] | None:

@@ -21,7 +21,7 @@ WIDTH = 100  # of the text in a terminal
 class Finding:
     """One illness, described in plain sentences.
 
-    kind: the illness, a key of `diagnosis.ILLNESSES`. severity: "severe" or "moderate".
+    kind: the illness, a key of `diagnose.ILLNESSES`. severity: "severe" or "moderate".
     seen: the evidence in numbers. where: the layers or columns. why: the cause.
     change: what to type.
     parameters: the same change for `gn.train(..., **parameters)` or `estimator.set_params(**parameters)`.

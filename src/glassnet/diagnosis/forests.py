@@ -12,7 +12,7 @@ Values = NDArray[Any]
 
 TREES = 50
 """Trees of the forest. Each row is out of bag for about a third of them."""
-FEWEST = 50
+MIN_ROWS = 50
 """Rows that a forest needs."""
 
 
@@ -28,14 +28,14 @@ class Forest(NamedTuple):
     error: float
 
 
-def beside_forest(x: Values, truth: Values, outputs: Values, *, one_class: bool) -> Forest:
+def compare_with_forest(x: Values, truth: Values, outputs: Values, *, one_class: bool) -> Forest:
     """Return how much a random forest explains out of bag, compared with a model's outputs for the same rows.
 
     x: rows of any shape. truth: values, 0 and 1, or one-hot (n, outputs). one_class: whether each row has
     exactly one class. Breiman, "Random Forests", 2001.
 
     >>> x = np.linspace(0, 1, 100)[:, None]
-    >>> forest = beside_forest(x, x > 0.5, np.full((100, 1), 0.5), one_class=False)
+    >>> forest = compare_with_forest(x, x > 0.5, np.full((100, 1), 0.5), one_class=False)
     >>> forest.explained > 0.9, forest.lead > 0.9
     (True, True)
     """

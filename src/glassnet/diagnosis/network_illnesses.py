@@ -43,9 +43,9 @@ DEAD_SHARE = 0.4
 SATURATED_SLOPE, SATURATED_SHARE = 0.05, 0.5
 """An output is saturated if the slope there is below a twentieth of the steepest. A layer is ill if half of
 its outputs are saturated (Glorot and Bengio, 2010, monitor the same distribution)."""
-ALIKE, SAME_SIZE, ALIKE_SHARE = 0.9999, 0.01, 0.5
-"""Two neurons are duplicates if the cosine between their weights is at least ALIKE and their norms differ by
-at most one percent. A layer is ill if half of its neurons are redundant."""
+MIN_COSINE, NORM_TOLERANCE, REDUNDANT_SHARE = 0.9999, 0.01, 0.5
+"""Two neurons are duplicates if the cosine between their weights is at least MIN_COSINE and their norms
+differ by at most one percent. A layer is ill if half of its neurons are redundant."""
 STRAIGHT, CONSTANT = 0.9999, 1e-3
 """An activation function acts as linear if a line through its inputs and outputs has an R² above STRAIGHT. An
 output is constant if its deviation over the rows is at most CONSTANT times its size."""
@@ -55,9 +55,7 @@ FEW_ROWS = 10
 
 def badly_scaled_inputs(e: Evidence) -> Iterator[Finding]:
     """Find inputs far larger than the initial weights were drawn for."""
-    layers = (
-        e.first or e.last
-    )  # the first pass shows the inputs before a learned scale changes them
+    layers = e.first or e.last  # at first no learned scale has changed the inputs
     x = next((p.input for p in layers if isinstance(p.layer, Dense)), layers[0].input)
     sizes = np.sqrt((x.reshape(len(x), -1).astype(np.float64) ** 2).mean(axis=0))
     largest, typical = float(sizes.max()), float(np.median(sizes))
@@ -109,7 +107,7 @@ def duplicate_neurons(e: Evidence) -> Iterator[Finding]:
     for index, layer in enumerate(e.dense[:-1]):
         units = widths[index]
         spare = units - len(set(_groups(layer, scaled)))
-        if units < 2 or spare < ALIKE_SHARE * units:
+        if units < 2 or spare < REDUNDANT_SHARE * units:
             continue
         started_equal = isinstance(_initializer(layer), Zeros)
         if started_equal:
@@ -349,9 +347,9 @@ def _near(rows: NDArray[np.float64], scaled: bool) -> NDArray[np.bool_]:
     """Return which rows have the same direction and, unless `scaled`, the same norm; zero rows are equal."""
     norms = np.linalg.norm(rows, axis=1)
     directions = rows / np.where(norms > 0, norms, 1.0)[:, None]
-    near: NDArray[np.bool_] = directions @ directions.T >= ALIKE
+    near: NDArray[np.bool_] = directions @ directions.T >= MIN_COSINE
     if not scaled:
-        near &= np.abs(norms[:, None] - norms) <= SAME_SIZE * norms
+        near &= np.abs(norms[:, None] - norms) <= NORM_TOLERANCE * norms
     near |= (norms == 0)[:, None] & (norms == 0)
     return near
 

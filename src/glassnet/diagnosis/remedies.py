@@ -24,7 +24,7 @@ USUAL_RATE = 1e-3
 LARGE_STEP, SMALL_STEP = 10 * USUAL_STEP, USUAL_STEP / 10
 LEARNED = 0.9
 """A network that explains this share of its training rows has little left to learn."""
-CHANGE = Callable[[Layer], Sequence[Layer]]
+LayerChange = Callable[[Layer], Sequence[Layer]]
 
 
 def remedy(door: Door, parameters: Mapping[str, Any], purpose: str) -> str:
@@ -44,7 +44,7 @@ def remedy(door: Door, parameters: Mapping[str, Any], purpose: str) -> str:
     return f"{templates[door].format(text)}: {purpose}"
 
 
-def changed(network: Network, change: CHANGE) -> Network:
+def changed(network: Network, change: LayerChange) -> Network:
     """Return a network with each layer replaced by what `change` returns, in nested networks too.
 
     >>> from glassnet.nn.activations import LeakyReLU
@@ -129,7 +129,11 @@ def with_widths(network: Network, widths: Sequence[int]) -> Network:
 
 
 def with_dropout(network: Network, rate: float) -> Network:
-    """Return a network whose dropout layers use another rate."""
+    """Return a network whose dropout layers use another rate.
+
+    >>> with_dropout(Network([Dense(4), Dropout(0.1)]), 0.5).layers[1]
+    Dropout(rate=0.5)
+    """
     return changed(
         network, lambda layer: [Dropout(rate)] if isinstance(layer, Dropout) else [layer]
     )

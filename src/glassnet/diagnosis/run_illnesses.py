@@ -161,7 +161,7 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
     past = e.history.columns.get("validation_loss", np.empty(0))
     best = float(np.nanmin(past)) if np.isfinite(past).any() else now
     lost = (now - best) / (e.guess_loss - best) if best < e.guess_loss else 0.0
-    enough = learned > ENOUGH * e.guess_loss or _turned(e, now)
+    enough = learned > ENOUGH * e.guess_loss or _validation_rose(e, now)
     if not (enough and (by_heart > BY_HEART or lost > LOST)):
         return
     parameters: dict[str, Any] = {"early_stopping": EarlyStopping(10)}
@@ -185,7 +185,7 @@ def overfitting(e: Evidence) -> Iterator[Finding]:
     )
 
 
-def _turned(e: Evidence, now: float) -> bool:
+def _validation_rose(e: Evidence, now: float) -> bool:
     """Return whether the loss on new rows has clearly risen from its minimum while the training loss fell."""
     losses, past = (
         e.history.columns.get(name, np.empty(0)) for name in ("loss", "validation_loss")
@@ -207,7 +207,7 @@ def underfitting(e: Evidence) -> Iterator[Finding]:
     forest, lead, error = e.forest
     if lead < max(MARGIN, ERRORS * error):
         return
-    parameters, detail, purpose = _limit(e)
+    parameters, detail, purpose = _limiting_factor(e)
     yield Finding(
         "underfitting",
         "severe" if e.explained < forest / 2 else "moderate",
@@ -220,7 +220,7 @@ def underfitting(e: Evidence) -> Iterator[Finding]:
     )
 
 
-def _limit(e: Evidence) -> tuple[dict[str, Any], str, str]:
+def _limiting_factor(e: Evidence) -> tuple[dict[str, Any], str, str]:
     """Return what to change, what keeps the network from learning more, and the purpose of the change."""
     network = e.model.network
     if e.outcome is not None:

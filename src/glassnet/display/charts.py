@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.display.drawing import LIGHT
+from glassnet.display.drawing import LIGHT, suits_log_scale
 from glassnet.display.html import escape
 
 # matplotlib knows no CSS variables: the light colours are replaced by variables of the page
@@ -73,7 +73,7 @@ def curves(
             ax.plot(epochs, shown, color=color, ls=dashes, marker=few, ms=4, label=line.label)
         if best:
             ax.axvline(best, color=MUTED, ls=":", lw=1.4, label=f"best: epoch {best}")
-        if len(values) and values.min() > 0 and values.max() / values.min() > 30:
+        if suits_log_scale([values]):
             ax.set_yscale("log")
             several = (1, 2, 5) if values.max() / values.min() < 1000 else (1,)
             ax.yaxis.get_major_locator().set_params(subs=several)

@@ -8,7 +8,7 @@ colour-blind readers, and have a contrast of at least 3 : 1 with their backgroun
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
@@ -141,8 +141,10 @@ def signed_colors() -> Any:
     return LinearSegmentedColormap.from_list("signed", stops)
 
 
-def axes_for(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4), **options: Any) -> Axes:
-    """Return the given axes, or those of a new figure of a size in inches."""
+def axes_for(
+    ax: Axes | None, size: tuple[float, float] | None = (6.4, 4.4), **options: Any
+) -> Axes:
+    """Return the given axes, or those of a new figure of a size in inches (None: matplotlib's default)."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -182,6 +184,17 @@ def title(ax: Axes, text: str, size: float | None = None) -> None:
     shown.set_text("\n".join(textwrap.wrap(text, letters, break_on_hyphens=False)))
 
 
+def suits_log_scale(values: Sequence[Any]) -> bool:
+    """Return whether all finite numbers are above 0 and the largest is over 30 times the smallest.
+
+    >>> suits_log_scale([np.array([1.0, 40.0]), np.array([np.nan])]), suits_log_scale([np.array([0.0, 40.0])])
+    (True, False)
+    """
+    known = np.concatenate([np.asarray(array, np.float64) for array in values])
+    known = known[np.isfinite(known)]
+    return bool(len(known) and known.min() > 0 and known.max() / known.min() > 30)
+
+
 def bare(ax: Axes) -> None:
     """Remove frame, ticks and grid from axes that hold a diagram."""
     ax.grid(False)
@@ -206,15 +219,3 @@ def number(value: float, digits: int = 3) -> str:
     ('−0.123', '12', '0')
     """
     return f"{float(value):.{digits}g}".replace("-", "−")
-
-
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-
-
-def subscript(index: int) -> str:
-    """Return a whole number as subscript digits.
-
-    >>> "x" + subscript(12)
-    'x₁₂'
-    """
-    return str(index).translate(_SUBSCRIPTS)

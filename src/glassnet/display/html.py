@@ -140,6 +140,20 @@ def bullets(items: Iterable[str], kind: str = "") -> str:
     return f"<ul{_class(kind)}>\n{lines}</ul>\n" if lines else ""
 
 
+def figure(drawing: str, caption: str) -> str:
+    """Return a drawing with its caption (HTML)."""
+    return f"<figure>{drawing}<figcaption>{caption}</figcaption></figure>\n"
+
+
+def bar(share: float) -> str:
+    """Return a bar whose filled part is a share, cut to 0 to 1.
+
+    >>> bar(1.5)
+    '<div class="bar"><i style="width:100.0%"></i></div>'
+    """
+    return f'<div class="bar"><i style="width:{min(max(share, 0.0), 1.0) * 100:.1f}%"></i></div>'
+
+
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src {images}"
 """What a browser may load for the page: only its own styles, and pictures from `images`."""
 
@@ -159,9 +173,10 @@ def page(
 ) -> str:
     """Return a whole page from title (text), header (HTML) and sections (id, heading text, HTML).
 
-    The page's security policy forbids it to load anything but pictures from `images`. Default: only
-    pictures inside the page.
+    Sections without HTML are left out. The page's security policy forbids it to load anything but pictures
+    from `images`. Default: only pictures inside the page.
     """
+    sections = [section for section in sections if section[2]]
     style = (files("glassnet.display") / "report.css").read_text("utf-8")
     links = "".join(f'<li><a href="#{key}">{escape(head)}</a></li>' for key, head, _ in sections)
     parts = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,7 @@ class Comparison:
     curve: Curve | None
     seconds: float
     notes: tuple[str, ...] = ()
-    interrupted: bool = field(default=False)
+    interrupted: bool = False
 
     @property
     def splits(self) -> int:
@@ -164,7 +164,11 @@ class Comparison:
             if lead:
                 cells.append("" if key == NETWORK else signed(self.difference(NETWORK, key)))
             predicting = seconds(float(np.median(standing.predict_seconds)))
-            cells += [seconds(float(standing.fit_seconds.mean())), predicting, size(standing.bytes)]
+            cells += [
+                seconds(float(standing.fit_seconds.mean())),
+                predicting,
+                byte_size(standing.bytes),
+            ]
             table.append(cells)
         curve = [] if self.curve is None else [curve_text(self), self.curve.sentence]
         return "\n".join([head, text_table(table), *self.notes, *curve, self.verdict.sentence])
@@ -242,10 +246,10 @@ def signed(difference: Difference) -> str:
     return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
-def size(count: float) -> str:
+def byte_size(count: float) -> str:
     """Return a number of bytes with its unit.
 
-    >>> size(96), size(20_480), size(5_000_000)
+    >>> byte_size(96), byte_size(20_480), byte_size(5_000_000)
     ('96 B', '20 kB', '5.0 MB')
     """
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

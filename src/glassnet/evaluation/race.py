@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,24 +40,12 @@ class _Result(NamedTuple):
     fitted_on: int | None
 
 
-@dataclass
-class _Record:
-    """The results of a model so far, one value per fold."""
+_Results = dict[str, list[_Result]]
+"""Key of a model -> its results so far, one per fold."""
 
-    errors: list[float] = field(default_factory=list)
-    scores: list[dict[str, float]] = field(default_factory=list)
-    fit_seconds: list[float] = field(default_factory=list)
-    predict_seconds: list[float] = field(default_factory=list)
-    bytes: int = 0
-    fitted_on: int | None = None
 
-    def add(self, result: _Result) -> None:
-        """Append the result of one more fold."""
-        self.errors.append(result.error)
-        self.scores.append(result.scores)
-        self.fit_seconds.append(result.fit_seconds)
-        self.predict_seconds.append(result.predict_seconds)
-        self.bytes, self.fitted_on = result.bytes, result.fitted_on
+def _errors(results: Sequence[_Result]) -> np.ndarray:
+    return np.array([result.error for result in results])
 
 
 class _Encoded:
@@ -132,7 +120,7 @@ class Race:
 
     def __init__(self, problem: Problem, deadline: float, bar: StepBar) -> None:
         self.problem, self._deadline, self._bar = problem, deadline, bar
-        self._done: dict[str, _Record] = {}
+        self._done: _Results = {}
         self._left_out: dict[str, str] = {}  # key -> reason
 
     def run(self, splits: Sequence[Split]) -> None:
@@ -163,7 +151,7 @@ class Race:
 
     def again(self, splits: Sequence[Split], rows: int, seed: int) -> dict[str, np.ndarray] | None:
         """Return each model's errors by fold when fitted on fewer rows; None if time ran out."""
-        done: dict[str, _Record] = {}
+        done: _Results = {}
         for number, (train, test) in enumerate(splits):
             part = train[
                 sample_rows(self.problem.truth[train], rows, seed + number, self.problem.task)
@@ -171,18 +159,15 @@ class Race:
             encoded = _Encoded(self.problem.X, part, test)
             for key in [key for key in self._done if key not in (GUESS, *self._left_out)]:
                 self._turn(key, part, test, encoded, done)
-                if key not in done or len(done[key].errors) != number + 1:
+                if key not in done or len(done[key]) != number + 1:
                     return None
-        return {key: np.array(record.errors) for key, record in done.items()}
+        return {key: _errors(results) for key, results in done.items()}
 
-    def _turn(
-        self, key: str, train: Any, test: Any, encoded: _Encoded, done: dict[str, _Record]
-    ) -> None:
+    def _turn(self, key: str, train: Any, test: Any, encoded: _Encoded, done: _Results) -> None:
         """Fit and test one model on one split, if there is time and it was not left out before."""
         self._bar.step(self.problem.title(key))
-        before = done.get(key)
         # a fit cannot be stopped, so the shortest one so far decides whether there is time for another
-        expected = min(before.fit_seconds) if before else 0.0
+        expected = min((result.fit_seconds for result in done.get(key, ())), default=0.0)
         if key in self._left_out or time.perf_counter() + expected > self._deadline:
             return
         try:
@@ -192,17 +177,14 @@ class Race:
         except (DivergenceError, _LeftOutError) as error:
             self._left_out[key] = str(error)
             return
-        done.setdefault(key, _Record()).add(result)
+        done.setdefault(key, []).append(result)
 
     def _tested(self, key: str, train: Any, test: Any, encoded: _Encoded) -> _Result:
         """Fit one model on the training rows of a split, and test it on the rest."""
         encoder: Features | None = None
         if key == NETWORK and isinstance(self.problem.network, NeuralEstimator):
-            x, x_test, encoding = (
-                rows_at(self.problem.X, train),
-                rows_at(self.problem.X, test),
-                0.0,
-            )
+            x, x_test = rows_at(self.problem.X, train), rows_at(self.problem.X, test)
+            encoding = 0.0
         else:
             encoder, x, x_test, encoding = encoded.features()
         model, kept = self._model(key, x, train)
@@ -278,20 +260,20 @@ class Race:
         for key in (*CONTESTANTS, NETWORK):
             if key not in self._done or key in self._left_out:
                 continue
-            record = self._done[key]
+            results = self._done[key]
             about = type(self.problem.network).__name__
             standings[key] = Standing(
                 title=self.problem.title(key),
                 about=CONTESTANTS[key].about if key in CONTESTANTS else about,
-                errors=np.array(record.errors),
+                errors=_errors(results),
                 scores={
-                    name: np.array([scores[name] for scores in record.scores])
+                    name: np.array([result.scores[name] for result in results])
                     for name in SHOWN[self.problem.task]
                 },
-                fit_seconds=np.array(record.fit_seconds),
-                predict_seconds=np.array(record.predict_seconds),
-                bytes=record.bytes,
-                fitted_on=record.fitted_on,
+                fit_seconds=np.array([result.fit_seconds for result in results]),
+                predict_seconds=np.array([result.predict_seconds for result in results]),
+                bytes=results[-1].bytes,
+                fitted_on=results[-1].fitted_on,
             )
         return standings
 
@@ -302,7 +284,8 @@ class Race:
         for key in (*CONTESTANTS, NETWORK):
             title = self.problem.title(key)
             title = title[0].upper() + title[1:]
-            done = len(self._done[key].errors) if key in self._done else 0
+            results = self._done.get(key, [])
+            done = len(results)
             if key in self._left_out:
                 notes.append(f"{title} is left out: {self._left_out[key]}")
             elif not done:
@@ -312,9 +295,9 @@ class Race:
                 notes.append(
                     f"{title} was tested on {done} of {folds} folds, then {reason}{ignored}."
                 )
-            if key in self._done and self._done[key].fitted_on is not None:
+            if results and results[-1].fitted_on is not None:
                 notes.append(
-                    f"{title} was fitted on {self._done[key].fitted_on} rows a fold, drawn at random."
+                    f"{title} was fitted on {results[-1].fitted_on} random rows in each fold."
                 )
         if lacks_curve:
             stopped = interrupted or time.perf_counter() > self._deadline
@@ -342,9 +325,8 @@ def memory_of(model: Any) -> int:
     >>> memory_of({"weights": np.zeros((3, 4)), "names": ["a"]})
     96
     """
-    seen: dict[
-        int, Any
-    ] = {}  # keeps the objects alive, because an id is unique only among live objects
+    # keeps the objects alive, because an id is unique only among live objects
+    seen: dict[int, Any] = {}
     total, queue = 0, [model]
     while queue:
         part = queue.pop()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.tables import as_table, dense, is_table, rows_at
+from glassnet.data.tables import indexable, rows_at
 from glassnet.encoding.targets import TargetScaler
 from glassnet.evaluation.contestants import CONTESTANTS, Size, limited_threads, sample_rows
 from glassnet.evaluation.evaluation import (
@@ -154,12 +154,11 @@ def _tested(
 ) -> dict[str, _Tested]:
     task = task_of(model)
     train, test = true_targets(model, y_train), true_targets(model, y_test)
-    X_train, X_test = _indexable(X_train), _indexable(X_test)
+    X_train, X_test = indexable(X_train), indexable(X_test)
     outputs = class_count(model, y_train) or (1 if train.ndim == 1 else train.shape[1])
     width = int(np.prod(model.in_shape))
-    if (
-        model.encoder is not None
-    ):  # a category that is one code for the network has a column per level here
+    if model.encoder is not None:
+        # a category that is one code for the network has a column per level here
         width += sum(min(MAX_LEVELS, levels) - 1 for levels in model.encoder.places)
     size = Size(len(train), width, outputs, pictures=len(model.in_shape) > 1)
     samples = {key: _fitted_rows(key, size, train, seed, task) for key in BASELINES}
@@ -253,10 +252,3 @@ def _row_errors(truth: NDArray[Any], predicted: NDArray[Any], proba: Any) -> NDA
 
 def _blocks(x: NDArray[Any]) -> list[NDArray[Any]]:
     return [x[start : start + BLOCK_ROWS] for start in range(0, len(x), BLOCK_ROWS)]
-
-
-def _indexable(X: Any) -> Any:
-    """Return X as a table or an array whose rows can be indexed."""
-    if is_table(X):
-        return as_table(X)
-    return np.asarray(dense(X))

@@ -24,18 +24,14 @@ from numpy.typing import NDArray
 from glassnet._checks import check_count, check_range, resolve
 from glassnet._precision import precision
 from glassnet.data.tables import frame_of
-from glassnet.display.text import text_table
+from glassnet.display.drawing import axes_for
+from glassnet.display.text import text_bar, text_table
 from glassnet.encoding.targets import ClassEncoder, TargetScaler
 from glassnet.errors import ConfigurationError, did_you_mean
+from glassnet.evaluation.evaluation import task_of
 from glassnet.explain.paths import METHODS, Path
-from glassnet.explain.rows import (
-    Rows,
-    as_text,
-    axes,
-    bar,
-    draw_bars,
-    draw_picture,
-)
+from glassnet.explain.plots import draw_bars, draw_picture
+from glassnet.explain.rows import Rows, as_text
 from glassnet.models.model import Model, model_of
 
 
@@ -152,7 +148,8 @@ class Attribution:
         for j in order:
             name = self.columns[j]
             shown = [as_text(cells[name])] if cells else []
-            rows.append([name, *shown, f"{values[j]:+.4g}", bar(values[j] / largest).ljust(20)])
+            drawn = text_bar(values[j] / largest).ljust(20)
+            rows.append([name, *shown, f"{values[j]:+.4g}", drawn])
         return f"{head}\n{text_table(rows)}\n{foot}"
 
     def plot(self, ax: Any = None) -> Any:
@@ -161,7 +158,7 @@ class Attribution:
         Columns are bars, the largest on top. Pixels are a picture, light where positive and dark where
         negative.
         """
-        ax = axes(ax)
+        ax = axes_for(ax, None)
         one = len(self) == 1
         values = self.values[0] if one else self.overall()
         title = (
@@ -271,8 +268,7 @@ def _explained(rows: Rows, target: Any, against: Any) -> _Explained:
     model, count = rows.model, len(rows.x)
     outputs = model.outputs_encoded(rows.x)
     width = outputs.shape[1]
-    classes = model.loss.task == "classification" or isinstance(model.target_encoder, ClassEncoder)
-    if not classes:
+    if task_of(model) != "classification":
         if against is not None:
             raise ConfigurationError(
                 "against names a second class, but this model predicts no classes: leave it out."
@@ -329,11 +325,10 @@ def _explained_value(model: Model, target: Any, count: int, width: int) -> _Expl
             f"target is {target!r}, which the model does not predict.{near} It predicts:"
             f" {', '.join(names[:20])}."
         )
-    scaled = isinstance(encoder, TargetScaler)
-    scale = encoder.scale[index] if isinstance(encoder, TargetScaler) else 1.0
-    center = encoder.center[index] if isinstance(encoder, TargetScaler) else 0.0
+    scale, center = 1.0, 0.0
+    unit = "log-odds" if model.loss.task == "labels" else "output"
+    if isinstance(encoder, TargetScaler):
+        scale, center, unit = encoder.scale[index], encoder.center[index], names[index]
     seeds = np.zeros((count, width))
     seeds[:, index] = scale
-    log_odds = model.loss.task == "labels"
-    unit = "log-odds" if log_odds else names[index] if scaled else "output"
     return _Explained(seeds, (names[index],) * count, unit, center)

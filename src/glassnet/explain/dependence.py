@@ -12,10 +12,12 @@ from sklearn.base import RegressorMixin
 
 from glassnet._checks import check_count
 from glassnet.data.tables import Kind, Table, frame_of, missing_in
+from glassnet.display.drawing import axes_for
 from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError, DataError, did_you_mean
 from glassnet.explain.importance import Gathered, grouped
-from glassnet.explain.rows import COLORS, Rows, as_plain, as_text, axes
+from glassnet.explain.plots import COLORS
+from glassnet.explain.rows import Rows, as_plain, as_text
 from glassnet.models.model import model_of
 
 ENDS = (0.05, 0.95)  # quantiles between which numbers are varied, as in scikit-learn
@@ -74,7 +76,7 @@ class PartialDependence:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw a line for each output, points for a category, or a map for two columns; return the axes."""
-        ax = axes(ax)
+        ax = axes_for(ax, None)
         if len(self.columns) == 2:
             return self._map(ax)
         shown = (

@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 
 from glassnet._checks import check_count
 from glassnet.data.tables import frame_of
+from glassnet.display.drawing import axes_for
 from glassnet.display.text import text_table
-from glassnet.encoding.targets import ClassEncoder
 from glassnet.errors import ConfigurationError
-from glassnet.evaluation.evaluation import Evaluation, confusion, evaluate, most_confused
+from glassnet.evaluation.evaluation import (
+    Evaluation,
+    confusion,
+    evaluate,
+    most_confused,
+    task_of,
+)
 from glassnet.explain.neurons import last_hidden_layer, neuron_outputs, up_to_layer
-from glassnet.explain.rows import COLORS, Rows, as_text, axes, described
+from glassnet.explain.plots import COLORS
+from glassnet.explain.rows import Rows, as_text, described
 from glassnet.models.model import model_of
 
 
@@ -68,7 +75,7 @@ class Examples:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw pictures side by side, or the inputs as a map with one line per row; return the axes."""
-        ax = axes(ax, None if self.input_names else (1.2 * max(len(self), 4), 2.6))
+        ax = axes_for(ax, None if self.input_names else (1.2 * max(len(self), 4), 2.6))
         ax.set_title(self.title)
         names = [
             "\n".join(
@@ -268,8 +275,7 @@ def confusions(model: Any, X: Any, y: Any, *, count: int = 10) -> Confusions:
 
 
 def _check_classes(rows: Rows) -> None:
-    model = rows.model
-    if model.loss.task != "classification" and not isinstance(model.target_encoder, ClassEncoder):
+    if task_of(rows.model) != "classification":
         raise ConfigurationError(
             "This needs a model of classes, but this one predicts values or labels. For these use"
             " gn.attribute, gn.permutation_importance or gn.partial_dependence."

@@ -19,14 +19,11 @@ from sklearn.metrics import check_scoring
 
 from glassnet._checks import check_count
 from glassnet.data.tables import frame_of, no_such_column
-from glassnet.display.text import text_table
+from glassnet.display.drawing import axes_for
+from glassnet.display.text import text_bar, text_table
 from glassnet.errors import ConfigurationError
-from glassnet.explain.rows import (
-    Rows,
-    axes,
-    bar,
-    draw_bars,
-)
+from glassnet.explain.plots import draw_bars
+from glassnet.explain.rows import Rows
 from glassnet.models.model import Model, model_of
 
 MAX_ROWS = 10_000  # more rows change the mean by less than its standard deviation
@@ -87,7 +84,7 @@ class Importance:
         largest = float(np.abs(self.mean).max()) or 1.0
         rows = [["column", "drop", "±", ""]]
         for j in self._order:
-            shown = bar(self.mean[j] / largest).replace("+", "*").ljust(20)
+            shown = text_bar(self.mean[j] / largest).replace("+", "*").ljust(20)
             rows.append([self.columns[j], f"{self.mean[j]:.4f}", f"{self.deviation[j]:.4f}", shown])
         head = f"drop of {self.scoring} ({self.score:.4f} on {self.rows} rows) when a column is shuffled"
         return f"{head}\n{text_table(rows)}"
@@ -97,7 +94,7 @@ class Importance:
         order = self._order[:30]
         names = [self.columns[j] for j in order]
         label = f"drop of {self.scoring} when shuffled"
-        return draw_bars(axes(ax), names, self.mean[order], self.deviation[order], label)
+        return draw_bars(axes_for(ax, None), names, self.mean[order], self.deviation[order], label)
 
 
 def permutation_importance(

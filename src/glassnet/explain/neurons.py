@@ -19,15 +19,11 @@ from glassnet._compile import limit_programs
 from glassnet._precision import precision
 from glassnet._types import Array, Params, State
 from glassnet.data.tables import frame_of
+from glassnet.display.drawing import axes_for
 from glassnet.display.text import text_table
 from glassnet.errors import ConfigurationError
-from glassnet.explain.rows import (
-    Rows,
-    as_text,
-    axes,
-    draw_bars,
-    draw_picture,
-)
+from glassnet.explain.plots import draw_bars, draw_picture
+from glassnet.explain.rows import Rows, as_text
 from glassnet.models.model import Model, model_of
 from glassnet.nn.layers import Dense, Flatten
 from glassnet.nn.losses import MeanSquaredError
@@ -149,7 +145,7 @@ class Excitation:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the maximising input, as a picture or as bars of the 30 largest numbers; return the axes."""
-        ax = axes(ax)
+        ax = axes_for(ax, None)
         ax.set_title(f"Input that excites neuron {self.neuron} of layer {self.layer} most")
         if not self.input_names:
             return draw_picture(ax, self.input)

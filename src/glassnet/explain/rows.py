@@ -1,4 +1,4 @@
-"""Hold the rows to explain, both in the user's columns and as inputs of the network."""
+"""Hold the rows to explain as the user gave them and as the network takes them, and show values as text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from glassnet.encoding.targets import ClassEncoder, LabelsEncoder
 from glassnet.errors import DataError
 from glassnet.models.model import Model
 
-COLORS = "cividis"  # ordered by lightness, so that it can be read without colour
 MAX_SHOWN = 8  # columns of a row that fit into a line of the terminal
 
 
@@ -184,58 +183,3 @@ def described(cells: Mapping[str, Any]) -> str:
     shown = [f"{name} {as_text(value)}" for name, value in list(cells.items())[:MAX_SHOWN]]
     left = len(cells) - len(shown)
     return ", ".join(shown) + (f", and {left} more" if left else "")
-
-
-def bar(share: float, width: int = 20) -> str:
-    """Return a share from -1 to 1 as a bar of plus or minus signs.
-
-    >>> bar(0.5, 4), bar(-1.0, 4), bar(0.0, 4)
-    ('++', '----', '')
-    """
-    return ("+" if share > 0 else "-") * round(min(abs(share), 1.0) * width)
-
-
-def axes(ax: Any, size: tuple[float, float] | None = None) -> Any:
-    """Return the given axes, or new ones of a size in inches."""
-    if ax is None:
-        import matplotlib.pyplot as plt  # lazily: slow to import
-
-        ax = plt.subplots(layout="constrained", figsize=size)[1]
-    return ax
-
-
-def draw_bars(
-    ax: Any, names: Sequence[str], values: NDArray[Any], spread: NDArray[Any] | None, label: str
-) -> Any:
-    """Draw one horizontal bar per name, the first on top, and return the axes."""
-    heights = np.arange(len(names))
-    ax.barh(
-        heights, values, xerr=spread, color="tab:blue", edgecolor="black", linewidth=0.5, capsize=2
-    )
-    ax.set_yticks(heights, names)
-    ax.invert_yaxis()
-    ax.axvline(0, color="0.5", linewidth=0.8)
-    ax.set_xlabel(label)
-    return ax
-
-
-def draw_picture(ax: Any, picture: NDArray[Any], *, signed: bool = False) -> Any:
-    """Draw a picture (h, w) or (h, w, c) and return the axes.
-
-    signed: draw values around 0, summed over channels, with a colour bar; light is positive.
-    """
-    if signed:
-        flat = picture.sum(axis=2) if picture.ndim == 3 else picture
-        largest = float(np.abs(flat).max()) or 1.0
-        image = ax.imshow(flat, cmap=COLORS, vmin=-largest, vmax=largest)
-        ax.figure.colorbar(image, ax=ax)
-    else:
-        image = np.asarray(picture, np.float64)
-        if image.ndim == 3 and image.shape[2] not in (3, 4):
-            image = image.mean(axis=2)
-        if image.ndim == 3:
-            image = image / (255.0 if image.max() > 1 else 1.0)
-        ax.imshow(image, cmap="gray")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    return ax

@@ -48,8 +48,8 @@ def export(model: Any, path: str | os.PathLike[str], *, input_type: str | None =
 
     An ONNX model has one input "X" (rows, ...), or for a table one input (rows, 1) for each column, with the
     column's name; see `onnx_columns`. Its outputs are "label" (rows,) and "probabilities" (rows, classes), or
-    "variable" (rows, targets), in the unit of the target. An underscore is
-    appended to an output that has the name of a column.
+    "variable" (rows, targets), in the unit of the target. An underscore is appended to an output that has
+    the name of a column.
 
     Parameters
     ----------

@@ -181,7 +181,7 @@ SHARES = {"month": _month, "weekday": _weekday, "hour": _hour}
 assert set(SHARES) == set(PARTS)
 
 
-def sample(encoder: TableEncoder, rows: int = 64) -> Any:
+def sample(encoder: TableEncoder, rows: int) -> Any:
     """Return random rows with usual and extreme numbers, all levels, unseen levels and missing values."""
     rng = np.random.default_rng(0)
 

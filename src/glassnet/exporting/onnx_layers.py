@@ -212,29 +212,29 @@ def _erfc_series() -> tuple[float, ...]:
     return tuple(np.polynomial.chebyshev.chebinterpolate(exponent, 28).tolist())
 
 
-def _activation(write: Callable[[Graph, str], str]) -> Callable[..., str]:
-    """Return a writer for an activation without settings."""
+def _without_settings(write: Callable[[Graph, str], str]) -> Callable[..., str]:
+    """Return a writer for a layer that has neither settings nor arrays."""
     return lambda g, layer, arrays, z, shape: write(g, z)
 
 
 WRITERS: dict[type[Layer], Callable[[Graph, Any, Arrays, str, Shape], str]] = {
     Dense: _dense,
     BatchNorm: _batch_norm,
-    Dropout: _activation(lambda g, z: z),
+    Dropout: _without_settings(lambda g, z: z),
     Flatten: _flatten,
     Rescale: _rescale,
-    RandomShift: _activation(lambda g, z: z),
+    RandomShift: _without_settings(lambda g, z: z),
     Scale: _scale,
     Periodic: _periodic,
     Embedding: _embedding,
-    Identity: _activation(lambda g, z: z),
-    Sigmoid: _activation(lambda g, z: g.add("Sigmoid", z)),
-    Tanh: _activation(lambda g, z: g.add("Tanh", z)),
-    ReLU: _activation(lambda g, z: g.add("Max", z, 0.0)),
+    Identity: _without_settings(lambda g, z: z),
+    Sigmoid: _without_settings(lambda g, z: g.add("Sigmoid", z)),
+    Tanh: _without_settings(lambda g, z: g.add("Tanh", z)),
+    ReLU: _without_settings(lambda g, z: g.add("Max", z, 0.0)),
     LeakyReLU: _leaky_relu,
-    Softplus: _activation(_softplus),
-    SiLU: _activation(_silu),
-    GELU: _activation(_gelu),
-    SELU: _activation(_selu),
-    Mish: _activation(_mish),
+    Softplus: _without_settings(_softplus),
+    SiLU: _without_settings(_silu),
+    GELU: _without_settings(_gelu),
+    SELU: _without_settings(_selu),
+    Mish: _without_settings(_mish),
 }

@@ -1,6 +1,6 @@
 """Draw the standard pictures of neural networks from trained models, with matplotlib.
 
-Read in this order: diagrams, neurons, functions, training, answers, landscape; opened, gallery.
+Read in this order: diagrams, neurons, functions, training, answers, landscape; networks, gallery.
 May import: `evaluation`, `tracing` and what is below them in ARCHITECTURE.md.
 Public: every function in the `__all__` of these modules, as `gn.figures.NAME`. The modules are private.
 
@@ -17,8 +17,8 @@ from glassnet.figures.answers import *
 from glassnet.figures.diagrams import *
 from glassnet.figures.functions import *
 from glassnet.figures.landscape import *
+from glassnet.figures.networks import untrained as untrained
 from glassnet.figures.neurons import *
-from glassnet.figures.opened import untrained as untrained
 from glassnet.figures.training import *
 
 __all__ = sorted(name for name, value in globals().items() if callable(value))

@@ -19,8 +19,8 @@ from glassnet.display.drawing import (
     title,
 )
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.evaluation.evaluation import task_of
-from glassnet.fit.train import train
+from glassnet.evaluation.evaluation import most_confused, task_of
+from glassnet.fit.train import Run, train
 from glassnet.models.model import Model, model_of
 from glassnet.nn.layers import Dense
 from glassnet.nn.network import Network
@@ -48,8 +48,7 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
     'A line gets 3 of 4 right, the network 4'
     """
     if model is None:
-        net = Network([Dense(4), "tanh", Dense(2)])
-        model = train(net, CORNERS, XOR, optimizer=Adam(0.05), epochs=200)
+        model = train_xor()
     predictor = model_of(model)
     ax = axes_for(ax, (5.6, 5.0))
     colors = palette(ax)
@@ -87,6 +86,12 @@ def xor(model: Any = None, ax: Axes | None = None) -> Axes:
     network_right = int((np.asarray(predictor.predict(CORNERS)) == XOR).sum())
     title(ax, f"A line gets {right} of 4 right, the network {network_right}")
     return ax
+
+
+def train_xor(seed: int = 0) -> Run:
+    """Train a 2-4-2 tanh network on XOR."""
+    net = Network([Dense(4), "tanh", Dense(2)])
+    return train(net, CORNERS, XOR, optimizer=Adam(0.05), epochs=200, seed=seed)
 
 
 def best_line(
@@ -131,9 +136,8 @@ def decision_boundary(
 
     Raises
     ------
-    ConfigurationError: the model takes pictures or predicts labels. DataError: a column does not exist or
-    does
-        not hold numbers.
+    ConfigurationError: the model takes pictures or predicts labels.
+    DataError: a column does not exist or does not hold numbers.
 
     >>> import glassnet as gn
     >>> X, y = np.array([[0.0, 0], [0, 1], [3, 0], [3, 1]]), np.array(["a", "a", "b", "b"])
@@ -329,13 +333,9 @@ def confusion_matrix(model: Any, X: Any, y: Any, ax: Axes | None = None) -> Axes
     ax.set(xlabel="predicted class", ylabel="true class")
     ax.grid(False)
     counts = np.asarray(shown.confusion_matrix)
-    off = counts - np.diag(np.diag(counts))
     finding = f"{int(np.diag(counts).sum())} of {len(truth)} right"
-    if off.any():
-        i, j = np.unravel_index(off.argmax(), off.shape)
-        finding += (
-            f"; the most frequent mistake is {names[i]} taken for {names[j]} ({off[i, j]} times)"
-        )
+    for i, j, rows in most_confused(counts)[:1]:
+        finding += f"; the most frequent mistake is {names[i]} taken for {names[j]} ({rows} times)"
     title(ax, finding)
     return ax
 

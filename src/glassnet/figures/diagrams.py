@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,14 +19,15 @@ from glassnet.display.drawing import (
     literal,
     number,
     palette,
-    subscript,
     title,
 )
+from glassnet.display.text import subscript
 from glassnet.errors import ConfigurationError
-from glassnet.figures.opened import Column, columns, one_row, opened, walk_model
+from glassnet.figures.networks import DenseLayer, dense_layers, first_member, forward_pass, one_row
 from glassnet.models.model import Model
 from glassnet.nn.activations import Identity
 from glassnet.nn.layers import Dense, Dropout
+from glassnet.nn.shapes import parameter_count
 from glassnet.nn.walk import LayerPass
 
 __all__ = ["dropout", "network"]
@@ -63,9 +63,9 @@ def _positions(count: int, limit: int) -> _Neurons:
     return _Neurons(count, shown, top - step * slots, None if gap is None else top - step * gap)
 
 
-def _laid_out(model: Model, limit: int) -> tuple[list[Column], list[_Neurons]]:
+def _laid_out(model: Model, limit: int) -> tuple[list[DenseLayer], list[_Neurons]]:
     """Return the Dense layers and the positions of inputs and neurons, column by column."""
-    layers = columns(model)
+    layers = dense_layers(model)
     for before, after in pairwise(layers):
         if after.W.shape[1] != before.units:
             raise ConfigurationError(
@@ -91,7 +91,7 @@ def network(
     ----------
     model: a model, a run or a fitted estimator; the first of several members is drawn.
     x: one row, whose numbers are written into the neurons. Default: the biases are written beside the
-    neurons.
+        neurons.
     inputs: names of the inputs. Default x₁, x₂, ...
     limit: the most neurons shown per column; of more, only the first and the last are shown. Default 10.
 
@@ -105,7 +105,7 @@ def network(
     >>> ax.get_title()[:22]
     '3-4-1: 21 parameters. '
     """
-    member = opened(model)
+    member = first_member(model)
     layers, groups = _laid_out(member, limit)
     values = None if x is None else _values(member, layers, one_row(member, x))
     ax = axes_for(ax, (1.2 + 2.0 * len(groups), 4.8))
@@ -118,24 +118,24 @@ def network(
     strongest = max(layers, key=lambda layer: np.abs(layer.W).max())
     j, i = np.unravel_index(np.abs(strongest.W).argmax(), strongest.W.shape)
     widths = "-".join(str(group.total) for group in groups)
-    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(member.params))
+    parameters = parameter_count(member.params)
     title(
         ax,
         f"{widths}: {parameters} parameters. The largest weight, {number(float(strongest.W[j, i]))}, leads"
-        f" into neuron {j + 1} of {_name(layers, strongest.number)}",
+        f" into neuron {j + 1} of {_layer_name(layers, strongest.number)}",
     )
     return ax
 
 
-def _name(layers: Sequence[Column], index: int) -> str:
+def _layer_name(layers: Sequence[DenseLayer], index: int) -> str:
     if index == len(layers) - 1:
         return "the output layer"
     return "the hidden layer" if len(layers) == 2 else f"hidden layer {index + 1}"
 
 
-def _values(model: Model, layers: Sequence[Column], row: np.ndarray) -> list[np.ndarray]:
+def _values(model: Model, layers: Sequence[DenseLayer], row: np.ndarray) -> list[np.ndarray]:
     """Return the inputs and each layer's outputs for one row, the last as the prediction."""
-    steps = walk_model(model, row)
+    steps = forward_pass(model, row)
     indices = [layer.position for layer in layers]
     outputs = np.asarray(model.loss.output(jnp.asarray(steps[-1].output)))
     return [
@@ -148,7 +148,7 @@ def _values(model: Model, layers: Sequence[Column], row: np.ndarray) -> list[np.
 def _draw_weights(
     ax: Axes,
     colors: Palette,
-    layer: Column,
+    layer: DenseLayer,
     before: _Neurons,
     after: _Neurons,
     largest: float,
@@ -219,7 +219,7 @@ def _draw_neurons(
 def _label(
     ax: Axes,
     colors: Palette,
-    layers: Sequence[Column],
+    layers: Sequence[DenseLayer],
     groups: Sequence[_Neurons],
     inputs: Sequence[str] | None,
     biases: bool,
@@ -285,8 +285,7 @@ def dropout(
     ----------
     model: a model, a run or a fitted estimator with a Dropout layer. x: one row.
     key: of the pass. Default: the key of a run's next step, or `gn.keys.key(0)` for a model. Another key,
-    such
-        as `gn.keys.key(1)`, drops other neurons.
+        such as `gn.keys.key(1)`, drops other neurons.
     limit: the most neurons shown per column. Default 12.
 
     Raises
@@ -301,12 +300,12 @@ def dropout(
     >>> ax.get_title().split(" in this pass")[0] in {f"{k} of 8 neurons dropped" for k in range(9)}
     True
     """
-    member = opened(model)
+    member = first_member(model)
     layers, groups = _laid_out(member, limit)
     if key is None:
         state = getattr(model, "state", None)
         key = keys.key(0) if state is None else keys.fold_in(state.key, state.step)
-    steps = walk_model(member, one_row(member, x), key=key, train=True)
+    steps = forward_pass(member, one_row(member, x), key=key, train=True)
     kept, dropping = _kept(steps, layers, groups)
     if not dropping:
         raise ConfigurationError(
@@ -331,7 +330,7 @@ def dropout(
 
 
 def _kept(
-    steps: Sequence[LayerPass], layers: Sequence[Column], groups: Sequence[_Neurons]
+    steps: Sequence[LayerPass], layers: Sequence[DenseLayer], groups: Sequence[_Neurons]
 ) -> tuple[list[np.ndarray], list[int]]:
     """Return which neurons of each column a pass used, and the columns to which dropout applies."""
     kept = [np.ones(group.total, bool) for group in groups]

@@ -118,19 +118,23 @@ def valley(x: Any, y: Any) -> Any:
     return x * x + 12 * y * y
 
 
+def _gradient_of(function: Surface) -> Callable[[Any], Any]:
+    """Return the function that computes the gradient of a surface at a point (x, y)."""
+    return jax.grad(lambda point: function(point[0], point[1]))
+
+
 def path(function: Surface, start: tuple[float, float], optimizer: Any, steps: int) -> np.ndarray:
     """Return the points that an optimizer visits on a surface, (steps + 1, 2), the start first.
 
     >>> path(bowl, (1.0, 0.0), SGD(0.25), 2).tolist()
     [[1.0, 0.0], [0.5, 0.0], [0.25, 0.0]]
     """
-    rule = as_optimizer(optimizer)
-    slope = jax.grad(lambda point: function(point[0], point[1]))
+    rule, gradient = as_optimizer(optimizer), _gradient_of(function)
     first = jnp.asarray(start, jnp.float32)
 
     def step(carry: Any, _: Any) -> Any:
         point, state = carry
-        updates, state = rule.update(slope(point), state, point)
+        updates, state = rule.update(gradient(point), state, point)
         return (point + updates, state), point + updates
 
     (_, _), points = jax.lax.scan(step, (first, rule.init(first)), length=steps)
@@ -174,7 +178,7 @@ def surface(
         X, Y, Z, zdir="z", offset=floor, levels=10, colors=colors.muted, linewidths=0.7, zorder=0
     )
     ax.plot_surface(X, Y, Z, cmap="cividis", alpha=0.7, linewidth=0, rcount=40, ccount=40, zorder=1)
-    slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(at, jnp.float32)))
+    slope = np.asarray(_gradient_of(function)(jnp.asarray(at, jnp.float32)))
     points = path(function, at, optimizer or SGD(0.1), steps)
     heights = np.asarray(function(points[:, 0], points[:, 1]))
     floors = np.full(len(points), floor)
@@ -221,16 +225,14 @@ def descent(
     optimizers: Mapping[str, Any] | None = None,
     steps: int = 40,
 ) -> Axes:
-    """Draw the paths of optimizers over the contours of a surface, with the gradient as an arrow at the
-    start.
+    """Draw the paths of optimizers over the contours of a surface, and the gradient at the start as an arrow.
 
     Parameters
     ----------
     function: f(x, y), written with jax.numpy. Default x² + 12 y², a valley.
     start: the point where all paths begin.
     optimizers: by name, from glassnet or optax. Default: SGD, Momentum and Adam, with learning rates that
-    suit
-        the default surface.
+        suit the default surface.
     steps: of each optimizer. Default 40.
 
     Raises
@@ -251,7 +253,7 @@ def descent(
     paths = {name: path(function, start, optimizer, steps) for name, optimizer in chosen.items()}
     ax = axes_for(ax, (7.2, 4.6))
     colors = palette(ax)
-    slope = np.asarray(jax.grad(lambda p: function(p[0], p[1]))(jnp.asarray(start, jnp.float32)))
+    slope = np.asarray(_gradient_of(function)(jnp.asarray(start, jnp.float32)))
     points = np.concatenate(list(paths.values()))
     length = 0.2 * float(np.ptp(points[np.isfinite(points).all(axis=1)], axis=0).min())
     tip = np.asarray(start) + slope / (float(np.linalg.norm(slope)) or 1.0) * length

@@ -18,7 +18,8 @@ from glassnet import figures
 from glassnet.display.drawing import Axes
 from glassnet.display.html import escape, page, paragraph
 from glassnet.errors import ConfigurationError
-from glassnet.figures.opened import untrained
+from glassnet.figures.answers import CORNERS, train_xor
+from glassnet.figures.networks import untrained
 from glassnet.fit.train import Run, train
 from glassnet.models.model import Model
 from glassnet.nn.activations import ReLU, Sigmoid, Tanh
@@ -37,15 +38,9 @@ class Networks:
         self.seed = seed
 
     @cached_property
-    def xor_rows(self) -> Rows:
-        """The four points of XOR and their classes."""
-        return np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32), np.array([0, 1, 1, 0])
-
-    @cached_property
     def xor(self) -> Run:
         """A 2-4-2 network trained on XOR."""
-        net = Network([Dense(4), Tanh(), Dense(2)])
-        return train(net, *self.xor_rows, optimizer=Adam(0.05), epochs=200, seed=self.seed)
+        return train_xor(self.seed)
 
     @cached_property
     def moon_rows(self) -> Rows:
@@ -155,7 +150,7 @@ PICTURES: dict[str, Picture] = {
     "neuron": Picture(
         "One neuron",
         "The weighted sum of its inputs and its bias, then the activation, with the numbers of one row.",
-        lambda n, ax: figures.neuron(n.xor, n.xor_rows[0][1:2], ax, layer=1, unit=1),
+        lambda n, ax: figures.neuron(n.xor, CORNERS[1:2], ax, layer=1, unit=1),
         (7.6, 4.2),
     ),
     "weights": Picture(
@@ -278,6 +273,13 @@ class Drawn(NamedTuple):
     dark: bytes
 
 
+def picture_named(name: str) -> Picture:
+    """Return a row of `PICTURES`; raises `ConfigurationError` if there is none of this name."""
+    if name not in PICTURES:
+        raise ConfigurationError(f"There is no figure '{name}'. There are: {', '.join(PICTURES)}.")
+    return PICTURES[name]
+
+
 def draw(name: str, networks: Networks, kind: str = "svg") -> Drawn:
     """Draw one figure in light and in dark.
 
@@ -285,14 +287,13 @@ def draw(name: str, networks: Networks, kind: str = "svg") -> Drawn:
     ------
     ConfigurationError: there is no such figure or format.
     """
-    if name not in PICTURES:
-        raise ConfigurationError(f"There is no figure '{name}'. There are: {', '.join(PICTURES)}.")
+    picture = picture_named(name)
     if kind not in FORMATS:
         raise ConfigurationError(f"The format is '{kind}', but it must be svg or png.")
     finding, versions = "", []
     for dark in (False, True):
         with figures.style(dark=dark):
-            figure, axes = _figure(PICTURES[name], networks)
+            figure, axes = _figure(picture, networks)
             titles = (" ".join(ax.get_title().split()) for ax in np.ravel(np.asarray(axes, object)))
             finding = "; ".join(text for text in titles if text)
             versions.append(_bytes(figure, kind, name))

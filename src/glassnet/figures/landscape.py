@@ -17,7 +17,7 @@ from glassnet._precision import precision
 from glassnet._types import Params
 from glassnet.display.drawing import Axes, axes_for, number, palette, title
 from glassnet.errors import ConfigurationError
-from glassnet.figures.opened import opened, untrained, without_chance
+from glassnet.figures.networks import first_member, untrained, without_random_layers
 from glassnet.fit.train import train
 from glassnet.models.model import Model
 from glassnet.nn.activations import Tanh
@@ -52,8 +52,8 @@ def loss_landscape(
 
     Parameters
     ----------
-    model: a model, a run or a fitted estimator; the first of several members is drawn. X, y: rows and
-    targets.
+    model: a model, a run or a fitted estimator; the first of several members is drawn.
+    X, y: rows and targets.
     span: α and β run from -span to span. Default 1. points: grid points along each side. Default 25.
     seed: of the directions. Default 0. rows: the most rows used, from the first. Default 1024.
 
@@ -68,10 +68,9 @@ def loss_landscape(
     """
     check_range("span", span, 0, np.inf, open_low=True)
     check_count("points", points, 3)
-    member = opened(model)
-    steps = np.linspace(
-        -span, span, points | 1
-    )  # an odd number, so that the solution is a grid point
+    member = first_member(model)
+    # an odd number of points, so that the solution is one of them
+    steps = np.linspace(-span, span, points | 1)
     losses = landscape(member, X[:rows], y[:rows], steps, seed)
     middle = float(losses[len(steps) // 2, len(steps) // 2])
     ax = axes_for(ax, (6.4, 5.0))
@@ -108,7 +107,7 @@ def landscape(model: Model, X: Any, y: Any, steps: np.ndarray, seed: int) -> np.
     with precision(model.dtype):
         data = encoded_rows(model, X, y)
         x, t = jnp.asarray(data.x), jnp.asarray(data.y)
-        first, second = (directions(model.params, keys.key(seed), k) for k in (0, 1))
+        first, second = (direction(model.params, keys.key(seed), k) for k in (0, 1))
 
         def loss(alpha: Any, beta: Any) -> Any:
             params = jax.tree.map(
@@ -125,7 +124,7 @@ def landscape(model: Model, X: Any, y: Any, steps: np.ndarray, seed: int) -> np.
         return np.asarray(all_losses(grid), np.float64)
 
 
-def directions(params: Params, key: Any, number: int) -> Params:
+def direction(params: Params, key: Any, index: int) -> Params:
     """Return a random direction in which each row of a matrix is as long as that row of the parameters."""
     leaves, tree = jax.tree.flatten(params)
     drawn = []
@@ -134,7 +133,7 @@ def directions(params: Params, key: Any, number: int) -> Params:
         if w.ndim < 2:
             drawn.append(np.zeros_like(w))
             continue
-        branch = keys.fold_in(keys.fold_in(key, number), k)
+        branch = keys.fold_in(keys.fold_in(key, index), k)
         d = np.asarray(keys.normal(branch, w.shape), w.dtype)
         axes = tuple(range(1, w.ndim))
         norms = [np.sqrt(np.sum(array * array, axis=axes, keepdims=True)) for array in (w, d)]
@@ -177,7 +176,7 @@ def sgd_against_gd(
     params, state = model.params, model.layer_state
     data = encoded_rows(model, X, y)
     x, t = jnp.asarray(data.x), jnp.asarray(data.y)
-    deterministic, size = without_chance(network), min(batch_size, len(x))
+    deterministic, size = without_random_layers(network), min(batch_size, len(x))
     flat, unravel = ravel_pytree(params)
     optimizer = SGD(learning_rate)
 
@@ -297,8 +296,7 @@ def approximation(
     interval: where it is fitted. Default [-2, 2]. points: number of rows. Default 401.
     epochs: training steps. Default 20 000. learning_rate: at the start. Default 0.05.
     steepness: standard deviation of the initial weights. Large weights let a neuron's output turn sharply,
-    as |x|
-        does. Default 8.
+        as |x| does. Default 8.
     seed: of the weights. Default 0.
 
     Cybenko, "Approximation by Superpositions of a Sigmoidal Function", 1989.

@@ -18,11 +18,11 @@ from glassnet.display.drawing import (
     number,
     palette,
     signed_colors,
-    subscript,
     title,
 )
+from glassnet.display.text import subscript
 from glassnet.errors import ConfigurationError, DataError
-from glassnet.figures.opened import column, one_row, opened, walk_model
+from glassnet.figures.networks import dense_layer, first_member, forward_pass, one_row
 from glassnet.models.model import Model
 from glassnet.nn.activations import Identity
 
@@ -57,13 +57,13 @@ def neuron(
     >>> neuron(gn.figures.untrained(net, (2,)), [[1.0, 2.0]]).get_title()[:22]
     'Neuron 1 outputs 0.5 ('
     """
-    member = opened(model)
-    dense = column(member, layer)
+    member = first_member(model)
+    dense = dense_layer(member, layer)
     if not 0 <= unit < dense.units:
         raise ConfigurationError(
             f"unit is {unit!r}, but this layer has {dense.units} neurons: count from 0 to {dense.units - 1}."
         )
-    steps = walk_model(member, one_row(member, x))
+    steps = forward_pass(member, one_row(member, x))
     a, w, b = steps[dense.position].input[0], dense.W[unit], float(dense.b[unit])
     z = float(steps[dense.position].output[0, unit])
     out = float(np.asarray(dense.activation.value(np.float32(z))))
@@ -190,8 +190,7 @@ def weights(
     model: a model, a run or a fitted estimator; the first of several members is drawn.
     layer: the Dense layer, counted from 0. Default 0.
     shape: (height, width) of the pictures. Default: the shape of the model's input pictures, else a square
-    if the
-        number of inputs is a square, else one table of neurons by inputs.
+        if the number of inputs is a square, else one table of neurons by inputs.
     limit: the most neurons shown, those with the largest weights. Default 16.
 
     >>> import glassnet as gn
@@ -199,8 +198,8 @@ def weights(
     >>> ax.images[0].get_array().shape  # 6 pictures of 8 × 8 in two rows of three, with gaps
     (20, 28)
     """
-    member = opened(model)
-    W = column(member, layer).W
+    member = first_member(model)
+    W = dense_layer(member, layer).W
     order = np.sort(np.argsort(-np.linalg.norm(W, axis=1), kind="stable")[:limit])
     shape = shape or _picture_shape(member, W.shape[1])
     if shape is not None and shape[0] * shape[1] != W.shape[1]:

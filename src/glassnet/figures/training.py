@@ -18,10 +18,11 @@ from glassnet.display.drawing import (
     literal,
     number,
     palette,
+    suits_log_scale,
     title,
 )
 from glassnet.errors import ConfigurationError
-from glassnet.figures.opened import columns, opened, walk_model
+from glassnet.figures.networks import dense_layers, first_member, forward_pass
 from glassnet.fit.sweeps import Sweep, find_learning_rate, sweep
 from glassnet.nn.activations import Activation, Identity, ReLU, Sigmoid, Tanh
 from glassnet.nn.layers import BatchNorm, Dense
@@ -72,18 +73,11 @@ def learning_curves(run: Any, ax: Axes | None = None) -> Axes:
             if held[-1] > 1.05 * low:
                 finding += f", then rises to {number(held[-1])}: overfitting"
     ax.set(xlabel="epoch", ylabel="loss")
-    _log_if_wide(ax, [history["loss"], *([] if held is None else [held])])
+    if suits_log_scale([history["loss"], *([] if held is None else [held])]):
+        ax.set_yscale("log")
     ax.legend()
     title(ax, finding)
     return ax
-
-
-def _log_if_wide(ax: Axes, values: Sequence[np.ndarray]) -> None:
-    """Use a logarithmic axis if all numbers are above 0 and the largest is over 30 times the smallest."""
-    known = np.concatenate([np.asarray(array, np.float64) for array in values])
-    known = known[np.isfinite(known)]
-    if len(known) and known.min() > 0 and known.max() / known.min() > 30:
-        ax.set_yscale("log")
 
 
 def learning_rates(
@@ -102,8 +96,7 @@ def learning_rates(
     ----------
     network, X, y, options: as for `gn.sweep`. All rates start from the same weights.
     rates: the learning rates. Default: the best one according to `gn.find_learning_rate`, a hundredth of it,
-    and
-        the lowest rate above it that does not lower the loss, or the highest tried.
+        and the lowest rate above it that does not lower the loss, or the highest tried.
     epochs: of each training. Default 30.
 
     >>> import glassnet as gn
@@ -137,10 +130,10 @@ def learning_rates(
                 label=f"{rate}: {end}")  # fmt: skip
         outside = np.flatnonzero(~np.isfinite(losses) | (losses > top))
         if len(outside):
-            ax.annotate("off the scale", (trial.history["epoch"][outside[0]], top), color=colors.ink,
-            fontsize=9,
-                        xytext=(4, -12), textcoords="offset points")  # fmt: skip
-    _log_if_wide(ax, [ax.lines[k].get_ydata() for k in range(len(result.trials))])
+            ax.annotate("off the scale", (trial.history["epoch"][outside[0]], top), xytext=(4, -12),
+                        textcoords="offset points", color=colors.ink, fontsize=9)  # fmt: skip
+    if suits_log_scale([ax.lines[k].get_ydata() for k in range(len(result.trials))]):
+        ax.set_yscale("log")
     bottom = 0 if ax.get_yscale() == "linear" else None
     ax.set(xlabel="epoch", ylabel="training loss", ylim=(bottom, top))
     ax.legend(title="learning rate: last loss")
@@ -198,8 +191,8 @@ def gradient_flow(models: Any, X: Any, y: Any, ax: Axes | None = None, *, rows: 
     colors, ratios = palette(ax), {}
     depth = 0
     for k, (name, fitted) in enumerate(named.items()):
-        model = opened(fitted)
-        columns(model)  # raises if there is no Dense layer
+        model = first_member(fitted)
+        dense_layers(model)  # raises if there is no Dense layer
         with precision(model.dtype):
             data = encoded_rows(model, X[:rows], y[:rows])
             passes = pass_through(model.network, model.params, model.layer_state, data, model.loss)
@@ -251,9 +244,9 @@ def activity(model: Any, X: Any, ax: Axes | None = None, *, rows: int = 512) -> 
     >>> len(activity(gn.figures.untrained(net, (2,)), np.eye(2)).patches)
     2
     """
-    member = opened(model)
-    steps = walk_model(member, member.inputs(X)[:rows])
-    layers = columns(member)
+    member = first_member(model)
+    steps = forward_pass(member, member.inputs(X)[:rows])
+    layers = dense_layers(member)
     outputs, labels, shares = [], [], []
     for layer in layers:
         end = layer.position
@@ -336,8 +329,8 @@ def batch_norm(
     6
     """
     check_count("limit", limit)
-    member = opened(model)
-    steps = walk_model(member, member.inputs(X), key=keys.key(0), train=True)
+    member = first_member(model)
+    steps = forward_pass(member, member.inputs(X), key=keys.key(0), train=True)
     normalised = [step for step in steps if isinstance(step.layer, BatchNorm)]
     if not 0 <= index < len(normalised):
         raise ConfigurationError(

@@ -16,10 +16,11 @@ import numpy as np
 from glassnet import keys
 from glassnet._checks import check_range
 from glassnet._precision import precision
+from glassnet.diagnosis.remedies import with_dropout
 from glassnet.errors import ConfigurationError, did_you_mean
 from glassnet.fit.inputs import member_keys
-from glassnet.nn.layers import Dropout, Layer
-from glassnet.nn.network import Network
+from glassnet.nn.layers import Dropout
+from glassnet.nn.network import Network, each_layer
 from glassnet.nn.optimizer_wrappers import as_optimizer
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import Schedule, WarmUp
@@ -80,6 +81,7 @@ def vary(job: Job, settings: Settings) -> Job:
         if name == "seed":
             member_seeds = member_keys(keys.key(value), len(job.keys))
         elif name == "dropout":
+            _check_has_dropout(network)
             network = with_dropout(network, value)
         elif name in Penalty._fields:
             check_range(name, value, 0, np.inf)
@@ -101,36 +103,11 @@ def vary(job: Job, settings: Settings) -> Job:
     )
 
 
-def with_dropout(network: Network, rate: float) -> Network:
-    """Return the network with this rate in all its dropout layers.
-
-    Raises
-    ------
-    ConfigurationError: the network has no dropout layer.
-
-    >>> from glassnet.nn.layers import Dense
-    >>> with_dropout(Network([Dense(4), Dropout(0.1)]), 0.5).layers[1]
-    Dropout(rate=0.5)
-    """
-
-    def changed(layer: Layer) -> Layer:
-        if isinstance(layer, Network):
-            return Network([changed(part) for part in layer])
-        return Dropout(rate) if isinstance(layer, Dropout) else layer
-
-    if not any(isinstance(layer, Dropout) for layer in _all_layers(network)):
+def _check_has_dropout(network: Network) -> None:
+    if not any(isinstance(layer, Dropout) for _, layer, _ in each_layer(network)):
         raise ConfigurationError(
             "dropout cannot vary, because the network has no dropout layer: add gn.Dropout(0.1) to it."
         )
-    return Network([changed(layer) for layer in network])
-
-
-def _all_layers(layer: Layer) -> Iterator[Layer]:
-    if isinstance(layer, Network):
-        for part in layer:
-            yield from _all_layers(part)
-    else:
-        yield layer
 
 
 def with_number(optimizer: Any, name: str, value: Any) -> Any:

@@ -1,10 +1,12 @@
-"""Describe a layer's arrays by their shapes, without making the arrays."""
+"""Describe arrays of parameters by their shapes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from glassnet._types import Shape
@@ -19,6 +21,15 @@ class Shapes(NamedTuple):
     params: Any
     state: Any
     out: Shape
+
+
+def parameter_count(params: Any) -> int:
+    """Return how many numbers a tree of arrays holds.
+
+    >>> parameter_count(({"W": np.zeros((3, 2)), "b": np.zeros(3)}, {}))
+    9
+    """
+    return sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(params))
 
 
 def shapes_in(arrays: Any) -> Any:

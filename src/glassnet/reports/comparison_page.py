@@ -10,11 +10,13 @@ import numpy as np
 from glassnet.display import charts
 from glassnet.display.html import (
     Cell,
+    bar,
     bullets,
     clean,
     code,
     counted,
     escape,
+    figure,
     name,
     number,
     page,
@@ -22,9 +24,8 @@ from glassnet.display.html import (
     percent,
     table,
 )
-from glassnet.evaluation.comparison import SCORE_TITLES, Comparison, plus_minus, signed, size
+from glassnet.evaluation.comparison import SCORE_TITLES, Comparison, byte_size, plus_minus, signed
 from glassnet.evaluation.verdicts import GUESS, MIN_SHARE_OF_BEST, NETWORK, seconds
-from glassnet.reports.mistakes import figure
 
 STYLES = (
     (charts.MUTED, ":", "o"),
@@ -80,9 +81,7 @@ def comparison_html(
         + f"<h1>Predicting {name(predicted)} from {name(title or 'data')}: which model?</h1>\n"
         + paragraph(_tested(comparison), "lede")
     )
-    return page(
-        f"Comparison: {predicted} from {title or 'data'}", head, [s for s in sections if s[2]]
-    )
+    return page(f"Comparison: {predicted} from {title or 'data'}", head, sections)
 
 
 def _tested(comparison: Comparison) -> str:
@@ -111,9 +110,7 @@ def _card(comparison: Comparison, key: str) -> str:
     standing = comparison.standings[key]
     headline = next(iter(standing.scores))
     mean = float(standing.scores[headline].mean())
-    share = min(
-        max(mean if headline == "accuracy" else float(comparison.explained(key).mean()), 0.0), 1.0
-    )
+    share = mean if headline == "accuracy" else float(comparison.explained(key).mean())
     value = percent(mean) if headline == "accuracy" else number(mean)
     fitting = seconds(float(standing.fit_seconds.mean()))
     kind = ' class="main"' if key == comparison.verdict.use else ""
@@ -122,8 +119,7 @@ def _card(comparison: Comparison, key: str) -> str:
     )
     return (
         f'<div{kind}><dt>{escape(title)}</dt><dd><span class="value">{value}</span>'
-        f'<div class="bar"><i style="width:{share * 100:.1f}%"></i></div>'
-        f'<span class="note">{SCORE_TITLES[headline]}; fitted in {fitting}'
+        f'{bar(share)}<span class="note">{SCORE_TITLES[headline]}; fitted in {fitting}'
         "</span></dd></div>"
     )
 
@@ -137,16 +133,9 @@ def _models(content: _Content) -> str:
         label = f"{escape(_short(comparison, key))}<br><span class='note'>{escape(standing.about)}</span>"
         cells = [plus_minus(standing.scores[score]) for score in names]
         cells.append(plus_minus(comparison.explained(key), share=True))
-        fitting, predicting = (
-            float(standing.fit_seconds.mean()),
-            float(np.median(standing.predict_seconds)),
-        )
-        cells += [
-            seconds(fitting),
-            seconds(predicting),
-            size(standing.bytes),
-            str(len(standing.errors)),
-        ]
+        fitting = seconds(float(standing.fit_seconds.mean()))
+        predicting = seconds(float(np.median(standing.predict_seconds)))
+        cells += [fitting, predicting, byte_size(standing.bytes), str(len(standing.errors))]
         kind = ' class="main-row"' if key == comparison.verdict.use else ""
         rows.append([Cell(label, kind), *map(_figures, cells)])
     head = [

@@ -15,6 +15,7 @@ from glassnet.display.html import (
     bullets,
     counted,
     escape,
+    figure,
     name,
     number,
     paragraph,
@@ -22,6 +23,7 @@ from glassnet.display.html import (
     table,
 )
 from glassnet.display.thumbnails import thumbnail
+from glassnet.encoding.encoders import numbered
 from glassnet.evaluation.evaluation import Evaluation, confusion, most_confused
 from glassnet.nn.losses import LossTask
 
@@ -184,22 +186,17 @@ ERROR_TABLES: dict[LossTask, Callable[[Evaluation, Sequence[str]], str]] = {
 }
 
 
-def figure(drawing: str, caption: str) -> str:
-    """Return a drawing with its caption (HTML)."""
-    return f"<figure>{drawing}<figcaption>{caption}</figcaption></figure>\n"
-
-
 # ---------------------------------------------------------------------------------- the worst rows
 
 
 def worst_rows(
     evaluation: Evaluation,
     row_numbers: NDArray[Any] | None,
-    movers_of: Callable[[NDArray[np.intp]], list[str] | None] = lambda chosen: None,
+    reasons_for: Callable[[NDArray[np.intp]], list[str] | None] = lambda chosen: None,
 ) -> str:
     """Return the test rows with the worst predictions, as pictures or with their columns.
 
-    movers_of: test rows -> what moved the prediction of each (HTML); None if it is unknown.
+    reasons_for: test rows -> what moved the prediction of each (HTML); None if it is unknown.
     """
     badness, describe = WORST[evaluation.task](evaluation)
     worst = np.argsort(-np.nan_to_num(badness, nan=np.inf), kind="stable")[:WORST_ROWS]
@@ -207,7 +204,7 @@ def worst_rows(
     where = "test set" if row_numbers is None else "data as they were read"
     note = paragraph(f"Row numbers count from 0 in the {where}.", "note")
     lines = [(str(int(numbers[row])), describe(int(row))) for row in worst]
-    reasons = movers_of(worst)
+    reasons = reasons_for(worst)
     X = evaluation.X
     if isinstance(X, np.ndarray) and X.ndim in (3, 4):
         return _gallery(X, worst, lines, reasons) + note
@@ -303,7 +300,7 @@ def _cells(X: Any, rows: NDArray[np.intp]) -> tuple[list[str], Iterable[list[str
         return [], [[] for _ in rows]
     if not is_table(X):
         X = dense(X[rows]) if is_sparse(X) else np.asarray(X)[rows]
-        names = [f"x{j}" for j in range(X.shape[1])][:MAX_COLUMNS]
+        names = list(numbered(X.shape[1])[:MAX_COLUMNS])
         return names, [[number(float(v)) for v in row[:MAX_COLUMNS]] for row in X]
     part: Table = as_table(X).rows(rows)
     names = list(part.names[:MAX_COLUMNS])

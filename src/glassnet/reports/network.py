@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from glassnet.diagnosis.findings import Finding
 from glassnet.display import charts
-from glassnet.display.html import clean, counted, escape, number, paragraph, table
+from glassnet.display.html import clean, counted, escape, figure, number, paragraph, table
 from glassnet.errors import ConfigurationError
 from glassnet.figures.diagrams import network as diagram
-from glassnet.figures.opened import columns, opened
+from glassnet.figures.networks import DenseLayer, dense_layers, first_member
 from glassnet.models.model import Model
 from glassnet.reports.facts import ReportContent
-from glassnet.reports.mistakes import figure
 
 MAX_NEURONS = 8
 
@@ -65,13 +64,14 @@ def _drawn(model: Model) -> str:
     titles: list[str] = []
 
     def draw(ax: object) -> None:
-        drawn = diagram(model, ax=ax, inputs=_inputs(model), limit=MAX_NEURONS)
+        drawn = diagram(model, ax=ax, inputs=_inputs(model, layers[0]), limit=MAX_NEURONS)
         titles.append(" ".join(drawn.get_title().split()))
         drawn.set_title("")  # shown in the caption, where long lines wrap
         drawn.set_title("", loc="left")
 
     try:
-        size = (1.2 + 1.3 * (len(columns(model)) + 1), 4.0)
+        layers = dense_layers(first_member(model))
+        size = (1.2 + 1.3 * (len(layers) + 1), 4.0)
         title = "Diagram of the network: neurons in layers, and a line for each weight."
         drawing = charts.svg("network-diagram", title, draw, size, formulas=True)
     except ConfigurationError:
@@ -85,10 +85,9 @@ def _drawn(model: Model) -> str:
     return figure(box, escape(caption, 600))
 
 
-def _inputs(model: Model) -> list[str] | None:
+def _inputs(model: Model, first: DenseLayer) -> list[str] | None:
     """Return the names of the first layer's inputs, if they are the encoded columns."""
     encoder = model.encoder
-    first = columns(opened(model))[0].W.shape[1]  # of one member: (units, inputs)
-    if encoder is None or len(encoder.feature_names) != first:
+    if encoder is None or len(encoder.feature_names) != first.W.shape[1]:
         return None
     return [clean(name, 18) for name in encoder.feature_names]

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import warnings
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from glassnet.data.tables import Table, as_table, dense, is_table
-from glassnet.display.html import Cell, bullets, counted, escape, name, number, paragraph, table
+from glassnet.data.tables import Table, as_table, indexable, is_table, rows_at
+from glassnet.display.html import (
+    Cell,
+    bar,
+    bullets,
+    counted,
+    escape,
+    figure,
+    name,
+    number,
+    paragraph,
+    table,
+)
 from glassnet.display.thumbnails import pixel_map, thumbnail
 from glassnet.errors import ConfigurationError, DataError
 from glassnet.evaluation.evaluation import Evaluation
@@ -21,15 +31,15 @@ from glassnet.explain.examples import prototypes
 from glassnet.explain.importance import Importance, permutation_importance
 from glassnet.explain.rows import as_text
 from glassnet.models.model import Model
+from glassnet.nn.shapes import parameter_count
 from glassnet.reports.facts import ReportContent
-from glassnet.reports.mistakes import figure
 
 MIN_ROWS = 10
 MAX_ROWS = 1000
 MAX_COLUMNS = 1000
 MAX_WORK = 4e10  # multiplications for the importance of columns: one to three seconds on two cores
 SHOWN_COLUMNS = 20
-SHOWN_MOVERS = 3
+SHOWN_REASONS = 3
 MAPPED_PICTURES = 200
 MAX_CLASSES = 12
 
@@ -56,7 +66,7 @@ def _importance(content: ReportContent) -> str:
             " <code>glassnet explain MODEL DATA</code>."
         )
     repeats = 5 if columns <= 100 else 2
-    parameters = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(model.params))
+    parameters = parameter_count(model.params)
     rows = int(np.clip(MAX_WORK / (parameters * columns * repeats), 100, MAX_ROWS))
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -80,8 +90,7 @@ def _ranked(importance: Importance) -> str:
     rows: list[list[str | Cell]] = []
     for j in order[:SHOWN_COLUMNS]:
         mean, deviation = float(importance.mean[j]), float(importance.deviation[j])
-        share = f"{min(max(mean / largest, 0.0), 1.0) * 100:.1f}%"
-        shown = Cell(f'<div class="bar"><i style="width:{share}"></i></div>', ' class="bars"')
+        shown = Cell(bar(mean / largest), ' class="bars"')
         rows.append([name(importance.columns[j]), f"{number(mean)} ± {deviation:.2g}", shown])
     left = len(order) - len(rows)
     noise = int((importance.mean <= 2 * importance.deviation).sum())
@@ -158,7 +167,7 @@ def _prototypes(content: ReportContent) -> str:
 # -------------------------------------------------------------------------------- worst predictions
 
 
-def movers_of(content: ReportContent, chosen: NDArray[np.intp]) -> list[str] | None:
+def reasons_for(content: ReportContent, chosen: NDArray[np.intp]) -> list[str] | None:
     """Return for each chosen test row, as HTML, what moved the prediction away from the truth.
 
     If the prediction is right, return what moved it away from the second most probable class. None if the
@@ -168,7 +177,7 @@ def movers_of(content: ReportContent, chosen: NDArray[np.intp]) -> list[str] | N
     if evaluation.X is None:
         return None
     X = evaluation.X
-    rows = as_table(X).rows(chosen) if is_table(X) else np.asarray(_dense(X)[chosen])
+    rows = rows_at(indexable(X), chosen)
     target = against = None
     if evaluation.task == "classification":
         target, against = evaluation.y_pred[chosen], _rivals(evaluation, chosen)
@@ -182,11 +191,7 @@ def movers_of(content: ReportContent, chosen: NDArray[np.intp]) -> list[str] | N
     if not attribution.columns:
         alt = "Map of the pixels that support the prediction"
         return [pixel_map(values, f"{alt}, row {i}") for i, values in enumerate(attribution.values)]
-    return [_movers(attribution, i) for i in range(len(attribution))]
-
-
-def _dense(X: object) -> NDArray[np.generic]:
-    return np.asarray(dense(X))
+    return [_top_columns(attribution, i) for i in range(len(attribution))]
 
 
 def _rivals(evaluation: Evaluation, chosen: NDArray[np.intp]) -> NDArray[np.generic] | None:
@@ -199,9 +204,9 @@ def _rivals(evaluation: Evaluation, chosen: NDArray[np.intp]) -> NDArray[np.gene
     return np.where(true == predicted, second, true)
 
 
-def _movers(attribution: Attribution, i: int) -> str:
+def _top_columns(attribution: Attribution, i: int) -> str:
     """Return the columns that moved the prediction of a row most, such as "age 31 (+1.2)"."""
-    order = np.argsort(-np.abs(attribution.values[i]), kind="stable")[:SHOWN_MOVERS]
+    order = np.argsort(-np.abs(attribution.values[i]), kind="stable")[:SHOWN_REASONS]
     lines = []
     for j in order:
         column, value = attribution.columns[j], float(attribution.values[i, j])

@@ -9,9 +9,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
-from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from glassnet.display import charts
@@ -21,6 +19,7 @@ from glassnet.display.html import (
     code,
     counted,
     escape,
+    figure,
     name,
     number,
     page,
@@ -30,24 +29,17 @@ from glassnet.display.html import (
 )
 from glassnet.evaluation.evaluation import Evaluation
 from glassnet.models.model import Model
+from glassnet.nn.shapes import parameter_count
 from glassnet.reports import mistakes
 from glassnet.reports.facts import Facts, ReportContent
 from glassnet.reports.inputs import described_inputs
 from glassnet.reports.network import diagnosis_section, network_section
-from glassnet.reports.reasons import movers_of, reliance_section
+from glassnet.reports.reasons import reasons_for, reliance_section
 from glassnet.reports.scores import result_section
 from glassnet.training.history import History
 
 MAX_METRICS = 2
 PACKAGES = ("glassnet", "jax", "numpy", "scikit-learn")
-
-
-class Section(NamedTuple):
-    """One part of the page: its id, its heading, and the function that writes it."""
-
-    key: str
-    heading: str
-    body: Callable[[ReportContent], str]
 
 
 def report_html(model: Model, history: History, evaluation: Evaluation, facts: Facts) -> str:
@@ -76,13 +68,13 @@ def report_html(model: Model, history: History, evaluation: Evaluation, facts: F
         + f"<h1>Predicting {name(facts.target or 'the target')} from {name(facts.title)}</h1>\n"
         + paragraph(_learned(content), "lede")
     )
-    return page(f"Report: {title}", header, [part for part in sections if part[2]])
+    return page(f"Report: {title}", header, sections)
 
 
 def _learned(content: ReportContent) -> str:
     """Return a sentence (HTML) about the network, its target and its training."""
     model, facts = content.model, content.facts
-    parameters = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(model.params))
+    parameters = parameter_count(model.params)
     classes = content.evaluation.classes
     predicted = name(facts.target or "the target")
     if classes is not None:
@@ -145,7 +137,7 @@ def _curve(history: History, column: str) -> str:
         best,
         title,
     )
-    return mistakes.figure(drawing, f"{escape(title.capitalize())} after each epoch.")
+    return figure(drawing, f"{escape(title.capitalize())} after each epoch.")
 
 
 # ---------------------------------------------------------------------------- errors and examples
@@ -159,7 +151,7 @@ def errors_section(content: ReportContent) -> str:
 def worst_rows_section(content: ReportContent) -> str:
     """Return the test rows that were predicted worst."""
     return mistakes.worst_rows(
-        content.evaluation, content.facts.test_rows, lambda chosen: movers_of(content, chosen)
+        content.evaluation, content.facts.test_rows, lambda chosen: reasons_for(content, chosen)
     )
 
 
@@ -215,15 +207,16 @@ def versions_section(content: ReportContent) -> str:
     return table("Made with these versions", ["Package", "Version"], rows)
 
 
-SECTIONS: tuple[Section, ...] = (
-    Section("result", "Result", result_section),
-    Section("learning", "Learning curves", learning_section),
-    Section("diagnosis", "Diagnosis", diagnosis_section),
-    Section("errors", "Errors on the test rows", errors_section),
-    Section("examples", "Worst-predicted test rows", worst_rows_section),
-    Section("reasons", "What the network relies on", reliance_section),
-    Section("data", "Data", data_section),
-    Section("network", "Network", network_section),
-    Section("use", "How to use the model", use_section),
-    Section("versions", "Versions", versions_section),
+SECTIONS: tuple[tuple[str, str, Callable[[ReportContent], str]], ...] = (
+    ("result", "Result", result_section),
+    ("learning", "Learning curves", learning_section),
+    ("diagnosis", "Diagnosis", diagnosis_section),
+    ("errors", "Errors on the test rows", errors_section),
+    ("examples", "Worst-predicted test rows", worst_rows_section),
+    ("reasons", "What the network relies on", reliance_section),
+    ("data", "Data", data_section),
+    ("network", "Network", network_section),
+    ("use", "How to use the model", use_section),
+    ("versions", "Versions", versions_section),
 )
+"""Id, heading, and function of each section, which is left out if the function returns ""."""

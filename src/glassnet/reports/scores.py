@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from glassnet.display.html import (
     Cell,
+    bar,
     bullets,
     counted,
     escape,
@@ -87,9 +88,8 @@ def _at_training(content: ReportContent) -> str:
     info, names = content.model.info, list(content.evaluation.scores)
     stored = info.get("baselines")
     stored = {"network": info.get("scores"), **(stored if isinstance(stored, dict) else {})}
-    models = {
-        str(key): _finite(scores) for key, scores in stored.items()
-    }  # a file may hold anything
+    # the file may hold anything
+    models = {str(key): _finite(scores) for key, scores in stored.items()}
     models = {key: scores for key, scores in models.items() if scores.keys() & set(names)}
     warning = (
         "These scores mean something only if the model was not trained on these rows: a network scores"
@@ -127,27 +127,22 @@ def _card(key: str, scores: dict[str, float], headline: str, rows: int) -> str:
     if headline not in scores:
         return ""
     score, value = _score(headline), scores[headline]
-    share = f"{min(max(value, 0.0), 1.0) * 100:.1f}%"
-    bar = (
-        f'<div class="bar"><i style="width:{share}"></i></div>'
-        if headline in (*SHARES, "r2")
-        else ""
-    )
+    drawn = bar(value) if headline in (*SHARES, "r2") else ""
     note = score.title.lower() if score.title != "R²" else "R²"
     if key == "network" and headline in SHARES:
-        low, high = interval(value, rows)
+        low, high = wilson_interval(value, rows)
         note += f"; 95 % interval {percent(low)} to {percent(high)}"
     kind = ' class="main"' if key == "network" else ""
     return (
         f'<div{kind}><dt>{escape(MODELS.get(key, key))}</dt><dd><span class="value">'
-        f'{score.write(value)}</span>{bar}<span class="note">{note}</span></dd></div>'
+        f'{score.write(value)}</span>{drawn}<span class="note">{note}</span></dd></div>'
     )
 
 
-def interval(share: float, rows: int) -> tuple[float, float]:
+def wilson_interval(share: float, rows: int) -> tuple[float, float]:
     """Return the 95 % confidence interval of a share of rows (Wilson, 1927).
 
-    >>> [round(end, 3) for end in interval(0.8, 100)]
+    >>> [round(end, 3) for end in wilson_interval(0.8, 100)]
     [0.711, 0.867]
     """
     z = 1.96

@@ -25,6 +25,7 @@ from glassnet.errors import ConfigurationError
 from glassnet.nn.optimizer_wrappers import as_optimizer, bind_schedules, innermost
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import Schedule
+from glassnet.nn.shapes import parameter_count
 from glassnet.training.batches import Data, batch_count
 from glassnet.training.checkpoints import Part
 from glassnet.training.divergence import Trouble
@@ -244,7 +245,7 @@ def _stopping(
 
 def _first_chunk(state: TrainState, n_rows: int, plan: Plan) -> int:
     """Return a low estimate of the epochs that fit into a call; timing the first call corrects it."""
-    n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
+    n_parameters = parameter_count(state.params)
     seconds_per_step = 1e-5 + 6 * n_parameters * plan.batch_size / 1e10  # at a modest 10 GFLOP/s
     seconds_per_epoch = seconds_per_step * batch_count(n_rows, plan.batch_size)
     return int(np.clip(SECONDS_PER_CALL / seconds_per_epoch / 4, 1, CAPACITY))

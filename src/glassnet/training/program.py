@@ -8,7 +8,6 @@ When a run ends, its status, a number inside the program, says why; the caller d
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
@@ -27,6 +26,7 @@ from glassnet.nn.optimizer_wrappers import is_foreign, update_average
 from glassnet.nn.optimizers import global_norm
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
+from glassnet.nn.shapes import parameter_count
 from glassnet.training.batches import Batches, Data, batch_count, epoch_batches, rows_in_order, take
 from glassnet.training.packing import MAX_PACKED, Layout
 from glassnet.training.state import (
@@ -62,7 +62,7 @@ def run_epochs(
     array of state, optimizer and controls has a first axis with one entry per network. Each network trains
     as it would alone. All see the rows in the same order, so that one matrix product serves all networks.
     """
-    n_parameters = sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(state.params))
+    n_parameters = parameter_count(state.params)
     program = compiled(_run_epochs, "plan", few_numbers=n_parameters <= MAX_PACKED)
     finished: TrainState = program(state, optimizer, data, validation, controls, plan=plan)
     return finished

@@ -1,4 +1,4 @@
-"""Prepare a network for drawing, with its Dense layers and a forward pass."""
+"""Read the Dense layers of a network and run its forward pass, for drawing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def untrained(
     )
 
 
-def opened(model: Any) -> Model:
+def first_member(model: Any) -> Model:
     """Return the model of a run or a fitted estimator, or its first member if it has several.
 
     Raises
@@ -72,16 +72,16 @@ def one_row(model: Model, x: Any) -> np.ndarray:
     return rows
 
 
-def walk_model(
+def forward_pass(
     model: Model, x: Any, *, key: Key | None = None, train: bool = False
 ) -> tuple[LayerPass, ...]:
-    """Return each layer's record of a forward pass of encoded rows, as NumPy arrays."""
+    """Return the record of each layer in a forward pass of encoded rows, as NumPy arrays."""
     with precision(model.dtype):
         passes = walk(model.network, model.params, model.layer_state, x, key=key, train=train)
     return tuple(jax.tree.map(np.asarray, record) for record in passes)
 
 
-class Column(NamedTuple):
+class DenseLayer(NamedTuple):
     """A Dense layer as it is drawn: its weights and its activation function.
 
     number: of the Dense layer, from 0. W: (units, inputs). b: (units,), zeros if it has no biases.
@@ -106,19 +106,19 @@ class Column(NamedTuple):
         return type(self.activation).__name__
 
 
-def columns(model: Model) -> list[Column]:
+def dense_layers(model: Model) -> list[DenseLayer]:
     """Return the Dense layers of a model.
 
     Raises
     ------
     ConfigurationError: the network has none.
     """
-    layers: list[Column] = []
+    layers: list[DenseLayer] = []
     for index, (_, layer, (params,)) in enumerate(each_layer(model.network, model.params)):
         if isinstance(layer, Dense):
             W = np.asarray(params["W"])
             b = np.asarray(params.get("b", np.zeros(len(W))))
-            layers.append(Column(len(layers), W, b, Identity(), index))
+            layers.append(DenseLayer(len(layers), W, b, Identity(), index))
         elif layers and isinstance(layer, Activation):
             layers[-1] = layers[-1]._replace(activation=layer)
     if not layers:
@@ -128,14 +128,14 @@ def columns(model: Model) -> list[Column]:
     return layers
 
 
-def column(model: Model, layer: int) -> Column:
+def dense_layer(model: Model, layer: int) -> DenseLayer:
     """Return one Dense layer, counted from 0; a negative number counts from the end.
 
     Raises
     ------
     ConfigurationError: there is no such layer.
     """
-    layers = columns(model)
+    layers = dense_layers(model)
     try:
         return layers[layer]
     except (IndexError, TypeError):
@@ -145,12 +145,12 @@ def column(model: Model, layer: int) -> Column:
         ) from None
 
 
-def without_chance(network: Network) -> Network:
+def without_random_layers(network: Network) -> Network:
     """Return a network with the same parameters, without its random layers."""
     return Network([_deterministic(layer) for layer in network])
 
 
 def _deterministic(layer: Layer) -> Layer:
     if isinstance(layer, Network):
-        return without_chance(layer)
+        return without_random_layers(layer)
     return Identity() if layer.random else layer
