@@ -460,7 +460,7 @@ def test_members_and_temperature(classifier):
     assert "member 1 of 2" in str(members[1])
     assert "multiplies the logits by 0.5" in str(members[1])
     assert members[0].loss is None and members[0].layers[-1].delta is None
-    assert "forward pass alone" in str(members[0]) and "train=False" in str(members[0])
+    assert "only the forward pass" in str(members[0]) and "train=False" in str(members[0])
     assert "z₁" in str(members[0].neuron(2, 0))
     assert "<details>" in members[0]._repr_html_()
     with pytest.raises(gn.ConfigurationError, match="from 0 to 1"):
@@ -526,7 +526,7 @@ def test_a_picture_that_was_moved():
 
 
 def test_batch_norm_of_a_single_row_is_explained():
-    assert "Of a single row only beta is left" in str(eager(trained("sgd"), X[:1], Y[:1]))
+    assert "for a single row its output is beta" in str(eager(trained("sgd"), X[:1], Y[:1]))
 
 
 # ------------------------------------------------------------------------ what leaves the library
@@ -662,7 +662,7 @@ def test_the_command_traces_rows_of_a_file(home, classifier):
     result = command(model, data)
     assert result.exit_code == 0, result.output
     assert "One step of training on 32 rows" in result.stdout
-    assert "keeps no optimizer: this step is one of SGD" in result.stdout
+    assert "stores no optimizer: this is a step of SGD" in result.stdout
     one = command(model, data, "--row", 5, "--member", 1, "--json")
     read = json.loads(one.stdout)
     expected = gn.trace(classifier, TABLE.iloc[5], ANSWERS[5], member=1)

@@ -51,10 +51,12 @@ class Check(NamedTuple):
         return text
 
 
-def compared(trace: Trace, network: Network, params: Any, outputs: Any, d_input: Any) -> Check:
+def compare_gradients(
+    trace: Trace, network: Network, params: Any, outputs: Any, d_input: Any
+) -> Check:
     """Return the largest relative difference, and the layer at fault if it is more than rounding.
 
-    params, outputs, d_input: the gradients by `jax.grad`, as `recording.automatic` returns them.
+    params, outputs, d_input: the gradients by `jax.grad`, as `recording.jax_gradients` returns them.
     """
     tolerance = TOLERANCES[trace.dtype]
     differences: list[_Difference] = []
@@ -96,9 +98,8 @@ def _differences(layer: LayerTrace, gradients: Any, after: Any, before: Any) -> 
         (f"dL/d(input) {of_layer}", layer.d_input, np.reshape(before, layer.input.shape)),
     ]
     for parameter in layer.parameters.values():
-        assert parameter.gradient is not None and parameter.penalty is not None
-        ours = parameter.gradient + parameter.penalty
-        pairs.append((f"d{parameter.name} {of_layer}", ours, gradients[parameter.name]))
+        ours, theirs = parameter.total_gradient, gradients[parameter.name]
+        pairs.append((f"d{parameter.name} {of_layer}", ours, theirs))
     # one scale for the layer: a sum that cancels, like db before batch norm, has the error of its terms
     scale = max(
         (float(np.abs(theirs).max()) for _, _, theirs in pairs if np.size(theirs)), default=1.0

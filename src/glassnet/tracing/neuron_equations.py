@@ -133,18 +133,18 @@ def neuron(
     names: of each layer's inputs, as `layer_equations.input_names` gives them.
     """
     number = _layer_number(trace, layer)
-    opened = trace.layers[number]
+    traced = trace.layers[number]
     pen = pen_of(trace, row, digits, terms)
-    chain = _Chain.of(trace, number, _flat_index(opened, index))
+    chain = _Chain.of(trace, number, _flat_index(traced, index))
     equations = list(chain.forward(pen))
     if trace.target is not None:
         equations += chain.backward(pen)
         gradients = list(
-            _row(opened).gradients(pen, opened, chain.j, chain.symbols[0], chain.slope(0))
+            _row(traced).gradients(pen, traced, chain.j, chain.symbols[0], chain.slope(0))
         )
         equations += [gradient.equation for gradient in gradients]
-        equations += [_new_value(pen, opened, gradient) for gradient in gradients]
-    title = f"Layer {opened.path} ({opened.kind}), neuron {index} counted from 0, row {row}"
+        equations += [_new_value(pen, traced, gradient) for gradient in gradients]
+    title = f"Layer {traced.path} ({traced.kind}), neuron {index} counted from 0, row {row}"
     return Neuron(title, tuple(equations), _legend(pen, chain, names[number]))
 
 
@@ -181,8 +181,8 @@ def _flat_index(layer: LayerTrace, index: int | tuple[int, ...]) -> int:
     except (TypeError, ValueError):
         pass
     raise ConfigurationError(
-        f"Layer {layer.path} ({layer.kind}) has no neuron {index!r}: it has {count} outputs a row, counted"
-        f" from 0 to {count - 1}."
+        f"Layer {layer.path} ({layer.kind}) has no neuron {index!r}: its {count} neurons are"
+        f" counted from 0 to {count - 1}."
     )
 
 
@@ -224,25 +224,25 @@ def weight(
     terms: int = TERMS,
 ) -> Neuron:
     """Return one weight's equations: its gradient, the optimizer's moments, its new value."""
-    opened = trace.layers[_layer_number(trace, layer)]
+    traced = trace.layers[_layer_number(trace, layer)]
     pen = pen_of(trace, 0, digits, terms)
-    if name not in opened.parameters:
+    if name not in traced.parameters:
         raise ConfigurationError(
-            f"Layer {opened.path} ({opened.kind}) has no parameter {name!r}:"
-            f" it has {', '.join(opened.parameters) or 'none'}."
+            f"Layer {traced.path} ({traced.kind}) has no parameter {name!r}:"
+            f" it has {', '.join(traced.parameters) or 'none'}."
         )
-    parameter = opened.parameters[name]
+    parameter = traced.parameters[name]
     shape = parameter.value.shape
     at = tuple(index) if isinstance(index, tuple | list) else (index,)
     inside = len(at) == len(shape) and all(0 <= k < size for k, size in zip(at, shape, strict=True))
     if not inside:
         raise ConfigurationError(
-            f"{name} of layer {opened.path} has shape {shape}, so there is no number at {index!r}."
+            f"{name} of layer {traced.path} has shape {shape}, so there is no number at {index!r}."
         )
     if parameter.gradient is None:
         raise DataError("Without a target there is no gradient and no step: give y to gn.trace.")
     symbol = ("w" if name == "W" else name) + (sub(*at) if at else "")
     gradient = pen.write(f"∂L/∂{symbol}", float(parameter.gradient[at]))
-    steps = weight_step(pen, parameter, at, symbol, _decays(opened, name))
-    title = f"Layer {opened.path} ({opened.kind}), {name}{list(at)} counted from 0"
+    steps = weight_step(pen, parameter, at, symbol, _decays(traced, name))
+    title = f"Layer {traced.path} ({traced.kind}), {name}{list(at)} counted from 0"
     return Neuron(title, (gradient, *steps))

@@ -22,7 +22,6 @@ from glassnet.tracing.text import (
     shades,
     step_text,
 )
-from glassnet.tracing.units import Answer, GivenColumn
 
 if TYPE_CHECKING:
     from glassnet.tracing.trace import Trace
@@ -42,16 +41,14 @@ STYLE = """<style>
 """
 
 
-def trace_html(
-    trace: Trace, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
-) -> str:
+def trace_html(trace: Trace) -> str:
     """Return a trace as HTML: the content of the terminal, and each layer's arrays in sections to open."""
     parts = [f'<div class="glassnet-trace">\n{STYLE}<p><b>{escape(headline(trace))}</b></p>\n']
-    parts += [paragraph(escape(note, 1000)) for note in notes]
+    parts += [paragraph(escape(note, 1000)) for note in trace.notes]
+    given = trace.inputs()
     if given and given[0].kind == "pixel":
-        lines = "\n".join(
-            shades(trace.layers[0].input[0])
-        )  # none of these characters needs escaping
+        # none of these characters needs escaping
+        lines = "\n".join(shades(trace.layers[0].input[0]))
         picture = f"<pre>{lines}</pre>\n" if lines else ""
         parts.append(paragraph(escape(picture_text(given))) + picture)
     else:
@@ -59,7 +56,7 @@ def trace_html(
         hidden = len(given) - MAX_COLUMNS
         parts.append(paragraph(f"And {counted(hidden, 'more column')}." if hidden > 0 else ""))
     parts.append(_cells("Row 0 through the layers", layer_rows(trace)))
-    parts.append(paragraph("Answer for row 0: " + escape(answers_text(answers), 2000)))
+    parts.append(paragraph("Answer for row 0: " + escape(answers_text(trace.answers()), 2000)))
     if trace.loss is not None:
         parts.append(paragraph(escape(loss_text(trace))))
         parts.append(_cells(escape(step_text(trace)), parameter_rows(trace)))

@@ -56,7 +56,7 @@ class Probe(Layer):
 
 
 @dataclass(frozen=True)
-class Form:
+class StepSettings:
     """The static settings that the recorded step is compiled for."""
 
     network: Network  # a skeleton
@@ -79,31 +79,33 @@ class RecordedStep(NamedTuple):
 
 
 def record(
-    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, form: Form
+    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, settings: StepSettings
 ) -> RecordedStep:
     """Record one step of `train_step`, or only the forward pass if `batch.y` is None."""
-    recorded: RecordedStep = quickly_compiled(_record, "form")(
-        state, optimizer, batch, penalty, form=form
+    recorded: RecordedStep = quickly_compiled(_record, "settings")(
+        state, optimizer, batch, penalty, settings=settings
     )
     return recorded
 
 
 def _record(
-    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, form: Form
+    state: TrainState, optimizer: Any, batch: Data, penalty: Penalty, *, settings: StepSettings
 ) -> RecordedStep:
     if batch.y is None:
-        passes = _walk(state, batch, form)
+        passes = _walk(state, batch, settings)
         return RecordedStep({layer.path: _shown(layer) for layer in passes}, passes[-1].output)
     log: dict[LayerPath, LayerPass] = {}
-    network = wrap_layers(form.network, lambda layer, path: Recorder(layer, path, log, form.train))
-    plan = Plan(network, form.loss, batch.x.shape[0], penalised=form.penalised)
+    network = wrap_layers(
+        settings.network, lambda layer, path: Recorder(layer, path, log, settings.train)
+    )
+    plan = Plan(network, settings.loss, batch.x.shape[0], penalised=settings.penalised)
     layout = Layout.of(state.params, allowed=False)
     after, loss, norm, _ = train_step(state, optimizer, batch, penalty, plan, layout)
     # The update again, since `train_step` returns only its result; XLA merges the two computations.
     traits = spread_traits(network, state.params)
     penalty_gradients = penalty.gradient(state.params, traits)
-    gradients = joined(form.network, {path: layer.gradients for path, layer in log.items()})
-    if form.penalised:
+    gradients = joined(settings.network, {path: layer.gradients for path, layer in log.items()})
+    if settings.penalised:
         gradients = jax.tree.map(jnp.add, gradients, penalty_gradients)
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     updates, _ = update(optimizer, gradients, state, finite, traits, layout)
@@ -124,42 +126,44 @@ def _shown(layer: LayerPass) -> LayerPass:
     return replace(layer, cache=equations_of(layer.layer).shown_cache(layer.cache))
 
 
-def _walk(state: TrainState, batch: Data, form: Form) -> tuple[LayerPass, ...]:
+def _walk(state: TrainState, batch: Data, settings: StepSettings) -> tuple[LayerPass, ...]:
     """Pass a batch forward with the key of the state's next step."""
     return walk(
-        form.network,
+        settings.network,
         state.params,
         state.layer_state,
         batch.x,
         key=keys.fold_in(state.key, state.step),
-        train=form.train,
+        train=settings.train,
         weight=batch.weight,
     )
 
 
-def automatic(
-    state: TrainState, batch: Data, penalty: Penalty, *, form: Form
+def jax_gradients(
+    state: TrainState, batch: Data, penalty: Penalty, *, settings: StepSettings
 ) -> tuple[Params, dict[LayerPath, Any], Any]:
     """Return `jax.grad`'s gradients by the parameters, by each layer's output, and by the input."""
-    gradients: tuple[Params, dict[LayerPath, Any], Any] = quickly_compiled(_automatic, "form")(
-        state, batch, penalty, form=form
-    )
+    gradients: tuple[Params, dict[LayerPath, Any], Any] = quickly_compiled(
+        _jax_gradients, "settings"
+    )(state, batch, penalty, settings=settings)
     return gradients
 
 
-def _automatic(state: TrainState, batch: Data, penalty: Penalty, *, form: Form) -> Any:
-    passes = _walk(state, batch, form)  # for the shapes of all outputs
+def _jax_gradients(
+    state: TrainState, batch: Data, penalty: Penalty, *, settings: StepSettings
+) -> Any:
+    passes = _walk(state, batch, settings)  # for the shapes of all outputs
     key = keys.fold_in(state.key, state.step)
 
     def objective(params: Params, offsets: dict[LayerPath, Any], x: Array) -> Array:
         probed = wrap_layers(
-            form.network, lambda layer, path: Probe(layer, offsets[path], form.train)
+            settings.network, lambda layer, path: Probe(layer, offsets[path], settings.train)
         )
         logits, _, _ = probed.forward(
-            params, state.layer_state, x, key=key, train=form.train, weight=batch.weight
+            params, state.layer_state, x, key=key, train=settings.train, weight=batch.weight
         )
-        loss = form.loss.value(logits, batch.y, batch.weight)
-        return loss + penalty.value(params, spread_traits(form.network, params))
+        loss = settings.loss.value(logits, batch.y, batch.weight)
+        return loss + penalty.value(params, spread_traits(settings.network, params))
 
     offsets = {layer.path: jnp.zeros_like(layer.output) for layer in passes}
     x = jnp.asarray(batch.x, default_float())
@@ -193,6 +197,7 @@ def layer_traces(
         "update": step.updates,
         "new": step.after.params if has_step else None,
     }
+    # by name, each a tree like the parameters
     now, past = (_moments(step.after), _moments(state)) if has_step else ({}, {})
     layers = []
     for path, layer, (layer_state, *parts) in each_layer(
@@ -200,12 +205,12 @@ def layer_traces(
     ):
         arrays: dict[str, Any] = dict(zip(trees, parts, strict=False))
         arrays["gradient"] = step.layers[path].gradients
-        moments = parts[len(trees) : len(trees) + len(now)]
+        new_moments = parts[len(trees) : len(trees) + len(now)]
         past_moments = parts[len(trees) + len(now) :]
         parameters = {
             name: Parameter(
                 name,
-                moments={m: part[name] for m, part in zip(now, moments, strict=True)},
+                moments={m: part[name] for m, part in zip(now, new_moments, strict=True)},
                 past={m: part[name] for m, part in zip(past, past_moments, strict=True)},
                 **{part: None if tree is None else tree[name] for part, tree in arrays.items()},  # type: ignore[arg-type]  # arrays, and one factor
             )
@@ -257,26 +262,26 @@ def moments(optimizer_state: Any, params: Params) -> dict[str, Any]:
     """
     by_name: dict[str, Any] = {}
 
-    def walk(name: str, branch: Any) -> None:
-        if name and same_form(branch, params):
+    def collect(name: str, branch: Any) -> None:
+        if name and same_structure(branch, params):
             by_name[name if name not in by_name else f"{name} {len(by_name)}"] = branch
         elif isinstance(branch, tuple | list):
             names = getattr(branch, "_fields", [name or "state"] * len(branch))
             for part, inside in zip(names, branch, strict=True):
-                walk(part, inside)
+                collect(part, inside)
         elif isinstance(branch, dict):
             for part, inside in branch.items():
-                walk(str(part), inside)
+                collect(str(part), inside)
 
-    walk("", optimizer_state)
+    collect("", optimizer_state)
     return by_name
 
 
-def same_form(one: Any, other: Any) -> bool:
+def same_structure(one: Any, other: Any) -> bool:
     """Return whether two trees have the same structure, and arrays of the same shapes."""
 
-    def form(tree: Any) -> Any:
+    def structure_and_shapes(tree: Any) -> Any:
         leaves, structure = jax.tree.flatten(tree)
         return structure, [np.shape(leaf) for leaf in leaves]
 
-    return bool(form(one) == form(other))
+    return bool(structure_and_shapes(one) == structure_and_shapes(other))

@@ -35,11 +35,18 @@ class Parameter:
     factor: float = 1.0
 
     @property
+    def total_gradient(self) -> Values | None:
+        """The gradient of loss and penalty, which the optimizer receives; None without a target."""
+        if self.gradient is None:
+            return None
+        return self.gradient if self.penalty is None else self.gradient + self.penalty
+
+    @property
     def effective_rate(self) -> Values | None:
         """The rate at which plain gradient descent takes the same step, -Δw / g; NaN where g = 0."""
-        if self.gradient is None or self.update is None:
+        g = self.total_gradient
+        if g is None or self.update is None:
             return None
-        g = self.gradient + (0 if self.penalty is None else self.penalty)
         return np.divide(-self.update, g, out=np.full_like(g, np.nan), where=g != 0)
 
 

@@ -21,7 +21,7 @@ from glassnet.nn.optimizer_wrappers import averaging
 from glassnet.nn.optimizers import SGD
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
-from glassnet.tracing.recording import same_form, state_of
+from glassnet.tracing.recording import same_structure, state_of
 from glassnet.tracing.records import LayerTrace, OptimizerStep
 from glassnet.tracing.units import as_targets
 from glassnet.training.batches import Data
@@ -88,7 +88,7 @@ def start_of(
         (state.params, state.layer_state, state.optimizer_state)
     )
     start = state_of(params, layer_state, optimizer, key)
-    if same_form(optimizer_state, start.optimizer_state):
+    if same_structure(optimizer_state, start.optimizer_state):
         start = start._replace(optimizer_state=optimizer_state, step=state.step)
     if start.average and state.average:
         start = start._replace(average=cast(state.average))
@@ -104,8 +104,8 @@ def _optimizer(given: Any) -> Any:
         rate_at(getattr(optimizer, "learning_rate", np.nan), 0)
     except ValueError:
         raise ConfigurationError(
-            "The learning rate's schedule has no length, and a single step gives it none: give steps=,"
-            " as in gn.Cosine(0.1, steps=1000), or a number."
+            "The learning rate's schedule has no length, and a trace of one step cannot set it: give steps=,"
+            " as in gn.Cosine(0.1, steps=1000), or a number as the learning rate."
         ) from None
     return optimizer
 
@@ -136,13 +136,13 @@ def notes_on(
     normalised = any(isinstance(layer.layer, BatchNorm) for layer in layers)
     if train and normalised and len(batch.x) == 1:
         yield (
-            "BatchNorm normalises by the statistics of this batch. Of a single row only beta is left: give"
-            " more rows, or train=False."
+            "BatchNorm normalises by the statistics of this batch, so for a single row its output is beta:"
+            " give more rows, or train=False."
         )
     if not train:
         yield "Dropout and batch norm work as in prediction (train=False)."
     if batch.y is None:
-        yield "There is no target and so no loss: this is the forward pass alone."
+        yield "There is no target, and so no loss and no backward pass: this is only the forward pass."
     if step is not None:
         yield from _notes_on_step(source, step)
 
@@ -151,6 +151,9 @@ def _notes_on_step(source: Source, step: OptimizerStep) -> Iterator[str]:
     if not step.finite:
         yield "Loss or gradient is not finite: training would stop here, and no parameter changes."
     if source.optimizer is None and isinstance(step.optimizer, SGD):
-        yield "A model keeps no optimizer: this step is one of SGD, whatever the model was trained with."
+        yield "A model stores no optimizer: this is a step of SGD, whatever the model was trained with."
     if averaging(step.optimizer) is not None:
-        yield "The optimizer averages the parameters: the average predicts, while w goes on stepping."
+        yield (
+            "The optimizer averages the parameters over its steps. Prediction uses the average, but the next"
+            " step starts from the new parameters themselves."
+        )

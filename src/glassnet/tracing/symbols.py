@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from glassnet.display.text import subscript
+from glassnet.encoding.encoders import numbered
 from glassnet.nn.activations import ACTIVATIONS, Activation
-
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def sub(*indices: int) -> str:
@@ -16,7 +16,7 @@ def sub(*indices: int) -> str:
     ('w₂₁', 'w₁₂,₃')
     """
     numbers = [index + 1 for index in indices]
-    return ("," if max(numbers) > 9 else "").join(str(n) for n in numbers).translate(_SUBSCRIPTS)
+    return subscript(("," if max(numbers) > 9 else "").join(map(str, numbers)))
 
 
 def function_name(activation: Activation) -> str:
@@ -37,5 +37,5 @@ def pixel_names(shape: tuple[int, ...]) -> tuple[str, ...]:
     (('pixel (0, 0)', 'pixel (0, 1)'), ('x0', 'x1'))
     """
     if len(shape) == 1:
-        return tuple(f"x{k}" for k in range(shape[0]))
+        return numbered(shape[0])
     return tuple(f"pixel ({', '.join(map(str, index))})" for index in np.ndindex(*shape))

@@ -11,7 +11,7 @@ from glassnet.display.html import clean, counted
 from glassnet.display.text import text_table
 from glassnet.nn.optimizer_wrappers import unwrapped
 from glassnet.tracing.expressions import written
-from glassnet.tracing.records import LayerTrace, Parameter, norm
+from glassnet.tracing.records import LayerTrace, norm
 from glassnet.tracing.units import Answer, GivenColumn, value_text
 
 if TYPE_CHECKING:
@@ -24,11 +24,10 @@ SHADES = " .:-=+*#%@"
 MAX_ANSWERS = 12
 
 
-def trace_text(
-    trace: Trace, given: Sequence[GivenColumn], answers: Sequence[Answer], notes: Sequence[str]
-) -> str:
+def trace_text(trace: Trace) -> str:
     """Return a trace as text: the row as given, the layers, the loss, and the optimizer's step."""
-    parts = [headline(trace), *notes, ""]
+    given = trace.inputs()
+    parts = [headline(trace), *trace.notes, ""]
     if given and given[0].kind == "pixel":
         parts += [picture_text(given), *(f"  {line}" for line in shades(trace.layers[0].input[0]))]
     else:
@@ -39,7 +38,7 @@ def trace_text(
         if len(given) > MAX_COLUMNS:
             parts.append(f"  and {counted(len(given) - MAX_COLUMNS, 'more column')}")
     parts += ["", "Row 0 through the layers:", text_table(layer_rows(trace), left=None, indent=2)]
-    parts += ["", "Answer for row 0: " + answers_text(answers)]
+    parts += ["", "Answer for row 0: " + answers_text(trace.answers())]
     if trace.loss is not None:
         parts += [
             "",
@@ -173,16 +172,10 @@ def parameter_rows(trace: Trace) -> list[list[str]]:
     for layer in trace.layers:
         for name, p in layer.parameters.items():
             shape = "×".join(map(str, p.value.shape)) or "1"
-            value, gradient, update = norm(p.value), norm(whole_gradient(p)), norm(p.update)
+            value, gradient, update = norm(p.value), norm(p.total_gradient), norm(p.update)
             ratios = (update / by if by else np.nan for by in (value, gradient))
             numbers = (value, gradient, update, *ratios)
             cells = ["–" if np.isnan(n) else written(n) for n in numbers]
             moments = ", ".join(f"‖{moment}‖ {written(norm(a))}" for moment, a in p.moments.items())
             rows.append([layer.path, name, shape, *cells, moments])
     return rows
-
-
-def whole_gradient(parameter: Parameter) -> Any:
-    """Return a parameter's gradient, penalty included."""
-    assert parameter.gradient is not None and parameter.penalty is not None
-    return parameter.gradient + parameter.penalty

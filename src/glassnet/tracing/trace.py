@@ -21,11 +21,17 @@ from glassnet.nn.network import spread_traits
 from glassnet.nn.penalties import Penalty
 from glassnet.nn.schedules import rate_at
 from glassnet.tracing.expressions import DIGITS, TERMS
-from glassnet.tracing.gradient_check import Check, compared
+from glassnet.tracing.gradient_check import Check, compare_gradients
 from glassnet.tracing.layer_equations import input_names
 from glassnet.tracing.neuron_equations import Neuron, neuron, weight
 from glassnet.tracing.page import trace_html
-from glassnet.tracing.recording import Form, RecordedStep, automatic, layer_traces, record
+from glassnet.tracing.recording import (
+    RecordedStep,
+    StepSettings,
+    jax_gradients,
+    layer_traces,
+    record,
+)
 from glassnet.tracing.records import LayerTrace, OptimizerStep, Values
 from glassnet.tracing.start import Source, batch_of, notes_on, source_of, start_of
 from glassnet.tracing.tables import as_plain, table_of
@@ -35,8 +41,8 @@ from glassnet.tracing.units import (
     GivenColumn,
     answers_of,
     as_rows,
-    columns_of,
     feature_names,
+    given_columns,
 )
 from glassnet.training.batches import Data
 from glassnet.training.state import TrainState
@@ -47,12 +53,12 @@ class _Start(NamedTuple):
 
     state: TrainState
     batch: Data
-    form: Form
+    settings: StepSettings
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """One step of training with all its numbers, as `trace` returns it. Print it, or open a neuron.
+    """One step of training with all its numbers, as `trace` returns it. Print it, or look at one `neuron`.
 
     Parameters
     ----------
@@ -157,7 +163,7 @@ class Trace:
 
     def inputs(self, row: int = 0) -> tuple[GivenColumn, ...]:
         """Return the columns of a row in the units of the data, each with the inputs that it becomes."""
-        return columns_of(self.model, self.given, self._start.batch.x, row)
+        return given_columns(self.model, self.given, self._start.batch.x, row)
 
     def answers(self, row: int = 0) -> tuple[Answer, ...]:
         """Return the outputs for a row by class, label or target, in the unit of the target."""
@@ -181,9 +187,11 @@ class Trace:
             raise DataError("Without a target there is no gradient to check: give y to gn.trace.")
         start = self._start
         with precision(self.dtype):
-            gradients = automatic(start.state, start.batch, self.penalties, form=start.form)
+            gradients = jax_gradients(
+                start.state, start.batch, self.penalties, settings=start.settings
+            )
             params, outputs, d_input = jax.tree.map(np.asarray, gradients)
-        return compared(self, self.model.network, params, outputs, d_input)
+        return compare_gradients(self, self.model.network, params, outputs, d_input)
 
     def to_columns(self, table: str = "neurons") -> dict[str, np.ndarray]:
         """Return a table as columns of equal length.
@@ -224,12 +232,12 @@ class Trace:
         return json.dumps(self.to_dict(), allow_nan=False, ensure_ascii=False)
 
     def __str__(self) -> str:
-        return trace_text(self, self.inputs(), self.answers(), self.notes)
+        return trace_text(self)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return trace_html(self, self.inputs(), self.answers(), self.notes)
+        return trace_html(self)
 
 
 def trace(
@@ -293,8 +301,10 @@ def trace(
         rows = as_rows(traced, x)
         batch = batch_of(replace(traced, dtype=dtype), rows, y, sample_weight)
         state, optimizer = start_of(source, optimizer, member, seed, dtype)
-        form = Form(traced.network.skeleton(), traced.loss, bool(train), any(map(float, penalty)))
-        recorded = record(state, optimizer, batch, penalty, form=form)
+        settings = StepSettings(
+            traced.network.skeleton(), traced.loss, bool(train), any(map(float, penalty))
+        )
+        recorded = record(state, optimizer, batch, penalty, settings=settings)
         traits = spread_traits(traced.network, state.params)
         factors = jax.tree.map(lambda t: t.factor, traits, is_leaf=lambda t: isinstance(t, Trait))
         layers = layer_traces(traced.network, state, recorded, factors)
@@ -317,7 +327,7 @@ def trace(
         given=rows,
         member=member,
         notes=tuple(notes_on(source, layers, batch, step, member=member, train=bool(train))),
-        _start=_Start(state, batch, form),
+        _start=_Start(state, batch, settings),
     )
 
 

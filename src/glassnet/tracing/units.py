@@ -73,7 +73,7 @@ def feature_names(model: Model) -> tuple[str, ...]:
     return pixel_names(model.in_shape)
 
 
-def columns_of(model: Model, given: Any, x: np.ndarray, row: int) -> tuple[GivenColumn, ...]:
+def given_columns(model: Model, given: Any, x: np.ndarray, row: int) -> tuple[GivenColumn, ...]:
     """Return the columns of a row in the units of the data, each with the inputs that it becomes."""
     numbers = dict(zip(feature_names(model), (float(v) for v in x[row].reshape(-1)), strict=True))
     encoder = model.encoder
