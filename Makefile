@@ -13,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/glassnet predict demo/digits.glassnet sample:digits --out demo/predictions.csv
 	@echo "Open demo/digits.html in a browser; the model is demo/digits.glassnet."
 
-# QUICK=1 compiles with little optimisation, in 60 % of the time; CI tests what users run: make test QUICK=0
+# QUICK=1 compiles with little optimisation, which takes less time. CI tests programs compiled as users' are: make test QUICK=0
 QUICK ?= 1
 test: lint types
 	JAX_DISABLE_MOST_OPTIMIZATIONS=$(QUICK) SCIPY_ARRAY_API=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(COVER)

@@ -187,7 +187,6 @@ def broken_links(site):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_path):
     """All but running the blocks, which another test does: formulas, links, docstrings."""
     build = [sys.executable, "-m", "sphinx", "-W", "-q", "-D", "nb_execution_mode=off"]
