@@ -582,8 +582,8 @@ def test_a_missing_package_is_named(package: str, tmp_path: Path, monkeypatch: A
     export(SMALL, tmp_path / "m.py")
 
 
-def dense_without_bias(layer, arrays, x):
-    return x @ arrays["W"].T
+def dense_off_by_a_thousandth(layer, arrays, x):
+    return (x @ arrays["W"].T + arrays["b"]) * 1.001
 
 
 @pytest.mark.parametrize("ending", [".onnx", ".py"])
@@ -597,7 +597,7 @@ def test_a_file_that_disagrees_is_not_written(
         return g.add("Mul", onnx_layers._dense(g, layer, arrays, x, shape), 1.001)
 
     monkeypatch.setitem(WRITERS, Dense, wrong)
-    monkeypatch.setitem(numpy_predict.LAYERS, "Dense", dense_without_bias)
+    monkeypatch.setitem(numpy_predict.LAYERS, "Dense", dense_off_by_a_thousandth)
     with pytest.raises(
         ConfigurationError, match=r"was not written: .* predictions differ from the model's"
     ):

@@ -296,9 +296,16 @@ def test_members_must_be_a_positive_whole_number():
             gn.NeuralClassifier(members=wrong).fit(X, Y)
 
 
-def test_each_fold_equals_a_separate_fit():
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"members": 2, "epochs": 5, "embedding": "none"},
+        pytest.param({"epochs": 10}, marks=pytest.mark.slow, id="default"),
+    ],
+)
+def test_each_fold_equals_a_separate_fit(settings):
     iris, species = load_iris(return_X_y=True)
-    model = gn.NeuralClassifier((8,), members=2, epochs=5, embedding="none", random_state=0)
+    model = gn.NeuralClassifier((8,), random_state=0, **settings)
     folds = StratifiedKFold(4, shuffle=True, random_state=0)  # of two sizes
     result = gn.cross_validate(model, iris, species, cv=folds)
     assert result.scores.shape == (4,) and not hasattr(model, "model_")

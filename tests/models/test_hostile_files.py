@@ -183,6 +183,11 @@ def with_info(text: str) -> Any:
     return with_record_text(lambda whole: whole.replace('"info": {}', f'"info": {{"a": {text}}}'))
 
 
+def with_more_layers(count: int) -> Any:
+    more = '"layers": [' + '{"type": "Tanh"}, ' * count
+    return with_record_text(lambda whole: whole.replace('"layers": [', more))
+
+
 def classes(labels: Any, dtype: Any = "str") -> Any:
     return with_fields(target={"type": "classes", "record": {"dtype": dtype, "classes": labels}})
 
@@ -214,10 +219,8 @@ RECORDS: dict[str, Any] = {
     **{f"target {name[:20]!r}": with_fields(target={"type": name, "record": {}}) for name in HOSTILE},
     "type not text": with_layers({"type": ["Dense"]}),
     "type is a record": with_layers({"type": {"type": "Dense"}}),
-    "50 000 layers": with_record_text(lambda text: text.replace(
-        '"layers": [', '"layers": [' + '{"type": "Tanh"}, ' * 50_000)),
-    "1001 layers": with_record_text(lambda text: text.replace(
-        '"layers": [', '"layers": [' + '{"type": "Tanh"}, ' * 1000)),
+    "50 000 layers": with_more_layers(50_000),
+    "1001 layers": with_more_layers(1000),
     **{f"inputs {shape}": with_fields(in_shape=shape) for shape in
        ([0], [2**31], [-4], [4.0], [True], [4, 1], [1] * 100, [[4]], {}, None, [2**62, 2**62])},
     **{f"members {count!r}": with_fields(members=count) for count in (0, -1, 2, 10**9, 1.0, True, None, "1")},
@@ -242,6 +245,14 @@ RECORDS: dict[str, Any] = {
 def test_an_inconsistent_record_is_refused(name: str, whole: Path, tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(RECORDS[name](*read_parts(whole)))
     assert_refused(tmp_path / "m")
+
+
+@pytest.mark.slow
+def test_almost_as_many_layers_as_a_record_can_hold_are_refused(
+    whole: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "m").write_bytes(with_more_layers(450_000)(*read_parts(whole)))
+    assert_refused(tmp_path / "m", "450001 layers")
 
 
 def with_target_scaler(**fields: Any) -> dict[str, Any]:
@@ -594,10 +605,16 @@ EVIL = "\x1b]0;t\x07\x9b31m[bold red]x[/]<script>alert(1)</script><img src=x one
 HARMFUL = "\x1b\x07\x9b\u202e\r"
 
 
-@pytest.mark.parametrize("terminal", [False, True])
-def test_names_in_a_model_file_cannot_control_the_terminal(
-    terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Terminal(io.StringIO):
+    """An output that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def malicious(tmp_path: Path) -> tuple[str, str]:
+    """Write a model file and a table with malicious names, and return their paths."""
     table = {
         EVIL: [1.0, 2.0, 3.0, 4.0] * 3,
         f"a{EVIL}": ["x", EVIL, "y", EVIL] * 3,
@@ -622,8 +639,11 @@ def test_names_in_a_model_file_cannot_control_the_terminal(
     import pandas as pd
 
     pd.DataFrame(table | {"t": ["no", EVIL] * 6}).to_csv(tmp_path / "d.csv", index=False)
-    monkeypatch.setattr("glassnet.cli.commands.sys.stdout.isatty", lambda: terminal, raising=False)
-    model, data = str(tmp_path / "m"), str(tmp_path / "d.csv")
+    return str(tmp_path / "m"), str(tmp_path / "d.csv")
+
+
+def test_names_in_a_model_file_cannot_control_the_terminal(malicious: tuple[str, str]) -> None:
+    model, data = malicious
     for command in (["inspect", model], ["inspect", model, "--json"], ["predict", model, data, "--json"],
                     ["evaluate", model, data, "--target", "t"], ["evaluate", model, data, "-t", "t",
                     "--json"],
@@ -635,6 +655,18 @@ def test_names_in_a_model_file_cannot_control_the_terminal(
         if command[-1] == "--json":
             assert result.exit_code == 0, result.output
             json.loads(result.stdout)
+
+
+@pytest.mark.parametrize(("output", "escaped"), [(Terminal, True), (io.StringIO, False)])
+def test_predictions_are_escaped_for_a_terminal_alone(
+    output: Any, escaped: bool, malicious: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predicted classes hold the names. A program that reads the output gets them as they are."""
+    monkeypatch.setattr(sys, "stdout", output())
+    cli.app(["predict", *malicious], standalone_mode=False)
+    written = sys.stdout.getvalue()  # type: ignore[attr-defined]
+    assert "alert(1)" in written
+    assert bool(set(HARMFUL) & set(written)) != escaped
 
 
 def test_names_are_escaped_in_the_report(tmp_path: Path) -> None:
