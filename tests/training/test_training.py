@@ -397,10 +397,12 @@ def test_a_second_ctrl_c_interrupts_at_once() -> None:
         for _ in range(2):  # raised in this thread: two signals to a process may arrive as one
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        full_run(callbacks=[press_twice])
-    assert signal.getsignal(signal.SIGINT) is before
-    signal.signal(signal.SIGINT, inherited)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            full_run(callbacks=[press_twice])
+        assert signal.getsignal(signal.SIGINT) is before
+    finally:
+        signal.signal(signal.SIGINT, inherited)
 
 
 def test_training_works_outside_the_main_thread() -> None:
